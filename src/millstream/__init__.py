@@ -1,0 +1,47 @@
+"""Millstream: a streaming runtime for LLM chains, agents and graphs.
+
+Every public name can be imported from here and is loaded when it is first used (PEP 562), so that importing
+the package costs nothing that is not needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# One row a module: the names that it gives. Layers in order.
+_EXPORTS: dict[str, str] = {
+    # errors
+    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError CorruptCheckpoint EmptyChannelError
+        EmptyInputError GraphBubbleUp GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType
+        InvalidUpdateError MillstreamError MissingKey OutputParserException OutsideRun ParentCommand ProviderConnectionError
+        ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
+        Unsupported UsageError ValidationError""",
+    # data
+    # spine
+    # flow
+    # chat
+    # graph
+    # providers
+    # serve
+}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
+
+__all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'millstream' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"millstream.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if TYPE_CHECKING:
+    from .errors import *  # noqa: F403

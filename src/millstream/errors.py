@@ -1,0 +1,283 @@
+"""Every error that millstream raises on purpose.
+
+MillstreamError
+├── UsageError                      you called it wrongly
+│   ├── ValidationError             (ValueError)  a value has the wrong shape
+│   ├── InvalidArgument             (ValueError)  an argument is out of range or contradicts another
+│   ├── InvalidType                 (TypeError)   an argument has the wrong type
+│   ├── MissingKey                  (KeyError)    a name that was needed is absent
+│   ├── Unsupported                 (NotImplementedError)  this object cannot do that
+│   ├── AsyncOnly                   (TypeError)   a leaf that has only an async form was called synchronously
+│   ├── AsyncOnlyMethod             (NotImplementedError)  the same, for tools and generators
+│   ├── OutsideRun                  (RuntimeError)  needs a surrounding run
+│   └── GraphError                  a graph was built or used wrongly
+│       ├── InvalidGraph            (ValueError)
+│       ├── InvalidUpdateError      (ValueError)  two writers on one key, a node's bad return value
+│       ├── EmptyInputError         (ValueError)
+│       └── EmptyChannelError       (LookupError)
+├── GraphRecursionError             (RecursionError)  a run took more steps than its limit
+├── OutputParserException           (ValueError)  a model's text could not be parsed
+├── ToolException                   a tool's own failure, meant for the model
+├── StorageError                    a saver or a log could not do its work
+│   └── CorruptCheckpoint           stored bytes that cannot be read back
+└── ProviderError                   the other side misbehaved
+    ├── ProviderStatusError         it answered with an error status
+    │   ├── AuthenticationError     401, 403
+    │   ├── RateLimitError          429
+    │   └── BadRequestError         400, 404, 413, 422
+    ├── ProviderConnectionError     (ConnectionError)  no answer
+    ├── ProviderTimeout             (TimeoutError)
+    └── ProviderInterrupted         the stream was cut or failed after it began; carries the partial message
+
+GraphBubbleUp (Exception) is control flow, not an error: GraphInterrupt, ParentCommand.
+Errors of a user's own code pass through unchanged, with a note that names the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "AsyncOnly",
+    "AsyncOnlyMethod",
+    "AuthenticationError",
+    "BadRequestError",
+    "CorruptCheckpoint",
+    "EmptyChannelError",
+    "EmptyInputError",
+    "GraphBubbleUp",
+    "GraphError",
+    "GraphInterrupt",
+    "GraphRecursionError",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidType",
+    "InvalidUpdateError",
+    "MillstreamError",
+    "MissingKey",
+    "OutputParserException",
+    "OutsideRun",
+    "ParentCommand",
+    "ProviderConnectionError",
+    "ProviderError",
+    "ProviderInterrupted",
+    "ProviderStatusError",
+    "ProviderTimeout",
+    "RateLimitError",
+    "StorageError",
+    "ToolException",
+    "Unsupported",
+    "UsageError",
+    "ValidationError",
+]
+
+
+class MillstreamError(Exception):
+    """The base of every error that millstream raises on purpose."""
+
+
+class UsageError(MillstreamError):
+    """The caller asked for something that cannot work; the message says what to do instead."""
+
+
+class ValidationError(UsageError, ValueError):
+    """A value has the wrong shape. `field` names it where that is known."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidArgument(UsageError, ValueError):
+    """An argument is out of range, unknown, or contradicts another one."""
+
+
+class InvalidType(UsageError, TypeError):
+    """An argument has a type that cannot be used here."""
+
+
+class MissingKey(UsageError, KeyError):
+    """A key or variable that was needed is absent. `key` is its name."""
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, which would quote a whole sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class Unsupported(UsageError, NotImplementedError):
+    """This object cannot do what was asked."""
+
+
+class _AsyncOnly(UsageError):
+    def __init__(self, leaf: str, use: str) -> None:
+        super().__init__(
+            f"{leaf} has only an async form, so it cannot run in a synchronous call; use `{use}` instead."
+        )
+        self.leaf = leaf
+        self.use = use
+
+
+class AsyncOnly(_AsyncOnly, TypeError):
+    """A leaf that has only an async form was reached from a sync call.
+
+    `leaf` names it and `use` the method that works.
+    """
+
+
+class AsyncOnlyMethod(_AsyncOnly, NotImplementedError):
+    """`AsyncOnly` for tools and generators, where callers expect NotImplementedError."""
+
+
+class OutsideRun(UsageError, RuntimeError):
+    """The call needs a surrounding run and there is none."""
+
+
+class GraphError(UsageError):
+    """A graph was built or used wrongly."""
+
+
+class InvalidGraph(GraphError, ValueError):
+    """The graph cannot be built as described."""
+
+
+class InvalidUpdateError(GraphError, ValueError):
+    """A node wrote something that its channel cannot take."""
+
+
+class EmptyInputError(GraphError, ValueError):
+    """A graph was started without input and has nothing to resume."""
+
+
+class EmptyChannelError(GraphError, LookupError):
+    """A channel was read before anything was written to it."""
+
+
+class GraphRecursionError(MillstreamError, RecursionError):
+    """A graph run took more supersteps than its `recursion_limit`."""
+
+
+class OutputParserException(MillstreamError, ValueError):
+    """A model's output could not be parsed; `llm_output` and `observation` may be sent back to the model."""
+
+    def __init__(
+        self,
+        error: object,
+        observation: str | None = None,
+        llm_output: str | None = None,
+        send_to_llm: bool = False,
+    ) -> None:
+        if send_to_llm and (observation is None or llm_output is None):
+            raise InvalidArgument("send_to_llm=True needs both `observation` and `llm_output`.")
+        super().__init__(error if isinstance(error, Exception) else str(error))
+        self.observation = observation
+        self.llm_output = llm_output
+        self.send_to_llm = send_to_llm
+
+
+class ToolException(MillstreamError):  # noqa: N818 - the name its users know
+    """Raised by a tool to report a failure that the model may be told of (see `handle_tool_error`)."""
+
+
+class StorageError(MillstreamError):
+    """A saver, store or log could not do its work."""
+
+
+class CorruptCheckpoint(StorageError):
+    """Stored bytes that cannot be read back. The message names the thread and the checkpoint."""
+
+
+class ProviderError(MillstreamError):
+    """A model provider misbehaved. `provider` names it."""
+
+    def __init__(self, message: str, *, provider: str | None = None) -> None:
+        super().__init__(message)
+        self.provider = provider
+
+
+class ProviderStatusError(ProviderError):
+    """The provider answered with an error status.
+
+    `status` is the HTTP status, `code` the provider's own word for it, `request_id` what to quote to its
+    support, `retry_after` the seconds it asked to wait.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        status: int,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class AuthenticationError(ProviderStatusError):
+    """The provider refused the key (401, 403)."""
+
+
+class RateLimitError(ProviderStatusError):
+    """The provider wants fewer requests (429)."""
+
+
+class BadRequestError(ProviderStatusError):
+    """The provider refused the request itself (400, 404, 413, 422)."""
+
+
+class ProviderConnectionError(ProviderError, ConnectionError):
+    """The provider could not be reached, or the connection broke before the first token."""
+
+
+class ProviderTimeout(ProviderError, TimeoutError):
+    """The provider did not answer, or fell silent, for longer than the limit."""
+
+
+class ProviderInterrupted(ProviderError):
+    """A stream was cut or reported an error after it had begun.
+
+    `partial` is the merged message chunk of all that arrived (None when nothing did); `code` is the
+    provider's word for the error, if it sent one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        partial: Any = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider)
+        self.partial = partial
+        self.code = code
+
+
+class GraphBubbleUp(Exception):  # noqa: N818 - control flow
+    """Control flow that leaves a node; user code should let it pass."""
+
+
+class GraphInterrupt(GraphBubbleUp):
+    """A node asked for a person. `interrupts` are the questions."""
+
+    def __init__(self, interrupts: Sequence[Any] = ()) -> None:
+        super().__init__(interrupts)
+        self.interrupts = tuple(interrupts)
+
+
+class ParentCommand(GraphBubbleUp):
+    """A command meant for an enclosing graph."""
+
+    def __init__(self, command: Any) -> None:
+        super().__init__(command)
+        self.command = command
