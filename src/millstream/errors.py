@@ -115,9 +115,7 @@ class Unsupported(UsageError, NotImplementedError):
 
 class _AsyncOnly(UsageError):
     def __init__(self, leaf: str, use: str) -> None:
-        super().__init__(
-            f"{leaf} has only an async form, so it cannot run in a synchronous call; use `{use}` instead."
-        )
+        super().__init__(f"{leaf} has only an async form, so it cannot run in a synchronous call; use `{use}` instead.")
         self.leaf = leaf
         self.use = use
 
@@ -179,7 +177,7 @@ class OutputParserException(MillstreamError, ValueError):
         self.send_to_llm = send_to_llm
 
 
-class ToolException(MillstreamError):  # noqa: N818 - the name its users know
+class ToolException(MillstreamError):
     """Raised by a tool to report a failure that the model may be told of (see `handle_tool_error`)."""
 
 
@@ -263,7 +261,7 @@ class ProviderInterrupted(ProviderError):
         self.code = code
 
 
-class GraphBubbleUp(Exception):  # noqa: N818 - control flow
+class GraphBubbleUp(Exception):
     """Control flow that leaves a node; user code should let it pass."""
 
 

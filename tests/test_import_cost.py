@@ -1,0 +1,46 @@
+"""`import millstream` loads nothing that it does not need; nor does what a plain program takes from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parent.parent / "src"
+CLIENTS = {"httpx", "httpx2", "httpcore2", "aiohttp", "requests", "openai", "anthropic"}
+DATABASES = {"apsw", "sqlite3", "aiosqlite", "psycopg", "redis"}
+WEB = {"fastapi", "starlette", "uvicorn", "http.server"}
+NOT_AT_ONCE = CLIENTS | DATABASES | WEB | {"numpy"}
+
+
+def loaded(program: str) -> set[str]:
+    """The modules that a fresh process has after the program and had not before."""
+    script = f"import sys; before = set(sys.modules)\n{program}\nafter = set(sys.modules) - before\nprint(*after)"
+    env = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def third_party(modules: set[str]) -> set[str]:
+    tops = {module.partition(".")[0] for module in modules}
+    return tops - set(sys.stdlib_module_names) - {"millstream"}
+
+
+def test_the_root_alone() -> None:
+    modules = loaded("import millstream")
+    assert third_party(modules) == set()
+    assert {module for module in modules if module.startswith("millstream")} == {"millstream"}
+    assert modules & {"asyncio", "dataclasses", "inspect", "json", "logging", "ssl", "uuid"} == set()
+
+
+def test_the_measure_sees_what_is_loaded() -> None:
+    assert "pydantic" in third_party(loaded("import pydantic"))
+
+
+def test_a_missing_name_is_an_error_here_too() -> None:
+    with pytest.raises(AssertionError, match="ImportError"):
+        loaded("from millstream import Nope")
