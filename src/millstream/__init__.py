@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING, Any
 # One row a module: the names that it gives. Layers in order.
 _EXPORTS: dict[str, str] = {
     # errors
-    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError CorruptCheckpoint EmptyChannelError
+    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CorruptCheckpoint EmptyChannelError
         EmptyInputError GraphBubbleUp GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType
         InvalidUpdateError MillstreamError MissingKey OutputParserException OutsideRun ParentCommand ProviderConnectionError
         ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
         Unsupported UsageError ValidationError""",
     # data
     # spine
+    "spine.config": "RunnableConfig",
+    "spine.custom": "adispatch_custom_event dispatch_custom_event",
+    "spine.scope": "get_config",
     # flow
+    "flow.binding": "RunnableBinding",
+    "flow.function": "RunnableLambda chain",
+    "flow.generator": "RunnableGenerator",
+    "flow.parallel": "RunnableMap RunnableParallel",
+    "flow.passthrough": "RunnableAssign RunnablePassthrough RunnablePick",
+    "flow.runnable": "Runnable",
+    "flow.sequence": "RunnableSequence",
+    "flow.stream": "AsyncStream SyncStream",
     # chat
     # graph
     # providers
@@ -45,3 +56,14 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from .errors import *  # noqa: F403
+    from .flow.binding import *  # noqa: F403
+    from .flow.function import *  # noqa: F403
+    from .flow.generator import *  # noqa: F403
+    from .flow.parallel import *  # noqa: F403
+    from .flow.passthrough import *  # noqa: F403
+    from .flow.runnable import *  # noqa: F403
+    from .flow.sequence import *  # noqa: F403
+    from .flow.stream import *  # noqa: F403
+    from .spine.config import *  # noqa: F403
+    from .spine.custom import *  # noqa: F403
+    from .spine.scope import *  # noqa: F403

@@ -43,6 +43,7 @@ __all__ = [
     "AsyncOnlyMethod",
     "AuthenticationError",
     "BadRequestError",
+    "BlockingCallWarning",
     "CorruptCheckpoint",
     "EmptyChannelError",
     "EmptyInputError",
@@ -279,3 +280,7 @@ class ParentCommand(GraphBubbleUp):
     def __init__(self, command: Any) -> None:
         super().__init__(command)
         self.command = command
+
+
+class BlockingCallWarning(UserWarning):
+    """A synchronous call was made where an event loop is running, which it blocks; the message names the async twin."""

@@ -1,1 +1,1 @@
-"""."""
+"""The engine without colour, and the runnables built on it."""

@@ -1,1 +1,1 @@
-"""."""
+"""Ways to watch a run: each is a function of the same events."""

@@ -1,0 +1,70 @@
+"""RunnableBinding: a runnable with keyword arguments and a config bound to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Generic, TypeVar
+
+from ..spine.config import RunnableConfig
+from ..spine.events import MISSING
+from ..spine.scope import Scope
+from .coerce import coerce
+from .driver import Driver
+from .runnable import Kwargs, Runnable, exec_of, flow_of
+
+__all__ = ["RunnableBinding"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
+    """`bound` called with `kwargs` under those of the call, and with `config` under that of the call.
+
+    It has no run of its own. Attributes that it lacks are those of `bound`.
+    """
+
+    def __init__(
+        self,
+        bound: Runnable[In, Out],
+        kwargs: dict[str, Any] | None = None,
+        config: RunnableConfig | None = None,
+    ) -> None:
+        self.bound = coerce(bound)
+        self.kwargs = dict(kwargs or {})
+        self.config: RunnableConfig = config or {}
+        self._run_bound = exec_of(self.bound)
+        self._flow_bound = flow_of(self.bound)
+
+    def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
+        """The same with more keyword arguments."""
+        return type(self)(self.bound, {**self.kwargs, **kwargs}, self.config)
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableBinding[In, Out]:
+        """The same with keys of its config replaced (not merged)."""
+        changed: RunnableConfig = {**self.config, **(config or {}), **kwargs}  # type: ignore[typeddict-item]
+        return type(self)(self.bound, self.kwargs, changed)
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The name of what is bound; a bound `run_name` only names its runs."""
+        return self.bound.get_name(suffix, name=name)
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if self.config:
+            scope = scope.underlay(self.config)
+        return await self._run_bound(d, input, scope, {**self.kwargs, **kwargs} if kwargs else self.kwargs)
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        if self.config:
+            scope = scope.underlay(self.config)
+        return self._flow_bound(d, inputs, scope, {**self.kwargs, **kwargs} if kwargs else self.kwargs, given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "bound":
+            raise AttributeError(name)
+        return getattr(self.bound, name)
+
+    def __repr__(self) -> str:
+        return f"RunnableBinding({self.bound!r}, kwargs={self.kwargs!r})"

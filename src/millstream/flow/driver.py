@@ -1,0 +1,479 @@
+"""The two drivers: the only place where the engine suspends, blocks, or chooses the form of a leaf.
+
+Leaves (users' functions, models, tools, savers) run in a copy of the caller's context with their scope current, so what
+they set in context variables stays with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import queue
+import time
+import types
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from contextvars import Context, copy_context
+from typing import Any, Final, TypeAlias
+
+from ..errors import AsyncOnly
+from ..spine.scope import Scope, set_current
+from .mailbox import Mailbox
+from .step import step
+from .workers import workers
+
+__all__ = ["ASYNC", "SYNC", "AsyncDriver", "Driver", "Outcome", "SyncDriver", "aclose", "as_async", "in_worker", "isolated"]
+
+Thunk: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
+_END: Final = object()
+
+
+class Outcome:
+    """How one of several concurrent parts ended: `error` is None, or `value` means nothing."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any, error: BaseException | None) -> None:
+        self.value = value
+        self.error = error
+
+    def get(self) -> Any:
+        """The value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class SyncDriver:
+    """Never suspends: leaves run on the caller's thread, parts of a concurrent step on worker threads."""
+
+    __slots__ = ()
+    sync: Final = True
+
+    async def call(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The result of the leaf's sync form.
+
+        Raises:
+            AsyncOnly: it has none.
+        """
+        if fn is None:
+            raise AsyncOnly(_described(afn), "ainvoke")
+        return copy_context().run(_within, scope, fn, args, kwargs)
+
+    async def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        """What the iterator that the leaf's sync form returns yields; closing this closes it."""
+        if fn is None:
+            raise AsyncOnly(_described(afn), "astream")
+        run = copy_context().run
+        items = iter(run(_within, scope, fn, args, kwargs))
+        gates = scope.gates
+        following = items.__next__
+        try:
+            while True:
+                for gate in gates:
+                    if gate.behind or gate.abandoned:
+                        gate.drain_blocking()
+                try:
+                    item = run(following)
+                except StopIteration:
+                    return
+                yield item
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                run(close)
+
+    async def run_all(
+        self, thunks: Iterable[Thunk], limit: int | None = None
+    ) -> AsyncGenerator[tuple[int, Outcome], None]:
+        """Run parts on worker threads and yield `(index, outcome)` as they end.
+
+        At most `limit` run at once; `thunks` is read as they start. Where no worker is free this thread runs the
+        part itself, so nesting cannot deadlock. Closing waits for the parts that have begun and starts no more.
+        """
+        done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        waiting = enumerate(thunks)
+        running = 0
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and (limit is None or running < limit):
+                    index, thunk = next(waiting, (-1, None))
+                    if thunk is None:
+                        exhausted = True
+                        break
+                    running += 1
+                    job = _part(copy_context(), index, thunk, done)
+                    if limit == 1 or not workers.try_submit(job):
+                        job()
+                        break
+                if not running:
+                    return
+                item = done.get()
+                running -= 1
+                yield item
+        finally:
+            while running:
+                done.get()
+                running -= 1
+
+    def spawn(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> Any:
+        """Start a producer that fills `mailbox`; the mailbox is closed when it ends. See `Producer`."""
+        return _ThreadProducer(produce, mailbox)
+
+    async def sleep(self, seconds: float) -> None:
+        """Block for so many seconds."""
+        time.sleep(seconds)
+
+
+class AsyncDriver:
+    """On the running event loop: async leaves are awaited, sync-only ones run on worker threads."""
+
+    __slots__ = ()
+    sync: Final = False
+
+    async def call(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The result of the leaf: its async form awaited, else its sync form from a worker thread."""
+        context = copy_context()
+        if afn is not None:
+            return await _drive(context, context.run(_within, scope, afn, args, kwargs))
+        return await in_worker(context, _within, scope, fn, args, kwargs)
+
+    async def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        """What the leaf yields; a sync iterator runs on a worker thread and may be ahead by the mailbox's mark.
+
+        Closing this closes the leaf's iterator: at once an async one, a sync one when it next yields.
+        """
+        context = copy_context()
+        if afn is None:
+            async for item in _iterate_in_worker(context, scope, fn, args, kwargs):
+                yield item
+            return
+        items = context.run(_within, scope, afn, args, kwargs)
+        if inspect.iscoroutine(items):
+            items = await _drive(context, items)
+        items = aiter(items)
+        gates = scope.gates
+        run = context.run
+        following = items.__anext__
+        try:
+            while True:
+                for gate in gates:
+                    if gate.behind:
+                        await gate.drain()
+                pending = _iterator_of(following())
+                try:
+                    waited_for = run(pending.send, None)
+                except StopIteration as stop:  # it did not suspend: no need for the machinery
+                    item = stop.value
+                except StopAsyncIteration:
+                    return
+                else:
+                    try:
+                        item = await _resume(context, pending, waited_for)
+                    except StopAsyncIteration:
+                        return
+                yield item
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await _drive(context, close())
+
+    async def run_all(
+        self, thunks: Iterable[Thunk], limit: int | None = None
+    ) -> AsyncGenerator[tuple[int, Outcome], None]:
+        """Run parts as tasks and yield `(index, outcome)` as they end; at most `limit` at once.
+
+        Closing cancels what still runs and waits for it. A part's cancellation by itself is its outcome's error.
+        """
+        loop = asyncio.get_running_loop()
+        ended: deque[tuple[int, asyncio.Task[Any]]] = deque()
+        awake: asyncio.Future[None] | None = None
+        running: set[asyncio.Task[Any]] = set()
+        waiting = enumerate(thunks)
+        exhausted = False
+
+        def on_end(index: int, task: asyncio.Task[Any]) -> None:
+            ended.append((index, task))
+            if awake is not None and not awake.done():
+                awake.set_result(None)
+
+        try:
+            while True:
+                while not exhausted and (limit is None or len(running) < limit):
+                    index, thunk = next(waiting, (-1, None))
+                    if thunk is None:
+                        exhausted = True
+                        break
+                    task = loop.create_task(thunk())
+                    running.add(task)
+                    task.add_done_callback(lambda task, index=index: on_end(index, task))  # type: ignore[misc]
+                if not running:
+                    return
+                if not ended:
+                    awake = loop.create_future()
+                    await awake
+                    awake = None
+                while ended:
+                    index, task = ended.popleft()
+                    running.discard(task)
+                    yield index, _outcome(task)
+        finally:
+            if running:
+                await _end_tasks(running)
+
+    def spawn(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> Any:
+        """Start a producer that fills `mailbox`; the mailbox is closed when it ends. See `Producer`."""
+        return _TaskProducer(produce, mailbox)
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend for so many seconds."""
+        await asyncio.sleep(seconds)
+
+
+Driver: TypeAlias = SyncDriver | AsyncDriver
+SYNC: Final = SyncDriver()
+ASYNC: Final = AsyncDriver()
+
+
+async def aclose(items: AsyncIterator[Any]) -> None:
+    """Close an async iterator, if it can be closed."""
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def as_async(items: Iterable[Any]) -> AsyncGenerator[Any, None]:
+    """A sync iterable in the engine's own form; closing it closes an iterator that can be closed."""
+    iterator = iter(items)
+    try:
+        for item in iterator:
+            yield item
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+
+
+def isolated(items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """`items`, each fetched in a copy of the context of this call, whatever context asks for it."""
+    return _fetched_in(copy_context(), items)
+
+
+async def _fetched_in(context: Context, items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    while True:
+        try:
+            item = await _drive(context, items.__anext__())
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+async def in_worker(context: Context, fn: Callable[..., Any], /, *args: Any) -> Any:
+    """The result of `fn(*args)` run in `context` on a worker thread.
+
+    Cancelling does not stop the thread: it finishes, and its result is dropped.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def job() -> None:
+        try:
+            value = context.run(fn, *args)
+        except BaseException as error:
+            _tell(loop, _fail, future, error)
+        else:
+            _tell(loop, _succeed, future, value)
+
+    workers.submit(job)
+    return await future
+
+
+def _within(scope: Scope, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    set_current(scope)
+    return fn(*args, **kwargs)
+
+
+def _described(leaf: Any) -> str:
+    name = getattr(leaf, "__qualname__", None) or type(leaf).__name__
+    return f"`{name.replace('<locals>.', '')}`"
+
+
+def _iterator_of(awaitable: Any) -> Any:
+    return awaitable if hasattr(awaitable, "send") else awaitable.__await__()
+
+
+@types.coroutine
+def _drive(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    """Await something with each of its steps inside `context`."""
+    pending: Any = _iterator_of(awaitable)
+    try:
+        waited_for = context.run(pending.send, None)
+    except StopIteration as stop:
+        return stop.value
+    return (yield from _resume(context, pending, waited_for))
+
+
+@types.coroutine
+def _resume(context: Context, pending: Any, waited_for: Any) -> Generator[Any, Any, Any]:
+    run = context.run
+    while True:
+        try:
+            value = yield waited_for
+        except GeneratorExit:
+            run(pending.close)
+            raise
+        except BaseException as error:
+            move, argument = pending.throw, error
+        else:
+            move, argument = pending.send, value
+        try:
+            waited_for = run(move, argument)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _part(context: Context, index: int, thunk: Thunk, done: queue.SimpleQueue[tuple[int, Outcome]]) -> Callable[[], None]:
+    def job() -> None:
+        try:
+            outcome = Outcome(context.run(_stepped, thunk), None)
+        except BaseException as error:
+            outcome = Outcome(None, error)
+        done.put((index, outcome))
+
+    return job
+
+
+def _stepped(thunk: Thunk) -> Any:
+    return step(thunk())
+
+
+def _outcome(task: asyncio.Task[Any]) -> Outcome:
+    if task.cancelled():
+        return Outcome(None, asyncio.CancelledError())
+    error = task.exception()
+    return Outcome(None, error) if error is not None else Outcome(task.result(), None)
+
+
+async def _end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for all; a cancellation of the waiter is passed on only after they have ended."""
+    pending = {task for task in tasks if not task.done()}
+    for task in pending:
+        task.cancel()
+    cancelled = False
+    while pending:
+        try:
+            _, pending = await asyncio.wait(pending)
+        except asyncio.CancelledError:
+            cancelled = True
+            pending = {task for task in pending if not task.done()}
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # seen: an error during its clean-up has no one left to be told
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def _iterate_in_worker(
+    context: Context, scope: Scope, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> AsyncGenerator[Any, None]:
+    mailbox: Mailbox[Any] = Mailbox()
+    gates = (*scope.gates, mailbox)
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def pump() -> None:
+        items: Iterator[Any] = iter(_within(scope, fn, args, kwargs))
+        try:
+            for item in items:
+                mailbox.put(item)
+                for gate in gates:
+                    gate.drain_blocking()
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    def job() -> None:
+        error: BaseException | None = None
+        try:
+            context.run(pump)
+        except BaseException as caught:
+            error = caught
+        mailbox.close(error)
+        _tell(loop, _succeed, ended, None)
+
+    workers.submit(job)
+    try:
+        async for item in mailbox.read():
+            yield item
+    except GeneratorExit:
+        mailbox.abandon()
+        await ended  # closed at leisure: let the leaf's clean-up be over when this returns
+        raise
+    finally:
+        mailbox.abandon()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, fn: Callable[..., None], *args: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(fn, *args)
+    except RuntimeError:
+        pass  # the loop is closed: nobody waits any more
+
+
+def _succeed(future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(error, StopIteration):  # a future cannot carry it
+        wrapped = RuntimeError("a leaf raised StopIteration")
+        wrapped.__cause__ = error
+        error = wrapped
+    future.set_exception(error)
+
+
+class _TaskProducer:
+    """A producer task; `end` cancels it and waits."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
+        self.task = asyncio.get_running_loop().create_task(_produce(produce, mailbox))
+
+    async def end(self) -> None:
+        if not self.task.done():
+            await _end_tasks((self.task,))
+
+
+class _ThreadProducer:
+    """A producer on a worker thread; `end` waits until it notices that the reader has gone."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
+        self.done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        job = _part(copy_context(), 0, lambda: _produce(produce, mailbox), self.done)
+        if not workers.try_submit(job):
+            # All workers are busy, perhaps waiting for us: run here, unbounded, and hand out the items afterwards.
+            mailbox.mark = 1 << 62
+            job()
+
+    async def end(self) -> None:
+        self.done.get()
+
+
+async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
+    try:
+        await produce()
+    except BaseException as error:
+        mailbox.close(error)
+        if isinstance(error, asyncio.CancelledError):
+            raise
+    else:
+        mailbox.close()
+

@@ -1,0 +1,185 @@
+"""RunnableLambda: a user's function as a runnable."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Generic, TypeVar, overload
+
+from ..errors import AsyncOnly, InvalidType
+from ..spine.config import DEFAULT_RECURSION_LIMIT
+from ..spine.events import MISSING
+from ..spine.scope import Scope
+from .driver import Driver, aclose
+from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, folded, once
+
+__all__ = ["RunnableLambda", "chain"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
+    """A function of one input as a runnable.
+
+    The function may be sync, async, a generator or an async generator; it is given `config` when a parameter has that
+    name. A sync function runs on a worker thread in async runs; a function that has only an async form cannot be called
+    synchronously. A generator's values are streamed one by one and folded for `invoke`. When the function returns
+    a Runnable, that is run with the same input.
+
+    Raises:
+        InvalidType: (a TypeError) `func` is not callable, or is async and `afunc` is given too.
+    """
+
+    @overload
+    def __init__(
+        self: RunnableLambda[A, B], func: Callable[[A], Awaitable[B]], afunc: None = None, name: str | None = None
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: RunnableLambda[A, B],
+        func: Callable[[A], AsyncIterable[B] | Iterable[B]],
+        afunc: None = None,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: RunnableLambda[A, B],
+        func: Callable[[A], B],
+        afunc: Callable[[A], Awaitable[B]] | None = None,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: RunnableLambda[Any, Any],
+        func: Callable[..., Any],
+        afunc: Callable[..., Any] | None = None,
+        name: str | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self, func: Callable[..., Any], afunc: Callable[..., Any] | None = None, name: str | None = None
+    ) -> None:
+        if not callable(func):
+            raise InvalidType(f"RunnableLambda needs a function, not {func!r}.")
+        if is_async(func):
+            if afunc is not None:
+                raise InvalidType("RunnableLambda got an async `func` and an `afunc`; give the sync one as `func`.")
+            self.func, self.afunc = None, func
+        else:
+            self.func, self.afunc = func, afunc
+        self.name = name
+        self._generates = generates(func)
+        self._agenerates = afunc is not None and generates(afunc)
+        self._wants_config = "config" in _parameters(func)
+        self._awants_config = afunc is not None and "config" in _parameters(afunc)
+
+    def _default_name(self) -> str:
+        name = getattr(self.func or self.afunc, "__name__", "<lambda>")
+        return type(self).__name__ if name == "<lambda>" else str(name)
+
+    def _form(self, d: Driver, scope: Scope) -> tuple[bool, Kwargs]:
+        """Whether the form that `d` will pick is a generator, and the extra arguments it wants."""
+        if d.sync and self.func is None:
+            raise AsyncOnly(f"`{self.get_name()}`", "ainvoke")
+        second = not d.sync and self.func is not None and self.afunc is not None
+        wants = self._awants_config if second else self._wants_config
+        return (
+            self._agenerates if second else self._generates,
+            {"config": scope.config()} if wants else NO_KWARGS,
+        )
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        is_stream, extra = self._form(d, scope)
+        if extra:
+            kwargs = {**kwargs, **extra}
+        if is_stream:
+            output = await folded(d.iterate(scope, self.func, self.afunc, input, **kwargs))
+            output = None if output is MISSING else output
+        else:
+            output = await d.call(scope, self.func, self.afunc, input, **kwargs)
+        if isinstance(output, Runnable):
+            return await exec_of(output)(d, input, _deeper(scope, self), NO_KWARGS)
+        return output
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            whole = await folded(inputs)
+        finally:
+            await aclose(inputs)
+        if whole is MISSING:
+            return
+        is_stream, extra = self._form(d, scope)
+        if extra:
+            kwargs = {**kwargs, **extra}
+        if is_stream:
+            items = d.iterate(scope, self.func, self.afunc, whole, **kwargs)
+        else:
+            output = await d.call(scope, self.func, self.afunc, whole, **kwargs)
+            if not isinstance(output, Runnable):
+                yield output
+                return
+            items = flow_of(output)(d, once(whole), _deeper(scope, self), NO_KWARGS, whole)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunnableLambda) and (self.func, self.afunc) == (other.func, other.afunc)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"RunnableLambda({self.get_name()})"
+
+
+def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
+    """Decorator: the function as a RunnableLambda named after it."""
+    return RunnableLambda(func, name=func.__name__)
+
+
+def is_async(fn: Any) -> bool:
+    """Whether calling `fn` gives a coroutine or an async iterator; looks through partials and callable objects."""
+    fn = _plain(fn)
+    return inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
+
+
+def generates(fn: Any) -> bool:
+    """Whether calling `fn` gives a generator or an async generator."""
+    fn = _plain(fn)
+    return inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
+
+
+def _plain(fn: Any) -> Any:
+    while hasattr(fn, "func") and not inspect.isfunction(fn):  # functools.partial
+        fn = fn.func
+    if not (inspect.isfunction(fn) or inspect.ismethod(fn) or inspect.isbuiltin(fn) or inspect.isclass(fn)):
+        fn = getattr(type(fn), "__call__", fn)  # noqa: B004
+    return fn
+
+
+def _parameters(fn: Any) -> Any:
+    try:
+        return inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return ()
+
+
+def _deeper(scope: Scope, runnable: Runnable[Any, Any]) -> Scope:
+    limit = DEFAULT_RECURSION_LIMIT if scope.recursion_limit is None else scope.recursion_limit
+    if limit <= 0:
+        raise RecursionError(
+            f"`{runnable.get_name()}` returned a runnable too many times in a row; raise `recursion_limit` in the config "
+            "or return a value."
+        )
+    scope = scope.copy()
+    scope.recursion_limit = limit - 1
+    return scope
+
+

@@ -1,0 +1,116 @@
+"""RunnableGenerator: a user's generator function over the chunks of its input."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from typing import Any, Generic, TypeVar, overload
+
+from ..data.addable import add
+from ..errors import AsyncOnlyMethod, InvalidType, Unsupported
+from ..spine.scope import Scope
+from .driver import Driver, aclose, isolated
+from .function import _parameters, generates, is_async
+from .runnable import Kwargs, Runnable, once
+from .step import step_iter
+
+__all__ = ["RunnableGenerator"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
+    """A generator function as a runnable: it gets the iterator of input chunks and yields output chunks.
+
+    `transform` may be a generator function or an async generator function; `atransform` is its async twin. Only the form
+    that is given exists. `invoke` adds all chunks with `+` (None when there are none).
+
+    Raises:
+        InvalidType: (a TypeError) something else than a generator function was given.
+    """
+
+    @overload
+    def __init__(
+        self: RunnableGenerator[A, B],
+        transform: Callable[[AsyncIterator[A]], AsyncIterable[B]],
+        atransform: None = None,
+        *,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: RunnableGenerator[A, B],
+        transform: Callable[[Any], Iterable[B]],
+        atransform: Callable[[AsyncIterator[A]], AsyncIterable[B]] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: RunnableGenerator[Any, Any],
+        transform: Callable[..., Any],
+        atransform: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self, transform: Callable[..., Any], atransform: Callable[..., Any] | None = None, *, name: str | None = None
+    ) -> None:
+        for given in (transform, atransform):
+            if given is not None and not generates(given):
+                raise InvalidType(
+                    f"RunnableGenerator needs a generator function (one with `yield`), not {given!r}; "
+                    "use RunnableLambda for a plain function."
+                )
+        is_first_async = is_async(transform)
+        self._transform = None if is_first_async else transform
+        self._atransform = transform if is_first_async else atransform
+        self._wants_config = "config" in _parameters(transform)
+        self.name = name
+
+    def _default_name(self) -> str:
+        return str(getattr(self._transform or self._atransform, "__name__", type(self).__name__))
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        chunks = self._pour(d, once(input), scope, kwargs)
+        return add([chunk async for chunk in chunks])
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        if d.sync and self._transform is None:
+            raise AsyncOnlyMethod(f"`{self.get_name()}`", "ainvoke")
+        if not d.sync and self._atransform is None:
+            raise Unsupported(f"`{self.get_name()}` has only a sync generator; give `atransform` for async runs.")
+        if self._wants_config:
+            kwargs = {**kwargs, "config": scope.config()}
+        # The leaf pulls its inputs from inside its own context, which must not become that of the steps before it.
+        source = isolated(inputs)
+        try:
+            items = d.iterate(
+                scope, self._transform, self._atransform, step_iter(source) if d.sync else source, **kwargs
+            )
+            try:
+                async for item in items:
+                    yield item
+            finally:
+                await items.aclose()
+        finally:
+            await source.aclose()
+            await aclose(inputs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunnableGenerator) and (self._transform, self._atransform) == (
+            other._transform,
+            other._atransform,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"RunnableGenerator({self.get_name()})"
+
+

@@ -1,0 +1,157 @@
+"""RunnableParallel: one input to several runnables at once, a dict of their outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, Generic, TypeVar
+
+from ..data.addable import AddableDict
+from ..errors import InvalidType
+from ..spine.scope import Scope
+from .coerce import coerce
+from .driver import Driver, Outcome, aclose
+from .mailbox import Mailbox
+from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
+from .stream import push
+
+__all__ = ["RunnableMap", "RunnableParallel"]
+
+In = TypeVar("In", contravariant=True)
+
+
+class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
+    """Runnables (or functions, or dicts of such) by key; all get the same input and run at once.
+
+    `invoke` gives a dict in the order of declaration. `stream` gives one-key AddableDicts as the branches produce them;
+    their sum is the whole. The first branch to fail decides: by declaration order in sync runs, in which the others end
+    first; by time in async ones, in which the others are cancelled. `max_concurrency` bounds sync branches.
+    """
+
+    def __init__(self, steps: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
+        if steps is not None and not isinstance(steps, Mapping):
+            raise InvalidType(f"RunnableParallel needs a dict of branches, not {steps!r}.")
+        self.steps = {key: coerce(value) for key, value in {**(steps or {}), **kwargs}.items()}
+        self._parts = [(key, exec_of(part), flow_of(part), f"map:key:{key}") for key, part in self.steps.items()]
+
+    def _default_name(self) -> str:
+        return f"RunnableParallel<{','.join(self.steps)}>"
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> dict[str, Any]:
+        if len(self._parts) == 1:
+            key, run_branch, _, tag = self._parts[0]
+            return {key: await run_branch(d, input, scope.child(tag), NO_KWARGS)}
+
+        def thunk(run_branch: Any, tag: str) -> Callable[[], Coroutine[Any, Any, Any]]:
+            return lambda: run_branch(d, input, scope.child(tag), NO_KWARGS)
+
+        outcomes: list[Outcome | None] = [None] * len(self._parts)
+        running = d.run_all(
+            (thunk(run_branch, tag) for _, run_branch, _, tag in self._parts), scope.max_concurrency if d.sync else None
+        )
+        try:
+            async for index, outcome in running:
+                if outcome.error is not None and not d.sync:
+                    raise outcome.error
+                outcomes[index] = outcome
+        finally:
+            await running.aclose()
+        return {key: outcomes[i].get() for i, (key, *_) in enumerate(self._parts)}  # type: ignore[union-attr]
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        tee = _Tee(d, inputs, len(self._parts))
+        try:
+            if len(self._parts) == 1:
+                key, _, flow_branch, tag = self._parts[0]
+                items = flow_branch(d, tee.branch(0), scope.child(tag), NO_KWARGS)
+            else:
+                items = self._push_branches(d, tee, scope)
+                key = None
+            try:
+                async for item in items:
+                    yield item if key is None else AddableDict({key: item})
+            finally:
+                await items.aclose()
+        finally:
+            await aclose(inputs)
+
+    def _push_branches(self, d: Driver, tee: _Tee, scope: Scope) -> AsyncGenerator[Any, None]:
+        mailbox: Mailbox[AddableDict] = Mailbox()
+        inner = scope.copy()
+        inner.gates = (*scope.gates, mailbox)
+
+        async def branch(index: int, key: str, flow_branch: Any, tag: str) -> None:
+            items = flow_branch(d, tee.branch(index), inner.child(tag), NO_KWARGS)
+            try:
+                async for chunk in items:
+                    mailbox.put(AddableDict({key: chunk}))
+            finally:
+                await items.aclose()
+
+        async def produce() -> None:
+            parts = [
+                lambda i=i, key=key, flow_branch=flow_branch, tag=tag: branch(i, key, flow_branch, tag)
+                for i, (key, _, flow_branch, tag) in enumerate(self._parts)
+            ]
+            failures: dict[int, BaseException] = {}
+            running = d.run_all(parts, scope.max_concurrency if d.sync else None)
+            try:
+                async for index, outcome in running:
+                    if outcome.error is not None:
+                        failures[index] = outcome.error
+                        if not d.sync:
+                            break
+            finally:
+                await running.aclose()
+            if failures:
+                raise failures[min(failures)]
+
+        return push(d, mailbox, produce)
+
+    def __repr__(self) -> str:
+        return f"RunnableParallel({self.steps!r})"
+
+
+RunnableMap = RunnableParallel
+
+
+class _Tee:
+    """One stream for several readers in tasks or threads: whoever runs out first fetches for all."""
+
+    def __init__(self, d: Driver, inputs: AsyncIterator[Any], readers: int) -> None:
+        self._inputs = inputs
+        self._buffers: list[deque[Any]] = [deque() for _ in range(readers)]
+        self._ended = False
+        self._lock: Any = threading.Lock() if d.sync else asyncio.Lock()
+        self._sync = d.sync
+
+    async def branch(self, index: int) -> AsyncGenerator[Any, None]:
+        buffer = self._buffers[index]
+        while True:
+            if not buffer:
+                await self._fetch(buffer)
+                if not buffer:
+                    return
+            yield buffer.popleft()
+
+    async def _fetch(self, buffer: deque[Any]) -> None:
+        if self._sync:
+            self._lock.acquire()
+        else:
+            await self._lock.acquire()
+        try:
+            if buffer or self._ended:
+                return
+            try:
+                item = await anext(self._inputs)
+            except StopAsyncIteration:
+                self._ended = True
+                return
+            for each in self._buffers:
+                each.append(item)
+        finally:
+            self._lock.release()

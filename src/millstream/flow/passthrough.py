@@ -1,0 +1,164 @@
+"""Runnables that pass a dict (or anything) on: as it is, with keys added, or with some picked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from ..data.addable import AddableDict, fold_chunks
+from ..errors import InvalidArgument
+from ..spine.scope import Scope
+from .driver import Driver, aclose
+from .function import is_async
+from .mailbox import Mailbox
+from .parallel import RunnableParallel
+from .runnable import NO_KWARGS, Kwargs, Runnable
+from .stream import push
+
+__all__ = ["RunnableAssign", "RunnablePassthrough", "RunnablePick"]
+
+T = TypeVar("T")
+
+
+class RunnablePassthrough(Runnable[T, T], Generic[T]):
+    """Gives its input as output. `func` is called with the (folded) input for its side effect."""
+
+    def __init__(
+        self,
+        func: Callable[[T], Any] | None = None,
+        afunc: Callable[[T], Any] | None = None,
+        *,
+        input_type: type[T] | None = None,
+    ) -> None:
+        if func is not None and is_async(func):
+            func, afunc = None, func
+        self.func = func
+        self.afunc = afunc
+        self.input_type = input_type
+
+    @classmethod
+    def assign(cls, **mapping: Any) -> RunnableAssign:
+        """A runnable that adds keys to a dict, each computed from that dict."""
+        return RunnableAssign(mapping)
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if self.func is not None or self.afunc is not None:
+            await d.call(scope, self.func, self.afunc, input, **kwargs)
+        return input
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        chunks: list[Any] | None = None if self.func is None and self.afunc is None else []
+        try:
+            async for chunk in inputs:
+                if chunks is not None:
+                    chunks.append(chunk)
+                yield chunk
+        finally:
+            await aclose(inputs)
+        if chunks:
+            await d.call(scope, self.func, self.afunc, fold_chunks(chunks), **kwargs)
+
+
+class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
+    """A dict in, the same dict with keys added out. Streams the old keys first, then the new ones as they come.
+
+    Raises (when run):
+        InvalidArgument: (a ValueError) the input is not a dict.
+    """
+
+    def __init__(self, mapper: Mapping[str, Any] | RunnableParallel[Any]) -> None:
+        self.mapper = mapper if isinstance(mapper, RunnableParallel) else RunnableParallel(mapper)
+
+    def _default_name(self) -> str:
+        return f"RunnableAssign<{','.join(self.mapper.steps)}>"
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> dict[str, Any]:
+        _needs_dict(self, input)
+        return {**input, **await self.mapper._exec(d, input, scope, kwargs)}
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        # The mapper runs meanwhile on the same chunks; what it gives is held back until the last one has passed through.
+        mailbox: Mailbox[tuple[str, Any]] = Mailbox()
+        inner = scope.copy()
+        inner.gates = (*scope.gates, mailbox)
+
+        async def through() -> AsyncGenerator[Any, None]:
+            try:
+                async for chunk in inputs:
+                    _needs_dict(self, chunk)
+                    mailbox.put(("passed", chunk))
+                    yield chunk
+            finally:
+                await aclose(inputs)
+            mailbox.put(("ended", None))
+
+        async def produce() -> None:
+            source = through()
+            items = self.mapper._flow(d, source, inner, NO_KWARGS)
+            try:
+                async for chunk in items:
+                    mailbox.put(("mapped", chunk))
+                async for _ in source:
+                    pass  # the mapper did not need all of it
+            finally:
+                await items.aclose()
+                await source.aclose()
+
+        held: list[Any] | None = []
+        results = push(d, mailbox, produce)
+        try:
+            async for kind, chunk in results:
+                if kind == "passed":
+                    kept = AddableDict({key: value for key, value in chunk.items() if key not in self.mapper.steps})
+                    if kept:
+                        yield kept
+                elif kind == "ended":
+                    for item in held or ():
+                        yield item
+                    held = None
+                elif held is None:
+                    yield chunk
+                else:
+                    held.append(chunk)
+        finally:
+            await results.aclose()
+
+
+class RunnablePick(Runnable[dict[str, Any], Any]):
+    """One key of a dict (given a string), or a dict of those of some keys that are there (given a list)."""
+
+    def __init__(self, keys: str | list[str]) -> None:
+        self.keys = keys
+
+    def _default_name(self) -> str:
+        return f"RunnablePick<{','.join([self.keys] if isinstance(self.keys, str) else self.keys)}>"
+
+    def _picked(self, value: Any) -> Any:
+        _needs_dict(self, value)
+        if isinstance(self.keys, str):
+            return value.get(self.keys)
+        found = {key: value[key] for key in self.keys if key in value}
+        return AddableDict(found) if found else None
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return self._picked(input)
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            async for chunk in inputs:
+                picked = self._picked(chunk)
+                if picked is not None:
+                    yield picked
+        finally:
+            await aclose(inputs)
+
+
+def _needs_dict(runnable: Runnable[Any, Any], value: Any) -> None:
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"{runnable.get_name()} needs a dict as its input, got {type(value).__name__}: {value!r}.")

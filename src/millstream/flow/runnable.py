@@ -1,0 +1,528 @@
+"""Runnable: the protocol that users call, and the four colourless methods that our own classes write.
+
+The public forms are facades: `invoke` steps the same coroutine that `ainvoke` awaits. A subclass that overrides a public
+form is honoured wherever it is composed; `exec_of` and `flow_of` see to that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from ..data.addable import fold_chunks
+from ..errors import AsyncOnly, BlockingCallWarning, InvalidArgument, Unsupported
+from ..spine.config import DEFAULT_RECURSION_LIMIT, RunnableConfig
+from ..spine.events import END, MISSING, STREAM
+from ..spine.scope import Scope, enter
+from .driver import ASYNC, SYNC, Driver, aclose, as_async, in_worker
+from .step import running_loop, step, step_iter
+from .stream import AsyncStream, SyncStream
+
+if TYPE_CHECKING:
+    from .binding import RunnableBinding
+    from .sequence import RunnableSequence
+
+__all__ = ["NO_KWARGS", "Runnable", "exec_of", "flow_of", "once", "sync_scope"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+Other = TypeVar("Other")
+
+Kwargs: TypeAlias = dict[str, Any]
+NO_KWARGS: Final[Kwargs] = {}
+# Where nothing else is said, an async batch is bounded as well: a finite default keeps memory in bounds.
+ASYNC_BATCH_LIMIT = 1000
+SYNC_BATCH_LIMIT = min(32, (os.cpu_count() or 1) + 4)
+
+
+class Runnable(Generic[In, Out]):
+    """Something that turns an input into an output, whole or as a stream, alone or composed with `|`.
+
+    Users who subclass it override `invoke` (and `ainvoke`, `stream`, `transform`, ... where they can do better than the
+    defaults: `ainvoke` runs `invoke` on a worker thread, `stream` yields its one result).
+    """
+
+    name: str | None = None
+    run_type: str = "chain"
+
+    # -- what users call ---------------------------------------------------------------------------------------------
+
+    def invoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:
+        """Return the output for one input.
+
+        Raises:
+            AsyncOnly: (a TypeError) a part of this runnable has only an async form.
+        """
+        _needs_body(self)
+        return step(self._exec(SYNC, input, sync_scope(config, "ainvoke"), kwargs))  # type: ignore[no-any-return]
+
+    async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:
+        """Return the output for one input, without blocking the event loop."""
+        if not _has_body(type(self)):
+            from contextvars import copy_context
+
+            return await in_worker(copy_context(), lambda: self.invoke(input, config, **kwargs))  # type: ignore[no-any-return]
+        return await self._exec(ASYNC, input, enter(config), kwargs)  # type: ignore[no-any-return]
+
+    def stream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
+        """Return an iterator over the output's chunks; nothing runs before the first is asked for."""
+        if not _has_body(type(self)):
+            return SyncStream(_one(self, SYNC, input, config, kwargs))
+        return SyncStream(self._flow(SYNC, once(input), sync_scope(config, "astream"), kwargs, input))
+
+    def astream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncStream[Out]:
+        """Return an async iterator over the output's chunks; nothing runs before the first is asked for."""
+        if not _has_body(type(self)):
+            return AsyncStream(_one(self, ASYNC, input, config, kwargs))
+        return AsyncStream(self._flow(ASYNC, once(input), enter(config), kwargs, input))
+
+    def transform(self, input: Iterable[In], config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
+        """Return an iterator over the output's chunks for an input that itself comes in chunks."""
+        if not _has_body(type(self)):
+            return SyncStream(_folded_stream(self, SYNC, as_async(input), config, kwargs))
+        return SyncStream(self._flow(SYNC, as_async(input), sync_scope(config, "atransform"), kwargs))
+
+    def atransform(
+        self, input: AsyncIterable[In], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncStream[Out]:
+        """Return an async iterator over the output's chunks for an input that itself comes in chunks."""
+        if not _has_body(type(self)):
+            return AsyncStream(_folded_stream(self, ASYNC, aiter(input), config, kwargs))
+        return AsyncStream(self._flow(ASYNC, aiter(input), enter(config), kwargs))
+
+    def batch(
+        self,
+        inputs: Iterable[In],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Return the outputs for many inputs, in the order of the inputs.
+
+        Inputs run on worker threads, at most `config["max_concurrency"]` at once. The first error by input order is
+        raised after all that had begun are done, or takes the place of its output with `return_exceptions=True`.
+        """
+        return step(self._batch(SYNC, inputs, config, return_exceptions, kwargs))
+
+    async def abatch(
+        self,
+        inputs: Iterable[In],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default."""
+        return await self._batch(ASYNC, inputs, config, return_exceptions, kwargs)
+
+    def astream_events(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        match: Literal["any", "all"] = "any",
+        **kwargs: Any,
+    ) -> AsyncStream[dict[str, Any]]:
+        """Return an async iterator over the events of this run and all runs below it, as they happen.
+
+        Each event is a dict with `event`, `name`, `run_id`, `parent_ids`, `tags`, `metadata`, `data` and `created_at`.
+        An event passes when any include matches (`match="all"`: when all kinds of include given match) and no exclude
+        does. A run that fails ends the stream with one `on_error` event, and then its exception is raised.
+
+        Raises:
+            Unsupported: (a NotImplementedError) another `version`.
+        """
+        from ..spine.views.events import EventFilter
+        from .watch import stream_events
+
+        if version != "v2":
+            raise Unsupported(f"astream_events has version 'v2' only, not {version!r}; leave `version` out.")
+        chosen = EventFilter(
+            include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags, match
+        )
+        return stream_events(self, input, config, chosen, kwargs)
+
+    # -- composing ---------------------------------------------------------------------------------------------------
+
+    def __or__(self, other: Any) -> RunnableSequence[In, Any]:
+        from .sequence import joined
+
+        return joined(self, other)
+
+    def __ror__(self, other: Any) -> RunnableSequence[Any, Out]:
+        from .sequence import joined
+
+        return joined(other, self)
+
+    def pipe(self, *others: Any, name: str | None = None) -> RunnableSequence[In, Any]:
+        """This runnable followed by others, as `self | a | b`."""
+        from .sequence import RunnableSequence
+
+        return RunnableSequence(self, *others, name=name)
+
+    def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
+        """This runnable with keyword arguments that every call gets."""
+        from .binding import RunnableBinding
+
+        return RunnableBinding(self, kwargs=kwargs)
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableBinding[In, Out]:
+        """This runnable with a config that lies under the one of each call."""
+        from .binding import RunnableBinding
+
+        return RunnableBinding(self, config={**(config or {}), **kwargs})
+
+    def pick(self, keys: str | list[str]) -> RunnableSequence[In, Any]:
+        """This runnable, then one key of its output (a string), or a dict of some (a list)."""
+        from .passthrough import RunnablePick
+
+        return self | RunnablePick(keys)
+
+    def assign(self, **mapping: Any) -> RunnableSequence[In, Any]:
+        """This runnable, then its output dict with keys added, each computed from that dict."""
+        from .passthrough import RunnableAssign
+
+        return self | RunnableAssign(mapping)
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The name that runs of this object carry; a suffix is joined in the style of the name."""
+        base = name or self.name or self._default_name()
+        if not suffix:
+            return base
+        return base + "_" + suffix.lower() if base[0].islower() else base + re.sub("^.", _upper, suffix)
+
+    # -- what our own classes write ----------------------------------------------------------------------------------
+
+    def _default_name(self) -> str:
+        return type(self).__name__
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        """One value in, one out, with the run around it."""
+        if not scope.listeners:
+            return await self._body(d, input, scope.inner(), kwargs)
+        run = scope.begin(self.get_name(), self.run_type, input)
+        try:
+            output = await self._body(d, input, run.scope, kwargs)
+        except BaseException as error:
+            run.fail(error)
+            raise
+        run.end(output)
+        return output
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        """The work itself, inside the run."""
+        raise Unsupported(f"{type(self).__name__} has no `invoke`; override it.")
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        """Chunks in, chunks out, with the run around it; `given` is the whole input where that is known."""
+        if not scope.listeners:
+            return self._pour(d, inputs, scope.inner(), kwargs)
+        return _watched(self, d, inputs, scope, kwargs, given)
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        """The streaming work itself, inside the run. Owns `inputs`: closes it when it ends."""
+        try:
+            whole = await folded(inputs)
+        finally:
+            await aclose(inputs)
+        if whole is not MISSING:
+            yield await self._body(d, whole, scope, kwargs)
+
+    async def _batch(
+        self, d: Driver, inputs: Iterable[Any], config: Any, return_exceptions: bool, kwargs: Kwargs
+    ) -> list[Any]:
+        if isinstance(config, (list, tuple)):
+            inputs = list(inputs)
+            if len(config) != len(inputs):
+                raise InvalidArgument(f"config is a list of {len(config)} for {len(inputs)} inputs; give one for each.")
+            scopes: Any = [enter(each) for each in config]
+        else:
+            scopes = None
+        common = enter(config) if scopes is None else (scopes[0] if scopes else enter(None))
+        limit = common.max_concurrency or (SYNC_BATCH_LIMIT if d.sync else ASYNC_BATCH_LIMIT)
+        run_one = exec_of(self)
+
+        def parts() -> Iterable[Callable[[], Any]]:
+            for index, item in enumerate(inputs):
+                scope = with_default_limit(common if scopes is None else scopes[index])
+                yield lambda item=item, scope=scope: run_one(d, item, scope, kwargs)
+
+        outcomes: dict[int, Any] = {}
+        failures: dict[int, BaseException] = {}
+        running = d.run_all(parts(), limit)
+        try:
+            async for index, outcome in running:
+                if outcome.error is None:
+                    outcomes[index] = outcome.value
+                elif isinstance(outcome.error, Exception) and return_exceptions:
+                    outcomes[index] = outcome.error
+                else:
+                    failures[index] = outcome.error
+                    if not d.sync:
+                        break
+        finally:
+            await aclose(running)
+        if failures:
+            raise failures[min(failures)]
+        return [outcomes[index] for index in range(len(outcomes))]
+
+
+def exec_of(runnable: Any) -> Callable[[Driver, Any, Scope, Kwargs], Any]:
+    """How a composite runs a child on a whole value: natively, or through the user's own override."""
+    return runnable._exec if _natively(type(runnable))[0] else lambda *args: _exec_overridden(runnable, *args)
+
+
+def flow_of(runnable: Any) -> Callable[..., AsyncGenerator[Any, None]]:
+    """How a composite streams a child: natively, or through the user's own override."""
+    if _natively(type(runnable))[1]:
+        return runnable._flow  # type: ignore[no-any-return]
+
+    def flow(
+        d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        return _flow_overridden(runnable, d, inputs, scope, kwargs)
+
+    return flow
+
+
+def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
+    """`enter` for a sync facade. Under a running loop it warns, and takes off gates whose reader this thread blocks."""
+    scope = enter(config)
+    if running_loop() is None:
+        return scope
+    if not _in_notebook():
+        warnings.warn(
+            f"a synchronous call blocks the running event loop; use `{instead}` here.", BlockingCallWarning, stacklevel=3
+        )
+    return scope.without_gates()
+
+
+def with_default_limit(scope: Scope) -> Scope:
+    """`scope` with the runnable layer's recursion limit, for entries that do not leave the choice to a graph."""
+    if scope.recursion_limit is not None:
+        return scope
+    scope = scope.copy()
+    scope.recursion_limit = DEFAULT_RECURSION_LIMIT
+    return scope
+
+
+async def once(value: Any) -> AsyncGenerator[Any, None]:
+    """A stream of one item."""
+    yield value
+
+
+async def folded(inputs: AsyncIterator[Any]) -> Any:
+    """All chunks of a stream as one value, MISSING when there were none."""
+    chunks = [chunk async for chunk in inputs]
+    return fold_chunks(chunks) if chunks else MISSING
+
+
+async def _watched(
+    runnable: Runnable[Any, Any],
+    d: Driver,
+    inputs: AsyncIterator[Any],
+    scope: Scope,
+    kwargs: Kwargs,
+    given: Any,
+) -> AsyncGenerator[Any, None]:
+    """`_pour` with its run: START when the input is known or its first chunk is there, STREAM before each chunk."""
+    taken: list[Any] | None = None
+    if given is MISSING:
+        first = await anext(inputs, MISSING)
+        run = scope.begin(runnable.get_name(), runnable.run_type, MISSING)
+        taken = [] if run.mask & END else None
+        inputs = _taking(first, inputs, taken)
+    else:
+        run = scope.begin(runnable.get_name(), runnable.run_type, given)
+    wants_chunks = run.mask & STREAM
+    chunks: list[Any] | None = [] if run.mask & END else None
+    items = runnable._pour(d, inputs, run.scope, kwargs)
+    try:
+        async for chunk in items:
+            if chunks is not None:
+                chunks.append(chunk)
+            if wants_chunks:
+                run.emit(STREAM, chunk)
+            yield chunk
+    except GeneratorExit as left:
+        # An early close counts as a normal end where the consumer is sync, as an error where it is async.
+        if d.sync:
+            run.end(fold_chunks(chunks) if chunks else None, fold_chunks(taken) if taken else MISSING)
+        else:
+            run.fail(left)
+        raise
+    except BaseException as error:
+        run.fail(error)
+        raise
+    finally:
+        await items.aclose()
+    run.end(fold_chunks(chunks) if chunks else None, fold_chunks(taken) if taken else MISSING)
+
+
+async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None) -> AsyncGenerator[Any, None]:
+    """`first` and `rest` as one stream, each item noted in `taken` as it passes."""
+    try:
+        if first is not MISSING:
+            if taken is not None:
+                taken.append(first)
+            yield first
+        async for item in rest:
+            if taken is not None:
+                taken.append(item)
+            yield item
+    finally:
+        await aclose(rest)
+
+
+# -- classes of users that override public forms ---------------------------------------------------------------------
+
+_BODY = ("_exec", "_body", "_flow", "_pour")
+_WHOLE = ("invoke", "ainvoke")
+_CHUNKED = ("stream", "astream", "transform", "atransform")
+
+
+def _natively(cls: type) -> tuple[bool, bool]:
+    """Whether (invoking, streaming) can take the native methods of `cls`: no public form was overridden below them."""
+    known = cls.__dict__.get("_ms_native")
+    if known is None:
+        body = _depth(cls, _BODY)
+        whole = _depth(cls, _WHOLE) >= body
+        known = (_has_body(cls) and whole, _has_body(cls) and whole and _depth(cls, _CHUNKED) >= body)
+        type.__setattr__(cls, "_ms_native", known)
+    return known  # type: ignore[no-any-return]
+
+
+def _has_body(cls: type) -> bool:
+    known = cls.__dict__.get("_ms_body")
+    if known is None:
+        known = cls.__mro__[_depth(cls, _BODY)] is not Runnable
+        type.__setattr__(cls, "_ms_body", known)
+    return known  # type: ignore[no-any-return]
+
+
+def _depth(cls: type, names: Iterable[str]) -> int:
+    for depth, base in enumerate(cls.__mro__):
+        if any(name in base.__dict__ for name in names):
+            return depth
+    return len(cls.__mro__)
+
+
+def _override(runnable: Any, name: str) -> Any:
+    """The bound method `name` where the user's class overrides it below the native methods, else None."""
+    cls = type(runnable)
+    return getattr(runnable, name) if _depth(cls, (name,)) < _depth(cls, _BODY) else None
+
+
+async def _exec_overridden(runnable: Any, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+    fn, afn = _override(runnable, "invoke"), _override(runnable, "ainvoke")
+    if _has_body(type(runnable)) and (fn if d.sync else afn) is None:
+        return await runnable._exec(d, input, scope, kwargs)
+    if fn is None and afn is None:
+        raise Unsupported(f"{type(runnable).__name__} has no `invoke`; override it.")
+    if d.sync and fn is None:
+        raise AsyncOnly(f"`{runnable.get_name()}`", "ainvoke")
+    return await d.call(scope.inner(), fn, afn, input, _config_for(scope), **kwargs)
+
+
+async def _flow_overridden(
+    runnable: Any, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+) -> AsyncGenerator[Any, None]:
+    config = _config_for(scope)
+    try:
+        change = _override(runnable, "transform" if d.sync else "atransform")
+        fn, afn = _override(runnable, "stream"), _override(runnable, "astream")
+        if change is not None:
+            source = step_iter(inputs) if d.sync else inputs
+            items = d.iterate(scope.inner(), change, change, source, config, **kwargs)
+        elif (fn if d.sync else afn) is not None or (fn and not _has_body(type(runnable))):
+            whole = await folded(inputs)
+            if whole is MISSING:
+                return
+            items = d.iterate(scope.inner(), fn, afn, whole, config, **kwargs)
+        elif _natively(type(runnable))[0]:
+            items = runnable._flow(d, inputs, scope, kwargs)
+        else:
+            whole = await folded(inputs)
+            if whole is not MISSING:
+                yield await _exec_overridden(runnable, d, whole, scope, kwargs)
+            return
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+    finally:
+        await aclose(inputs)
+
+
+def _config_for(scope: Scope) -> RunnableConfig:
+    """The config that a user's own method is called with: unlike a run's own, it still names the next run."""
+    config = scope.config()
+    if scope.run_name is not None:
+        config["run_name"] = scope.run_name
+    if scope.run_id is not None:
+        config["run_id"] = scope.run_id
+    if scope.own_tags:
+        config["tags"] = [*scope.own_tags, *config["tags"]]
+    return config
+
+
+async def _one(
+    runnable: Runnable[Any, Any], d: Driver, input: Any, config: RunnableConfig | None, kwargs: Kwargs
+) -> AsyncGenerator[Any, None]:
+    """The default stream of a class that has only `invoke`: its one result."""
+    yield runnable.invoke(input, config, **kwargs) if d.sync else await runnable.ainvoke(input, config, **kwargs)
+
+
+async def _folded_stream(
+    runnable: Runnable[Any, Any],
+    d: Driver,
+    inputs: AsyncIterator[Any],
+    config: RunnableConfig | None,
+    kwargs: Kwargs,
+) -> AsyncGenerator[Any, None]:
+    """The default transform of a class that has only `invoke`: fold, then stream."""
+    try:
+        whole = await folded(inputs)
+    finally:
+        await aclose(inputs)
+    if whole is MISSING:
+        return
+    if d.sync:
+        for item in runnable.stream(whole, config, **kwargs):
+            yield item
+    else:
+        async for item in runnable.astream(whole, config, **kwargs):
+            yield item
+
+
+def _needs_body(runnable: Runnable[Any, Any]) -> None:
+    if not _has_body(type(runnable)):
+        if _depth(type(runnable), ("ainvoke",)) < _depth(type(runnable), _BODY):
+            raise AsyncOnly(f"`{runnable.get_name()}`", "ainvoke")
+        raise Unsupported(f"{type(runnable).__name__} has no `invoke`; override it.")
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and shell.get_ipython() is not None
+
+
+def _upper(first: re.Match[str]) -> str:
+    return first.group().upper()

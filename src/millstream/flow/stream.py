@@ -1,0 +1,113 @@
+"""The handles that users hold: an async stream and a sync one; and `push`, which lets several writers feed one.
+
+`async for` and `for` go straight to the generator underneath, so a handle costs nothing a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from types import TracebackType
+from typing import Any, Generic, NoReturn, TypeVar
+
+from ..errors import InvalidType
+from .driver import Driver
+from .mailbox import Mailbox
+from .step import step_iter
+
+__all__ = ["AsyncStream", "SyncStream", "push"]
+
+T = TypeVar("T", covariant=True)
+
+
+class AsyncStream(Generic[T]):
+    """An async iterator over what a run yields. Nothing runs before the first item is asked for.
+
+    Leave it early with `break` inside `async with stream:`, or call `aclose()`: both wait until everything that the
+    stream started has ended. A stream that is dropped is closed by the event loop, a little later.
+    """
+
+    __slots__ = ("__weakref__", "_items")
+
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> AsyncGenerator[T, None]:
+        return self._items
+
+    def __anext__(self) -> Coroutine[Any, Any, T]:
+        return self._items.__anext__()
+
+    async def aclose(self) -> None:
+        """End the run, if it has not ended, and wait for its clean-up."""
+        await self._items.aclose()
+
+    async def __aenter__(self) -> AsyncStream[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._items.aclose()
+
+    def __iter__(self) -> NoReturn:
+        raise InvalidType("this stream is asynchronous: write `async for item in ...`, or use `stream()` for a plain `for`.")
+
+
+class SyncStream(Generic[T]):
+    """An iterator over what a run yields. Nothing runs before the first item is asked for.
+
+    Leave it early with `break` inside `with stream:`, or call `close()`; a stream that is dropped is closed at once.
+    """
+
+    __slots__ = ("__weakref__", "_items")
+
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items: Generator[T, None, None] = step_iter(items)
+
+    def __iter__(self) -> Generator[T, None, None]:
+        return self._items
+
+    def __next__(self) -> T:
+        return next(self._items)
+
+    def close(self) -> None:
+        """End the run, if it has not ended, and wait for its clean-up."""
+        self._items.close()
+
+    def __enter__(self) -> SyncStream[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._items.close()
+
+    def __aiter__(self) -> NoReturn:
+        raise InvalidType("this stream is synchronous: write `for item in ...`, or use `astream()` for `async for`.")
+
+
+async def push(
+    d: Driver,
+    mailbox: Mailbox[Any],
+    produce: Callable[[], Coroutine[Any, Any, None]],
+    feed: Callable[[Any], Iterable[Any]] | None = None,
+) -> AsyncGenerator[Any, None]:
+    """Yield what `produce` and its helpers put into `mailbox`, each item through `feed` if that is given.
+
+    The producer runs in a task (or worker thread) that this stream owns: it ends with the stream. Its error is raised
+    after the items that came before it.
+    """
+    producer = d.spawn(produce, mailbox)
+    items = mailbox.read_blocking() if d.sync else mailbox.read()
+    try:
+        if feed is None:
+            async for item in items:
+                yield item
+        else:
+            async for item in items:
+                for output in feed(item):
+                    yield output
+    finally:
+        mailbox.abandon()
+        await items.aclose()
+        await producer.end()

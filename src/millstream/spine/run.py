@@ -1,0 +1,129 @@
+"""A run: one node of the tree of what is being executed, as its listeners see it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..data.ids import new_id
+from .events import END, ERROR, MISSING, START, Event, Listener, Missing
+
+if TYPE_CHECKING:
+    from .scope import Scope
+
+__all__ = ["Run", "RunType"]
+
+logger = logging.getLogger("millstream")
+
+_NOTE = "while running "
+# "chain" | "chat_model" | "llm" | "tool" | "retriever" | "prompt" | "parser"
+RunType = str
+
+
+class Run:
+    """One execution of one runnable that somebody may watch.
+
+    `mask` says what its listeners want of it; emitting anything else is the caller's waste, so callers test the
+    mask first. `scope` is what the run hands to whatever it calls.
+    """
+
+    __slots__ = (
+        "_heard",
+        "_id",
+        "_parent_ids",
+        "extra",
+        "input",
+        "mask",
+        "metadata",
+        "name",
+        "parent",
+        "scope",
+        "tags",
+        "type",
+    )
+
+    scope: Scope
+
+    def __init__(
+        self,
+        name: str,
+        type: RunType,
+        parent: Run | None,
+        tags: tuple[str, ...],
+        metadata: dict[str, Any],
+        input: Any,
+        id: str | None,
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.parent = parent
+        self.tags = tags
+        self.metadata = metadata
+        self.input: Any | Missing = input
+        self.extra: dict[str, Any] = {}
+        self.mask = 0
+        self._id = id
+        self._parent_ids: list[str] | None = None
+        self._heard: list[tuple[Listener, int]] = []
+
+    @property
+    def id(self) -> str:
+        """A uuid string, made when it is first read."""
+        if self._id is None:
+            self._id = new_id()
+        return self._id
+
+    @property
+    def parent_ids(self) -> list[str]:
+        """The ids of the enclosing runs, root first."""
+        if self._parent_ids is None:
+            parent = self.parent
+            self._parent_ids = [] if parent is None else [*parent.parent_ids, parent.id]
+        return self._parent_ids
+
+    def start(self, listeners: tuple[Listener, ...]) -> None:
+        """Ask each listener what it wants of this run, then emit START."""
+        for listener in listeners:
+            try:
+                wanted = listener.interest(self)
+            except Exception as error:
+                _failed(listener, self, error)
+                continue
+            if wanted:
+                self._heard.append((listener, wanted))
+                self.mask |= wanted
+        if self.mask & START:
+            self.emit(START, self.input)
+
+    def emit(self, kind: int, data: Any) -> None:
+        """Tell the listeners that want `kind`. A listener that fails is logged and the run goes on."""
+        event = Event(kind, self, data)
+        for listener, wanted in self._heard:
+            if wanted & kind:
+                try:
+                    listener.feed(event)
+                except Exception as error:
+                    _failed(listener, self, error)
+
+    def end(self, output: Any, input: Any = MISSING) -> None:
+        """Emit END; `input` is the folded input of a run that was streamed into."""
+        if input is not MISSING:
+            self.input = input
+        if self.mask & END:
+            self.emit(END, output)
+
+    def fail(self, error: BaseException) -> None:
+        """Emit ERROR. A note on the exception names the innermost run that failed."""
+        if isinstance(error, Exception) and not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(f"{_NOTE}{self.name!r} ({self.type})")
+        if self.mask & ERROR:
+            self.emit(ERROR, error)
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, {self.type!r})"
+
+
+def _failed(listener: Listener, run: Run, error: Exception) -> None:
+    if getattr(listener, "raise_error", False):
+        raise error
+    logger.warning("listener %s failed in run %r: %r", type(listener).__name__, run.name, error, exc_info=error)

@@ -1,0 +1,284 @@
+"""Scope: the resolved configuration that a run hands to whatever it calls.
+
+Users write a `RunnableConfig`; `enter` resolves it against the surrounding scope once, at the edge. Inside, scopes are
+passed by hand and never mutated. Only leaves (users' code) see one through a context variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from ..errors import InvalidType, OutsideRun
+from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig
+from .events import Listener
+from .run import Run
+
+__all__ = ["ROOT", "Callbacks", "Scope", "current_scope", "enter", "get_config", "set_current"]
+
+_KEYS = frozenset(RunnableConfig.__annotations__)
+
+
+class Callbacks:
+    """What a run hands on under the `callbacks` key of a config: its place in the run tree and its listeners."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+
+class Scope:
+    """See the table in docs/design.md. Treat every attribute as read-only."""
+
+    __slots__ = (
+        "configurable",
+        "gates",
+        "listeners",
+        "max_concurrency",
+        "metadata",
+        "own_tags",
+        "parent",
+        "recursion_limit",
+        "run_id",
+        "run_name",
+        "shown_tags",
+        "tags",
+    )
+
+    parent: Run | None
+    listeners: tuple[Listener, ...]
+    tags: tuple[str, ...]
+    shown_tags: tuple[str, ...]
+    metadata: dict[str, Any]
+    configurable: dict[str, Any]
+    recursion_limit: int | None
+    max_concurrency: int | None
+    gates: tuple[Any, ...]
+    run_name: str | None
+    run_id: str | None
+    own_tags: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self.parent = None
+        self.listeners = ()
+        self.tags = ()
+        self.shown_tags = ()
+        self.metadata = {}
+        self.configurable = {}
+        self.recursion_limit = None
+        self.max_concurrency = None
+        self.gates = ()
+        self.run_name = None
+        self.run_id = None
+        self.own_tags = ()
+
+    def copy(self) -> Scope:
+        """A new scope that its maker may fill in before handing it on."""
+        new = Scope.__new__(type(self))
+        new.parent = self.parent
+        new.listeners = self.listeners
+        new.tags = self.tags
+        new.shown_tags = self.shown_tags
+        new.metadata = self.metadata
+        new.configurable = self.configurable
+        new.recursion_limit = self.recursion_limit
+        new.max_concurrency = self.max_concurrency
+        new.gates = self.gates
+        new.run_name = self.run_name
+        new.run_id = self.run_id
+        new.own_tags = self.own_tags
+        return new
+
+    def inner(self) -> Scope:
+        """The scope for what runs inside the next run, when nobody watches that run."""
+        if self.run_name is None and self.run_id is None and not self.own_tags:
+            return self
+        new = self.copy()
+        new.run_name = new.run_id = None
+        new.own_tags = ()
+        return new
+
+    def child(self, *tags: str) -> Scope:
+        """This scope with tags for the next run only. Without listeners nobody would see them: the scope itself."""
+        if not self.listeners:
+            return self
+        new = self.copy()
+        new.own_tags = self.own_tags + tags
+        return new
+
+    def with_listener(self, listener: Listener, gate: Any = None) -> Scope:
+        """This scope, also heard by `listener`; leaves will wait while `gate` (a mailbox) is full."""
+        new = self.copy()
+        new.listeners = (*self.listeners, listener)
+        if gate is not None:
+            new.gates = (*self.gates, gate)
+        return new
+
+    def without_gates(self) -> Scope:
+        """This scope for code that must not wait for a reader."""
+        if not self.gates:
+            return self
+        new = self.copy()
+        new.gates = ()
+        return new
+
+    def begin(
+        self,
+        name: str,
+        type: str,
+        input: Any,
+        *,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Run:
+        """Start a run of this scope and emit START.
+
+        `tags` and `metadata` belong to this run alone; `input` is MISSING for a run that is streamed into.
+        """
+        run = Run(
+            self.run_name or name,
+            type,
+            self.parent,
+            _union(self.own_tags, self.tags, tags),
+            {**self.metadata, **metadata} if metadata else self.metadata,
+            input,
+            self.run_id,
+        )
+        if extra:
+            run.extra = extra
+        inner = self.copy()
+        inner.parent = run
+        inner.run_name = inner.run_id = None
+        inner.own_tags = ()
+        run.scope = inner
+        run.start(self.listeners)
+        return run
+
+    def overlay(self, config: Mapping[str, Any]) -> Scope:
+        """This scope with what `config` says over it, key by key.
+
+        Raises:
+            InvalidType: `config` or one of its values has the wrong type.
+        """
+        if not isinstance(config, Mapping):
+            raise InvalidType(f"config must be a dict such as {{'tags': ['a']}}, not {config!r}.")
+        new = self.copy()
+        callbacks = config.get("callbacks")
+        if callbacks is not None:
+            _take_callbacks(new, callbacks)
+        if (tags := config.get("tags")) is not None:
+            if isinstance(tags, str):
+                raise InvalidType(f"config['tags'] must be a list of strings; write [{tags!r}].")
+            new.shown_tags = tuple(tags)
+            new.tags = _union(new.tags, new.shown_tags)
+        if (metadata := config.get("metadata")) is not None:
+            new.metadata = {**new.metadata, **metadata}
+        configurable = config.get("configurable")
+        extra = {key: value for key, value in config.items() if key not in _KEYS}
+        if configurable is not None or extra:
+            new.configurable = {**(self.configurable if configurable is None else configurable), **extra}
+        for key in ("recursion_limit", "max_concurrency"):
+            if config.get(key) is not None:
+                setattr(new, key, config[key])
+        if config.get("run_name") is not None:
+            new.run_name = config["run_name"]
+        if config.get("run_id") is not None:
+            new.run_id = str(config["run_id"])
+        _copy_to_metadata(new)
+        return new
+
+    def underlay(self, config: Mapping[str, Any]) -> Scope:
+        """This scope with a bound config under it: tags and listeners of both, of other keys this scope's first."""
+        under = ROOT.overlay(config)
+        new = self.copy()
+        new.listeners = (*(each for each in under.listeners if each not in self.listeners), *self.listeners)
+        new.tags = _union(self.tags, under.tags)
+        new.shown_tags = tuple(sorted({*self.shown_tags, *under.shown_tags}))
+        new.metadata = {**under.metadata, **self.metadata}
+        new.configurable = {**under.configurable, **self.configurable}
+        if self.recursion_limit in (None, DEFAULT_RECURSION_LIMIT) and under.recursion_limit is not None:
+            new.recursion_limit = under.recursion_limit
+        new.max_concurrency = self.max_concurrency or under.max_concurrency
+        new.run_name = self.run_name or under.run_name
+        new.run_id = self.run_id or under.run_id
+        _copy_to_metadata(new)
+        return new
+
+    def config(self) -> RunnableConfig:
+        """The public form, made anew at each call, so that the caller may change it."""
+        config: RunnableConfig = {
+            "tags": list(self.shown_tags),
+            "metadata": dict(self.metadata),
+            "callbacks": Callbacks(self) if self.listeners or self.parent else None,
+            "recursion_limit": DEFAULT_RECURSION_LIMIT if self.recursion_limit is None else self.recursion_limit,
+            "configurable": dict(self.configurable),
+        }
+        if self.max_concurrency is not None:
+            config["max_concurrency"] = self.max_concurrency
+        return config
+
+
+ROOT = Scope()
+
+# None: not inside a run. A run without any config has ROOT.
+_current: ContextVar[Scope | None] = ContextVar("millstream_scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """The scope of the surrounding run, or None outside of any."""
+    return _current.get()
+
+
+def set_current(scope: Scope) -> None:
+    """Make `scope` the current one; only drivers call it, inside a copied context."""
+    _current.set(scope)
+
+
+def enter(config: Mapping[str, Any] | None = None) -> Scope:
+    """Resolve a user's config against the surrounding scope."""
+    scope = _current.get() or ROOT
+    return scope.overlay(config) if config else scope
+
+
+def get_config() -> RunnableConfig:
+    """The config of the surrounding run.
+
+    Raises:
+        OutsideRun: (a RuntimeError) there is none.
+    """
+    scope = _current.get()
+    if scope is None:
+        raise OutsideRun("get_config() was called outside of a runnable context; call it inside a node or a runnable.")
+    return scope.config()
+
+
+def _union(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tag for group in groups for tag in group))
+
+
+def _take_callbacks(scope: Scope, callbacks: Any) -> None:
+    if isinstance(callbacks, Callbacks):
+        given = callbacks.scope
+        scope.parent = given.parent
+        scope.listeners = given.listeners
+        scope.gates = given.gates
+        scope.tags = given.tags
+        return
+    for listener in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        if not isinstance(listener, Listener):
+            raise InvalidType(
+                f"config['callbacks'] holds {listener!r}, which is no listener; "
+                "give objects with `interest(run)` and `feed(event)`."
+            )
+        if listener not in scope.listeners:
+            scope.listeners = (*scope.listeners, listener)
+
+
+def _copy_to_metadata(scope: Scope) -> None:
+    for key in ("model", "checkpoint_ns"):
+        value = scope.configurable.get(key)
+        if isinstance(value, str) and key not in scope.metadata:
+            scope.metadata = {**scope.metadata, key: value}

@@ -1,0 +1,158 @@
+"""The view behind `astream_events` (version 2): events as dicts.
+
+The shape of the dicts and the rules on inputs are the peer's; `created_at` and the final `on_error` are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from time import time
+from typing import Any, Literal
+
+from ...data.ids import new_id
+from ..events import CUSTOM, END, ERROR, MISSING, START, STREAM, TOKENS, Event
+from ..run import Run
+
+__all__ = ["EventFilter", "EventsView"]
+
+_SUFFIX = {START: "start", STREAM: "stream", END: "end"}
+# What each type of run is asked for: tools, prompts and retrievers have no chunks, only tools have an error event.
+_WANTED = {
+    "chain": START | STREAM | END,
+    "parser": START | STREAM | END,
+    "chat_model": START | STREAM | END | TOKENS,
+    "llm": START | STREAM | END | TOKENS,
+    "tool": START | END | ERROR,
+    "prompt": START | END,
+    "retriever": START | END,
+}
+
+
+class EventFilter:
+    """Which runs are shown. Includes are a union unless `match="all"`; then every exclude must pass."""
+
+    __slots__ = ("_checks", "_exclude", "_match_all", "everything")
+
+    def __init__(
+        self,
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        match: Literal["any", "all"] = "any",
+    ) -> None:
+        given = (include_names, include_types, include_tags)
+        self._checks = [None if each is None else frozenset(each) for each in given]
+        self._exclude = [frozenset(each or ()) for each in (exclude_names, exclude_types, exclude_tags)]
+        self._match_all = match == "all"
+        self.everything = given == (None, None, None) and not any(self._exclude)
+
+    def passes(self, name: str, type: str, tags: Iterable[str]) -> bool:
+        """Whether something of this name, run type and these tags is shown."""
+        if self.everything:
+            return True
+        facts = ({name}, {type}, set(tags))
+        includes = [bool(facts[i] & want) for i, want in enumerate(self._checks) if want is not None]
+        if includes and not (all(includes) if self._match_all else any(includes)):
+            return False
+        return not any(facts[i] & avoid for i, avoid in enumerate(self._exclude))
+
+
+class EventsView:
+    """Turns events into dicts. `interest` decides for each run once, when it starts; `feed` is called in order."""
+
+    def __init__(self, chosen: EventFilter, root_input: Any, root_name: str) -> None:
+        self._filter = chosen
+        self._root_input = root_input
+        self._root_name = root_name
+        self._root: Run | None = None
+        self._first: Run | None = None  # the run of the first event delivered
+
+    def interest(self, run: Run) -> int:
+        """The kinds wanted of `run`."""
+        if self._root is None:
+            self._root = run
+        wanted = _WANTED.get(run.type, 0) if self._filter.passes(run.name, run.type, run.tags) else 0
+        return wanted | CUSTOM
+
+    def feed(self, event: Event) -> tuple[dict[str, Any], ...]:
+        """The dict for one event, if it is shown."""
+        run = event.run
+        kind = event.kind
+        if kind == CUSTOM:
+            return self._custom(event)
+        if kind == STREAM:
+            data: dict[str, Any] = {"chunk": event.data}
+        elif kind == START:
+            data = {} if event.data is MISSING else {"input": _shown_input(run, event.data)}
+        elif kind == END:
+            data = {"output": event.data}
+            if run.input is not MISSING:
+                data["input"] = _shown_input(run, run.input)
+        else:
+            data = {
+                "error": event.data,
+                "input": run.input,
+                "tool_call_id": run.extra.get("tool_call_id"),
+            }
+        if self._first is None:
+            self._first = run
+            data["input"] = self._root_input
+        elif kind == END and run is self._first:
+            data.pop("input", None)
+        name = f"on_{run.type}_{_SUFFIX.get(kind, 'error')}"
+        return (_dict(name, run, run.name, list(run.tags), data, event.time),)
+
+    def failure(self, error: BaseException) -> dict[str, Any]:
+        """The one event that ends the stream of a run that failed; no filter removes it."""
+        run = self._root
+        created = datetime.fromtimestamp(time(), UTC)
+        return {
+            "event": "on_error",
+            "name": run.name if run else self._root_name,
+            "run_id": run.id if run else new_id(),
+            "parent_ids": [],
+            "tags": list(run.tags) if run else [],
+            "metadata": dict(run.metadata) if run else {},
+            "data": {"error": error},
+            "created_at": created,
+        }
+
+    def _custom(self, event: Event) -> tuple[dict[str, Any], ...]:
+        name, value = event.data
+        run = event.run
+        # A custom event has the tags that the run hands on, not those of the run alone, and its name is its type.
+        tags = list(run.scope.tags)
+        if not self._filter.passes(name, name, tags):
+            return ()
+        if self._first is None:
+            self._first = run
+            if isinstance(value, dict):
+                value = {**value, "input": self._root_input}
+        return (_dict("on_custom_event", run, name, tags, value, event.time),)
+
+
+def _dict(event: str, run: Run, name: str, tags: list[str], data: Any, when: float) -> dict[str, Any]:
+    return {
+        "event": event,
+        "name": name,
+        "run_id": run.id,
+        "parent_ids": list(run.parent_ids),
+        "tags": tags,
+        "metadata": dict(run.metadata),
+        "data": data,
+        "created_at": datetime.fromtimestamp(when, UTC),
+    }
+
+
+def _shown_input(run: Run, value: Any) -> Any:
+    if run.type == "chat_model":
+        return {"messages": [value]}
+    if run.type == "llm":
+        return {"prompts": value}
+    if run.type == "retriever":
+        return {"query": value}
+    return value
