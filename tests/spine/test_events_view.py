@@ -1,0 +1,86 @@
+"""`astream_events`: filters, the rule on the root's input, and what a failure looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from typing import Any
+
+import pytest
+
+from millstream import RunnableLambda, adispatch_custom_event
+from millstream.errors import Unsupported
+from millstream.spine.views.events import EventFilter
+
+
+def told(chain: Any, value: Any = 1, **filters: Any) -> list[dict[str, Any]]:
+    async def collect() -> list[dict[str, Any]]:
+        return [event async for event in chain.astream_events(value, **filters)]
+
+    return asyncio.run(collect())
+
+
+async def plus(x: int) -> int:
+    await adispatch_custom_event("note", {"x": x})
+    return x + 1
+
+
+CHAIN = RunnableLambda(plus, name="first").with_config(tags=["t1"]) | RunnableLambda(plus, name="second")
+
+
+def test_the_keys_of_an_event() -> None:
+    event = told(CHAIN)[0]
+    assert sorted(event) == ["created_at", "data", "event", "metadata", "name", "parent_ids", "run_id", "tags"]
+    assert event["created_at"].tzinfo is datetime.UTC
+    assert event["data"] == {"input": 1} and event["parent_ids"] == []
+
+
+def test_includes_are_a_union_and_excludes_all_count() -> None:
+    assert {e["name"] for e in told(CHAIN, include_names=["second"], include_tags=["t1"])} == {"first", "second", "note"}
+    assert {e["name"] for e in told(CHAIN, include_names=["first", "second"], exclude_tags=["t1"])} == {"second"}
+    assert told(CHAIN, include_names=[]) == []
+    assert {e["name"] for e in told(CHAIN, include_types=["note"])} == {"note"}
+
+
+def test_match_all_is_the_intersection() -> None:
+    names = {e["name"] for e in told(CHAIN, include_types=["chain"], include_tags=["t1"], match="all")}
+    assert names == {"first"}
+
+
+@pytest.mark.parametrize("kind", ["names", "types", "tags"])
+def test_filter_without_anything_passes_everything(kind: str) -> None:
+    assert EventFilter().passes("n", "chain", [])
+    assert not EventFilter(**{f"exclude_{kind}": ["n", "chain", "t"]}).passes("n", "chain", ["t"])
+
+
+def test_the_first_event_delivered_shows_the_root_input_and_its_end_has_none() -> None:
+    events = told(CHAIN, include_names=["second"])
+    assert events[0]["data"] == {"input": 1}
+    assert "input" not in events[-1]["data"]
+
+
+def test_a_failure_ends_in_one_error_event_and_raises() -> None:
+    def fail(x: int) -> int:
+        raise ValueError("no")
+
+    chain = RunnableLambda(plus, name="first") | RunnableLambda(fail)
+    seen: list[dict[str, Any]] = []
+
+    async def collect() -> None:
+        async for event in chain.astream_events(1, include_names=["nobody"]):
+            seen.append(event)
+
+    with pytest.raises(ValueError, match="no") as caught:
+        asyncio.run(collect())
+    (error,) = seen
+    assert (error["event"], error["name"], error["parent_ids"]) == ("on_error", "RunnableSequence", [])
+    assert error["data"]["error"] is caught.value
+    assert caught.value.__notes__ == ["while running 'fail' (chain)"]
+
+
+def test_other_versions() -> None:
+    with pytest.raises(Unsupported, match="not 'v1'; leave `version` out"):
+        CHAIN.astream_events(1, version="v1")
+    with pytest.raises(TypeError, match="write `async for item in"):
+        for _ in CHAIN.astream(1):  # type: ignore[attr-defined]
+            pass

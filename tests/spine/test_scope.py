@@ -1,0 +1,129 @@
+"""How a config is resolved against the surrounding scope."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from millstream import RunnableLambda, dispatch_custom_event, get_config
+from millstream.errors import InvalidType, OutsideRun
+from millstream.spine.events import EVERYTHING, Event
+from millstream.spine.run import Run
+from millstream.spine.scope import ROOT, enter
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def interest(self, run: Run) -> int:
+        return EVERYTHING
+
+    def feed(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def test_defaults_and_unknown_keys() -> None:
+    config = enter({"thread": 1, "configurable": {"a": 2}}).config()
+    assert config["configurable"] == {"a": 2, "thread": 1}
+    assert config["recursion_limit"] == 25
+    assert config["tags"] == [] and config["metadata"] == {} and config["callbacks"] is None
+    assert "run_name" not in config and "max_concurrency" not in config
+
+
+def test_the_callers_objects_are_never_changed() -> None:
+    given: Any = {"tags": ["a"], "metadata": {"m": 1}, "configurable": {"model": "x"}}
+    scope = enter(given)
+    scope.config()["tags"].append("b")
+    assert scope.config()["metadata"] == {"m": 1, "model": "x"}
+    assert given == {"tags": ["a"], "metadata": {"m": 1}, "configurable": {"model": "x"}}
+
+
+@pytest.mark.parametrize("bad", ["text", 3, ["tags"]])
+def test_a_config_that_is_no_dict(bad: Any) -> None:
+    with pytest.raises(InvalidType, match="config must be a dict"):
+        enter(bad)
+
+
+def test_tags_given_as_one_string() -> None:
+    with pytest.raises(InvalidType, match=r"write \['solo'\]"):
+        enter({"tags": "solo"})
+
+
+def test_callbacks_that_are_no_listeners() -> None:
+    with pytest.raises(InvalidType, match=r"`interest\(run\)` and `feed\(event\)`"):
+        enter({"callbacks": [object()]})
+
+
+def test_get_config_outside_of_a_run() -> None:
+    with pytest.raises(OutsideRun, match="outside of a runnable context"):
+        get_config()
+    assert RunnableLambda(lambda _: get_config()["recursion_limit"]).invoke(0) == 25
+
+
+def test_nested_calls_inherit_all_but_name_and_id() -> None:
+    recorder = Recorder()
+    seen: list[Any] = []
+    inner = RunnableLambda(lambda x: seen.append(get_config()) or x, name="inner")
+    outer = RunnableLambda(lambda x: inner.invoke(x, {"tags": ["own"]}), name="outer")
+    run_id = UUID(int=7)
+    outer.invoke(
+        1,
+        {"tags": ["t"], "metadata": {"m": 1}, "run_name": "shown", "run_id": run_id, "callbacks": [recorder], "x": 5},  # type: ignore[typeddict-unknown-key]
+    )
+    runs = list(dict.fromkeys(event.run for event in recorder.events))
+    assert [run.name for run in runs] == ["shown", "inner"]
+    assert runs[0].id == str(run_id) != runs[1].id
+    assert runs[1].parent is runs[0] and runs[1].parent_ids == [runs[0].id]
+    assert runs[1].tags == ("t", "own")
+    assert seen[0]["tags"] == ["own"] and seen[0]["metadata"] == {"m": 1} and seen[0]["configurable"] == {"x": 5}
+
+
+def test_a_config_handed_on_explicitly_keeps_the_place_in_the_tree() -> None:
+    recorder = Recorder()
+    inner = RunnableLambda(lambda x: x, name="inner")
+
+    def outer(value: int, config: Any) -> int:
+        return inner.invoke(value, config)
+
+    RunnableLambda(outer).invoke(1, {"callbacks": [recorder]})
+    inner_run = next(event.run for event in recorder.events if event.run.name == "inner")
+    assert inner_run.parent is not None and inner_run.parent.name == "outer"
+
+
+def test_a_bound_config_lies_under_that_of_the_call() -> None:
+    seen: list[Any] = []
+    look = RunnableLambda(lambda x: seen.append(get_config()) or x)
+    bound = look.with_config(tags=["b", "a"], metadata={"m": 1, "k": 1}, run_name="bound")
+    bound.invoke(0, {"tags": ["c"], "metadata": {"m": 2}})
+    assert seen[0]["tags"] == ["a", "b", "c"]
+    assert seen[0]["metadata"] == {"m": 2, "k": 1}
+    assert bound.with_config(tags=["z"]).config["tags"] == ["z"]  # replaced, not merged
+    recorder = Recorder()
+    bound.invoke(0, {"callbacks": [recorder]})
+    assert recorder.events[0].run.name == "bound"
+
+
+def test_custom_events_belong_to_the_surrounding_run() -> None:
+    recorder = Recorder()
+    RunnableLambda(lambda _: dispatch_custom_event("progress", 50), name="work").invoke(0, {"callbacks": [recorder]})
+    (event,) = [event for event in recorder.events if event.data == ("progress", 50)]
+    assert event.run.name == "work"
+    with pytest.raises(OutsideRun, match="outside of a run"):
+        dispatch_custom_event("progress", 50)
+
+
+def test_a_scope_without_config_is_shared() -> None:
+    assert enter(None) is ROOT
+    assert ROOT.inner() is ROOT and ROOT.child("seq:step:1") is ROOT
+
+
+def test_an_error_names_the_innermost_run_once() -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no") as caught:
+        (RunnableLambda(lambda x: x) | RunnableLambda(fail)).invoke(1, {"callbacks": [Recorder()]})
+    assert caught.value.__notes__ == ["while running 'fail' (chain)"]
