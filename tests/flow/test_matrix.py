@@ -25,6 +25,7 @@ from millstream.spine.run import Run
 
 __all__ = ["colour"]
 
+
 class Recorder:
     """A listener that wants everything and notes it."""
 
@@ -269,7 +270,7 @@ def test_11_slow_reader_meets_the_high_water_mark(colour: Colour) -> None:
         async with c.closing(RunnableParallel(a=many, b=c.function(lambda x: x)), None) as stream:
             await anext(stream)
             if c.sync:
-                time.sleep(0.05)
+                time.sleep(0.05)  # noqa: ASYNC251 - a sync reader that dawdles
             else:
                 await asyncio.sleep(0.05)
             made = len([line for line in log if line.startswith("make")])
@@ -495,9 +496,11 @@ def test_20_the_same_events_in_both_colours() -> None:
         recorder = Recorder()
 
         async def body(c: Colour) -> None:
-            chain = RunnableGenerator(c.generator("a", "b"), name="source") | RunnableGenerator(
-                passing(c), name="pass"
-            ) | RunnableLambda(c.function(lambda s: s + "!"), name="shout")
+            chain = (
+                RunnableGenerator(c.generator("a", "b"), name="source")
+                | RunnableGenerator(passing(c), name="pass")
+                | RunnableLambda(c.function(lambda s: s + "!"), name="shout")
+            )
             await c.collect(chain, None, {"callbacks": [recorder]})
             await c.invoke(chain, None, {"callbacks": [recorder]})
 
@@ -526,4 +529,3 @@ def test_memory_of_a_long_stream_is_flat() -> None:
     finally:
         tracemalloc.stop()
     assert grown < 20_000
-

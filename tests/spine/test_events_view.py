@@ -36,7 +36,11 @@ def test_the_keys_of_an_event() -> None:
 
 
 def test_includes_are_a_union_and_excludes_all_count() -> None:
-    assert {e["name"] for e in told(CHAIN, include_names=["second"], include_tags=["t1"])} == {"first", "second", "note"}
+    assert {e["name"] for e in told(CHAIN, include_names=["second"], include_tags=["t1"])} == {
+        "first",
+        "second",
+        "note",
+    }
     assert {e["name"] for e in told(CHAIN, include_names=["first", "second"], exclude_tags=["t1"])} == {"second"}
     assert told(CHAIN, include_names=[]) == []
     assert {e["name"] for e in told(CHAIN, include_types=["note"])} == {"note"}

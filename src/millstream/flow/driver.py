@@ -22,7 +22,18 @@ from .mailbox import Mailbox
 from .step import step
 from .workers import workers
 
-__all__ = ["ASYNC", "SYNC", "AsyncDriver", "Driver", "Outcome", "SyncDriver", "aclose", "as_async", "in_worker", "isolated"]
+__all__ = [
+    "ASYNC",
+    "SYNC",
+    "AsyncDriver",
+    "Driver",
+    "Outcome",
+    "SyncDriver",
+    "aclose",
+    "as_async",
+    "in_worker",
+    "isolated",
+]
 
 Thunk: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 _END: Final = object()
@@ -123,7 +134,7 @@ class SyncDriver:
 
     async def sleep(self, seconds: float) -> None:
         """Block for so many seconds."""
-        time.sleep(seconds)
+        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this driver does
 
 
 class AsyncDriver:
@@ -333,7 +344,9 @@ def _resume(context: Context, pending: Any, waited_for: Any) -> Generator[Any, A
             return stop.value
 
 
-def _part(context: Context, index: int, thunk: Thunk, done: queue.SimpleQueue[tuple[int, Outcome]]) -> Callable[[], None]:
+def _part(
+    context: Context, index: int, thunk: Thunk, done: queue.SimpleQueue[tuple[int, Outcome]]
+) -> Callable[[], None]:
     def job() -> None:
         try:
             outcome = Outcome(context.run(_stepped, thunk), None)
@@ -476,4 +489,3 @@ async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Ma
             raise
     else:
         mailbox.close()
-

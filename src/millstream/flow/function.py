@@ -64,6 +64,8 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
     ) -> None:
         if not callable(func):
             raise InvalidType(f"RunnableLambda needs a function, not {func!r}.")
+        self.func: Callable[..., Any] | None
+        self.afunc: Callable[..., Any] | None
         if is_async(func):
             if afunc is not None:
                 raise InvalidType("RunnableLambda got an async `func` and an `afunc`; give the sync one as `func`.")
@@ -181,5 +183,3 @@ def _deeper(scope: Scope, runnable: Runnable[Any, Any]) -> Scope:
     scope = scope.copy()
     scope.recursion_limit = limit - 1
     return scope
-
-

@@ -112,5 +112,3 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"RunnableGenerator({self.get_name()})"
-
-

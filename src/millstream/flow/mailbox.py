@@ -22,7 +22,7 @@ T = TypeVar("T")
 HIGH_WATER = 256
 
 
-class Abandoned(BaseException):  # noqa: N818 - control flow, like GeneratorExit
+class Abandoned(BaseException):
     """The reader has gone: unwinds a writer in a thread, which nothing else can stop."""
 
 

@@ -37,7 +37,7 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
         self.input_type = input_type
 
     @classmethod
-    def assign(cls, **mapping: Any) -> RunnableAssign:
+    def assign(cls, **mapping: Any) -> RunnableAssign:  # type: ignore[override]
         """A runnable that adds keys to a dict, each computed from that dict."""
         return RunnableAssign(mapping)
 
@@ -161,4 +161,6 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
 
 def _needs_dict(runnable: Runnable[Any, Any], value: Any) -> None:
     if not isinstance(value, dict):
-        raise InvalidArgument(f"{runnable.get_name()} needs a dict as its input, got {type(value).__name__}: {value!r}.")
+        raise InvalidArgument(
+            f"{runnable.get_name()} needs a dict as its input, got {type(value).__name__}: {value!r}."
+        )

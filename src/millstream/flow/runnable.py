@@ -11,28 +11,40 @@ import re
 import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from ..data.addable import fold_chunks
-from ..errors import AsyncOnly, BlockingCallWarning, InvalidArgument, Unsupported
+from ..errors import BlockingCallWarning, InvalidArgument, Unsupported
 from ..spine.config import DEFAULT_RECURSION_LIMIT, RunnableConfig
 from ..spine.events import END, MISSING, STREAM
 from ..spine.scope import Scope, enter
 from .driver import ASYNC, SYNC, Driver, aclose, as_async, in_worker
-from .step import running_loop, step, step_iter
+from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
+from .step import running_loop, step
 from .stream import AsyncStream, SyncStream
 
 if TYPE_CHECKING:
     from .binding import RunnableBinding
     from .sequence import RunnableSequence
 
-__all__ = ["NO_KWARGS", "Runnable", "exec_of", "flow_of", "once", "sync_scope"]
+__all__ = [
+    "NO_KWARGS",
+    "Kwargs",
+    "Runnable",
+    "exec_of",
+    "flow_of",
+    "folded",
+    "once",
+    "sync_scope",
+    "with_default_limit",
+]
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 Other = TypeVar("Other")
 
-Kwargs: TypeAlias = dict[str, Any]
 NO_KWARGS: Final[Kwargs] = {}
 # Where nothing else is said, an async batch is bounded as well: a finite default keeps memory in bounds.
 ASYNC_BATCH_LIMIT = 1000
@@ -48,6 +60,7 @@ class Runnable(Generic[In, Out]):
 
     name: str | None = None
     run_type: str = "chain"
+    _ms_root = True  # see overrides.py: the native methods of this class are defaults, not a body
 
     # -- what users call ---------------------------------------------------------------------------------------------
 
@@ -57,32 +70,30 @@ class Runnable(Generic[In, Out]):
         Raises:
             AsyncOnly: (a TypeError) a part of this runnable has only an async form.
         """
-        _needs_body(self)
+        needs_body(self)
         return step(self._exec(SYNC, input, sync_scope(config, "ainvoke"), kwargs))  # type: ignore[no-any-return]
 
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:
         """Return the output for one input, without blocking the event loop."""
-        if not _has_body(type(self)):
-            from contextvars import copy_context
-
+        if not has_body(type(self)):
             return await in_worker(copy_context(), lambda: self.invoke(input, config, **kwargs))  # type: ignore[no-any-return]
         return await self._exec(ASYNC, input, enter(config), kwargs)  # type: ignore[no-any-return]
 
     def stream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
         """Return an iterator over the output's chunks; nothing runs before the first is asked for."""
-        if not _has_body(type(self)):
+        if not has_body(type(self)):
             return SyncStream(_one(self, SYNC, input, config, kwargs))
         return SyncStream(self._flow(SYNC, once(input), sync_scope(config, "astream"), kwargs, input))
 
     def astream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncStream[Out]:
         """Return an async iterator over the output's chunks; nothing runs before the first is asked for."""
-        if not _has_body(type(self)):
+        if not has_body(type(self)):
             return AsyncStream(_one(self, ASYNC, input, config, kwargs))
         return AsyncStream(self._flow(ASYNC, once(input), enter(config), kwargs, input))
 
     def transform(self, input: Iterable[In], config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
         """Return an iterator over the output's chunks for an input that itself comes in chunks."""
-        if not _has_body(type(self)):
+        if not has_body(type(self)):
             return SyncStream(_folded_stream(self, SYNC, as_async(input), config, kwargs))
         return SyncStream(self._flow(SYNC, as_async(input), sync_scope(config, "atransform"), kwargs))
 
@@ -90,7 +101,7 @@ class Runnable(Generic[In, Out]):
         self, input: AsyncIterable[In], config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncStream[Out]:
         """Return an async iterator over the output's chunks for an input that itself comes in chunks."""
-        if not _has_body(type(self)):
+        if not has_body(type(self)):
             return AsyncStream(_folded_stream(self, ASYNC, aiter(input), config, kwargs))
         return AsyncStream(self._flow(ASYNC, aiter(input), enter(config), kwargs))
 
@@ -182,7 +193,7 @@ class Runnable(Generic[In, Out]):
         """This runnable with a config that lies under the one of each call."""
         from .binding import RunnableBinding
 
-        return RunnableBinding(self, config={**(config or {}), **kwargs})
+        return RunnableBinding(self, config={**(config or {}), **kwargs})  # type: ignore[arg-type]
 
     def pick(self, keys: str | list[str]) -> RunnableSequence[In, Any]:
         """This runnable, then one key of its output (a string), or a dict of some (a list)."""
@@ -261,7 +272,7 @@ class Runnable(Generic[In, Out]):
         def parts() -> Iterable[Callable[[], Any]]:
             for index, item in enumerate(inputs):
                 scope = with_default_limit(common if scopes is None else scopes[index])
-                yield lambda item=item, scope=scope: run_one(d, item, scope, kwargs)
+                yield partial(run_one, d, item, scope, kwargs)
 
         outcomes: dict[int, Any] = {}
         failures: dict[int, BaseException] = {}
@@ -283,24 +294,6 @@ class Runnable(Generic[In, Out]):
         return [outcomes[index] for index in range(len(outcomes))]
 
 
-def exec_of(runnable: Any) -> Callable[[Driver, Any, Scope, Kwargs], Any]:
-    """How a composite runs a child on a whole value: natively, or through the user's own override."""
-    return runnable._exec if _natively(type(runnable))[0] else lambda *args: _exec_overridden(runnable, *args)
-
-
-def flow_of(runnable: Any) -> Callable[..., AsyncGenerator[Any, None]]:
-    """How a composite streams a child: natively, or through the user's own override."""
-    if _natively(type(runnable))[1]:
-        return runnable._flow  # type: ignore[no-any-return]
-
-    def flow(
-        d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        return _flow_overridden(runnable, d, inputs, scope, kwargs)
-
-    return flow
-
-
 def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
     """`enter` for a sync facade. Under a running loop it warns, and takes off gates whose reader this thread blocks."""
     scope = enter(config)
@@ -308,7 +301,9 @@ def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
         return scope
     if not _in_notebook():
         warnings.warn(
-            f"a synchronous call blocks the running event loop; use `{instead}` here.", BlockingCallWarning, stacklevel=3
+            f"a synchronous call blocks the running event loop; use `{instead}` here.",
+            BlockingCallWarning,
+            stacklevel=3,
         )
     return scope.without_gates()
 
@@ -320,17 +315,6 @@ def with_default_limit(scope: Scope) -> Scope:
     scope = scope.copy()
     scope.recursion_limit = DEFAULT_RECURSION_LIMIT
     return scope
-
-
-async def once(value: Any) -> AsyncGenerator[Any, None]:
-    """A stream of one item."""
-    yield value
-
-
-async def folded(inputs: AsyncIterator[Any]) -> Any:
-    """All chunks of a stream as one value, MISSING when there were none."""
-    chunks = [chunk async for chunk in inputs]
-    return fold_chunks(chunks) if chunks else MISSING
 
 
 async def _watched(
@@ -390,99 +374,6 @@ async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None)
         await aclose(rest)
 
 
-# -- classes of users that override public forms ---------------------------------------------------------------------
-
-_BODY = ("_exec", "_body", "_flow", "_pour")
-_WHOLE = ("invoke", "ainvoke")
-_CHUNKED = ("stream", "astream", "transform", "atransform")
-
-
-def _natively(cls: type) -> tuple[bool, bool]:
-    """Whether (invoking, streaming) can take the native methods of `cls`: no public form was overridden below them."""
-    known = cls.__dict__.get("_ms_native")
-    if known is None:
-        body = _depth(cls, _BODY)
-        whole = _depth(cls, _WHOLE) >= body
-        known = (_has_body(cls) and whole, _has_body(cls) and whole and _depth(cls, _CHUNKED) >= body)
-        type.__setattr__(cls, "_ms_native", known)
-    return known  # type: ignore[no-any-return]
-
-
-def _has_body(cls: type) -> bool:
-    known = cls.__dict__.get("_ms_body")
-    if known is None:
-        known = cls.__mro__[_depth(cls, _BODY)] is not Runnable
-        type.__setattr__(cls, "_ms_body", known)
-    return known  # type: ignore[no-any-return]
-
-
-def _depth(cls: type, names: Iterable[str]) -> int:
-    for depth, base in enumerate(cls.__mro__):
-        if any(name in base.__dict__ for name in names):
-            return depth
-    return len(cls.__mro__)
-
-
-def _override(runnable: Any, name: str) -> Any:
-    """The bound method `name` where the user's class overrides it below the native methods, else None."""
-    cls = type(runnable)
-    return getattr(runnable, name) if _depth(cls, (name,)) < _depth(cls, _BODY) else None
-
-
-async def _exec_overridden(runnable: Any, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-    fn, afn = _override(runnable, "invoke"), _override(runnable, "ainvoke")
-    if _has_body(type(runnable)) and (fn if d.sync else afn) is None:
-        return await runnable._exec(d, input, scope, kwargs)
-    if fn is None and afn is None:
-        raise Unsupported(f"{type(runnable).__name__} has no `invoke`; override it.")
-    if d.sync and fn is None:
-        raise AsyncOnly(f"`{runnable.get_name()}`", "ainvoke")
-    return await d.call(scope.inner(), fn, afn, input, _config_for(scope), **kwargs)
-
-
-async def _flow_overridden(
-    runnable: Any, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
-) -> AsyncGenerator[Any, None]:
-    config = _config_for(scope)
-    try:
-        change = _override(runnable, "transform" if d.sync else "atransform")
-        fn, afn = _override(runnable, "stream"), _override(runnable, "astream")
-        if change is not None:
-            source = step_iter(inputs) if d.sync else inputs
-            items = d.iterate(scope.inner(), change, change, source, config, **kwargs)
-        elif (fn if d.sync else afn) is not None or (fn and not _has_body(type(runnable))):
-            whole = await folded(inputs)
-            if whole is MISSING:
-                return
-            items = d.iterate(scope.inner(), fn, afn, whole, config, **kwargs)
-        elif _natively(type(runnable))[0]:
-            items = runnable._flow(d, inputs, scope, kwargs)
-        else:
-            whole = await folded(inputs)
-            if whole is not MISSING:
-                yield await _exec_overridden(runnable, d, whole, scope, kwargs)
-            return
-        try:
-            async for item in items:
-                yield item
-        finally:
-            await items.aclose()
-    finally:
-        await aclose(inputs)
-
-
-def _config_for(scope: Scope) -> RunnableConfig:
-    """The config that a user's own method is called with: unlike a run's own, it still names the next run."""
-    config = scope.config()
-    if scope.run_name is not None:
-        config["run_name"] = scope.run_name
-    if scope.run_id is not None:
-        config["run_id"] = scope.run_id
-    if scope.own_tags:
-        config["tags"] = [*scope.own_tags, *config["tags"]]
-    return config
-
-
 async def _one(
     runnable: Runnable[Any, Any], d: Driver, input: Any, config: RunnableConfig | None, kwargs: Kwargs
 ) -> AsyncGenerator[Any, None]:
@@ -510,13 +401,6 @@ async def _folded_stream(
     else:
         async for item in runnable.astream(whole, config, **kwargs):
             yield item
-
-
-def _needs_body(runnable: Runnable[Any, Any]) -> None:
-    if not _has_body(type(runnable)):
-        if _depth(type(runnable), ("ainvoke",)) < _depth(type(runnable), _BODY):
-            raise AsyncOnly(f"`{runnable.get_name()}`", "ainvoke")
-        raise Unsupported(f"{type(runnable).__name__} has no `invoke`; override it.")
 
 
 def _in_notebook() -> bool:

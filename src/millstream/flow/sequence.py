@@ -28,11 +28,11 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
     def __init__(self, *steps: Any, name: str | None = None) -> None:
         flat: list[Runnable[Any, Any]] = []
         for each in steps:
-            each = coerce(each)
-            flat.extend(each.steps if isinstance(each, RunnableSequence) else [each])
+            part = coerce(each)
+            flat.extend(part.steps if isinstance(part, RunnableSequence) else [part])
         if len(flat) < 2:
             raise InvalidArgument(f"a RunnableSequence needs at least 2 steps, got {len(flat)}.")
-        self.steps = flat
+        self.steps: list[Runnable[Any, Any]] = flat
         self.name = name
         self._parts = [(exec_of(part), flow_of(part), f"seq:step:{n}") for n, part in enumerate(flat, 1)]
 
@@ -57,9 +57,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
             kwargs = NO_KWARGS
         return input
 
-    def _pour(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
-    ) -> AsyncGenerator[Any, None]:
+    def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
         # No generator of its own: the last step's stream is the sequence's, and closing it closes the ones before.
         for _, flow_step, tag in self._parts:
             inputs = flow_step(d, inputs, scope.child(tag), kwargs)
@@ -89,5 +87,3 @@ def joined(left: Any, right: Any) -> RunnableSequence[Any, Any]:
     """`left | right`; a named sequence on the left lends its name."""
     name = left.name if isinstance(left, RunnableSequence) else None
     return RunnableSequence(left, right, name=name)
-
-

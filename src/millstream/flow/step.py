@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from asyncio import _get_running_loop  # type: ignore[attr-defined]
+from asyncio import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ def step_iter(items: AsyncIterator[T]) -> Generator[T, None, None]:
     try:
         while True:
             try:
-                item = step(following())  # type: ignore[arg-type]
+                item: T = step(following())  # type: ignore[arg-type]
             except StopAsyncIteration:
                 return
             yield item

@@ -50,7 +50,9 @@ class AsyncStream(Generic[T]):
         await self._items.aclose()
 
     def __iter__(self) -> NoReturn:
-        raise InvalidType("this stream is asynchronous: write `async for item in ...`, or use `stream()` for a plain `for`.")
+        raise InvalidType(
+            "this stream is asynchronous: write `async for item in ...`, or use `stream()` for a plain `for`."
+        )
 
 
 class SyncStream(Generic[T]):

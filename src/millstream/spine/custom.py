@@ -20,7 +20,9 @@ def dispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | N
     """
     scope: Scope | None = enter(config) if config else current_scope()
     if scope is None:
-        raise OutsideRun("dispatch_custom_event was called outside of a run; call it inside a runnable, or pass `config`.")
+        raise OutsideRun(
+            "dispatch_custom_event was called outside of a run; call it inside a runnable, or pass `config`."
+        )
     run = scope.parent
     if run is not None and run.mask & CUSTOM:
         run.emit(CUSTOM, (name, data))
