@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import queue
 import time
 import types
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 Thunk: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
-_END: Final = object()
 
 
 class Outcome:
@@ -150,16 +150,19 @@ class AsyncDriver:
             return await _drive(context, context.run(_within, scope, afn, args, kwargs))
         return await in_worker(context, _within, scope, fn, args, kwargs)
 
-    async def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+    def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """What the leaf yields; a sync iterator runs on a worker thread and may be ahead by the mailbox's mark.
 
         Closing this closes the leaf's iterator: at once an async one, a sync one when it next yields.
         """
-        context = copy_context()
         if afn is None:
-            async for item in _iterate_in_worker(context, scope, fn, args, kwargs):
-                yield item
-            return
+            return _iterate_in_worker(scope, fn, args, kwargs)
+        return self._iterate(scope, afn, args, kwargs)
+
+    async def _iterate(
+        self, scope: Scope, afn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        context = copy_context()
         items = context.run(_within, scope, afn, args, kwargs)
         if inspect.iscoroutine(items):
             items = await _drive(context, items)
@@ -381,15 +384,17 @@ async def _end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
             cancelled = True
             pending = {task for task in pending if not task.done()}
     for task in tasks:
-        if task.done() and not task.cancelled():
-            task.exception()  # seen: an error during its clean-up has no one left to be told
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Whoever could be told of it has left, or is being told of another: an error in clean-up is logged.
+            logger.warning("an error while a part was being ended: %r", error, exc_info=error)
     if cancelled:
         raise asyncio.CancelledError
 
 
 async def _iterate_in_worker(
-    context: Context, scope: Scope, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    scope: Scope, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncGenerator[Any, None]:
+    context = copy_context()
     mailbox: Mailbox[Any] = Mailbox()
     gates = (*scope.gates, mailbox)
     loop = asyncio.get_running_loop()
