@@ -36,6 +36,8 @@ __all__ = [
     "isolated",
 ]
 
+logger = logging.getLogger("millstream")
+
 Thunk: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 
 
