@@ -18,6 +18,18 @@ _EXPORTS: dict[str, str] = {
         ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
         Unsupported UsageError ValidationError""",
     # data
+    "data.messages": """AIMessage BaseMessage ChatMessage FunctionMessage HumanMessage RemoveMessage SystemMessage ToolMessage""",
+    "data.chunks": """BaseMessageChunk ChatMessageChunk FunctionMessageChunk HumanMessageChunk SystemMessageChunk
+        ToolMessageChunk merge_chunks message_chunk_to_message""",
+    "data.ai_chunk": "AIMessageChunk",
+    "data.outputs": "ChatGeneration ChatGenerationChunk ChatResult Generation GenerationChunk LLMResult RunInfo",
+    "data.partial_json": "PartialJson parse_json_markdown parse_partial_json",
+    "data.merging": "add_usage merge_content merge_dicts merge_lists merge_obj",
+    "data.types": """InputTokenDetails InvalidToolCall OutputTokenDetails ToolCall ToolCallChunk UsageMetadata
+        invalid_tool_call tool_call tool_call_chunk""",
+    "data.blocks": """AudioContentBlock Citation ContentBlock DataContentBlock FileContentBlock ImageContentBlock
+        NonStandardContentBlock PlainTextContentBlock ReasoningContentBlock ServerToolCall ServerToolCallChunk
+        ServerToolResult TextContentBlock ToolCallBlock ToolCallChunkBlock VideoContentBlock""",
     # spine
     "spine.config": "RunnableConfig",
     "spine.custom": "adispatch_custom_event dispatch_custom_event",

@@ -1,0 +1,394 @@
+"""Content blocks: the typed form that every provider's content is shown in.
+
+A block is a dict with a `type`. What a provider calls otherwise is translated when `content_blocks` is read;
+what nobody knows is kept whole as a `non_standard` block.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal, TypeAlias
+
+from .ids import new_id
+
+if sys.version_info >= (3, 12):
+    from typing import NotRequired, TypedDict
+else:  # pydantic refuses typing.TypedDict before 3.12
+    from typing_extensions import NotRequired, TypedDict
+
+__all__ = [
+    "AudioContentBlock",
+    "Citation",
+    "ContentBlock",
+    "DataContentBlock",
+    "FileContentBlock",
+    "ImageContentBlock",
+    "NonStandardContentBlock",
+    "PlainTextContentBlock",
+    "ReasoningContentBlock",
+    "ServerToolCall",
+    "ServerToolCallChunk",
+    "ServerToolResult",
+    "TextContentBlock",
+    "ToolCallBlock",
+    "ToolCallChunkBlock",
+    "VideoContentBlock",
+    "content_blocks",
+    "text_of",
+]
+
+
+class Citation(TypedDict, total=False):
+    """Where a text comes from."""
+
+    type: Literal["citation"]
+    id: str
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+    cited_text: str
+    extras: dict[str, Any]
+
+
+class TextContentBlock(TypedDict):
+    """Text."""
+
+    type: Literal["text"]
+    text: str
+    id: NotRequired[str]
+    index: NotRequired[int | str]
+    annotations: NotRequired[list[Any]]
+    extras: NotRequired[dict[str, Any]]
+
+
+class ReasoningContentBlock(TypedDict):
+    """What a model thought before it spoke."""
+
+    type: Literal["reasoning"]
+    reasoning: NotRequired[str]
+    id: NotRequired[str]
+    index: NotRequired[int | str]
+    extras: NotRequired[dict[str, Any]]
+
+
+class ToolCallBlock(TypedDict):
+    """A tool call, placed among the content."""
+
+    type: Literal["tool_call"]
+    name: str
+    args: dict[str, Any]
+    id: str | None
+    index: NotRequired[int | str]
+    extras: NotRequired[dict[str, Any]]
+
+
+class ToolCallChunkBlock(TypedDict):
+    """A piece of a tool call, placed among the content."""
+
+    type: Literal["tool_call_chunk"]
+    name: str | None
+    args: str | None
+    id: str | None
+    index: NotRequired[int | str | None]
+    extras: NotRequired[dict[str, Any]]
+
+
+class ServerToolCall(TypedDict):
+    """A tool that the provider runs itself."""
+
+    type: Literal["server_tool_call"]
+    id: str
+    name: str
+    args: dict[str, Any]
+    index: NotRequired[int | str]
+    extras: NotRequired[dict[str, Any]]
+
+
+class ServerToolCallChunk(TypedDict, total=False):
+    """A piece of a call of a tool that the provider runs itself."""
+
+    type: Literal["server_tool_call_chunk"]
+    name: str
+    args: str
+    id: str
+    index: int | str
+    extras: dict[str, Any]
+
+
+class ServerToolResult(TypedDict):
+    """What a tool that the provider ran gave back."""
+
+    type: Literal["server_tool_result"]
+    tool_call_id: str
+    status: Literal["success", "error"]
+    id: NotRequired[str]
+    output: NotRequired[Any]
+    index: NotRequired[int | str]
+    extras: NotRequired[dict[str, Any]]
+
+
+class DataContentBlock(TypedDict, total=False):
+    """Data by `url`, as `base64` text, or by the provider's `file_id`."""
+
+    id: str
+    index: int | str
+    url: str
+    base64: str
+    file_id: str
+    mime_type: str
+    extras: dict[str, Any]
+
+
+class ImageContentBlock(DataContentBlock):
+    """An image."""
+
+    type: Literal["image"]
+
+
+class VideoContentBlock(DataContentBlock):
+    """A video."""
+
+    type: Literal["video"]
+
+
+class AudioContentBlock(DataContentBlock):
+    """Sound."""
+
+    type: Literal["audio"]
+
+
+class FileContentBlock(DataContentBlock):
+    """Any other file, such as a PDF."""
+
+    type: Literal["file"]
+
+
+class PlainTextContentBlock(DataContentBlock, total=False):
+    """A text document."""
+
+    type: Literal["text-plain"]
+    text: str
+    title: str
+    context: str
+
+
+class NonStandardContentBlock(TypedDict):
+    """A provider's own block, whole."""
+
+    type: Literal["non_standard"]
+    value: dict[str, Any]
+    id: NotRequired[str]
+    index: NotRequired[int | str]
+
+
+ContentBlock: TypeAlias = (
+    TextContentBlock
+    | ReasoningContentBlock
+    | ToolCallBlock
+    | ToolCallChunkBlock
+    | ServerToolCall
+    | ServerToolCallChunk
+    | ServerToolResult
+    | ImageContentBlock
+    | VideoContentBlock
+    | AudioContentBlock
+    | FileContentBlock
+    | PlainTextContentBlock
+    | NonStandardContentBlock
+)
+
+_KNOWN = frozenset(
+    {
+        "text",
+        "reasoning",
+        "tool_call",
+        "tool_call_chunk",
+        "invalid_tool_call",
+        "server_tool_call",
+        "server_tool_call_chunk",
+        "server_tool_result",
+        "image",
+        "video",
+        "audio",
+        "file",
+        "text-plain",
+        "non_standard",
+    }
+)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: itself, or its texts and text blocks joined."""
+    if isinstance(content, str):
+        return content
+    texts = (
+        item if isinstance(item, str) else item.get("text") if item.get("type") == "text" else None for item in content
+    )
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def content_blocks(message: Any) -> list[Any]:
+    """The blocks of a message: its content translated, its reasoning before, its tool calls after."""
+    content = message.content
+    if message.response_metadata.get("output_version") == "v1" and isinstance(content, list):
+        return content
+    blocks = _blocks_of(content)
+    reasoning = message.additional_kwargs.get("reasoning_content")
+    if isinstance(reasoning, str) and reasoning and not any(block["type"] == "reasoning" for block in blocks):
+        blocks.insert(0, {"type": "reasoning", "reasoning": reasoning})
+    blocks += _call_blocks(message, blocks)
+    return blocks
+
+
+def _blocks_of(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return [{"type": "text", "text": item} if isinstance(item, str) else _translated(item) for item in content]
+
+
+def _call_blocks(message: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tool calls that the content does not show already; while they are still arriving, their pieces."""
+    chunks = getattr(message, "tool_call_chunks", None)
+    if chunks and message.content in ("", []) and message.chunk_position != "last":
+        return [{key: value for key, value in chunk.items() if value is not None or key != "index"} for chunk in chunks]
+    shown = {block.get("id") for block in blocks if block["type"] in ("tool_call", "tool_call_chunk")}
+    return [dict(call) for call in getattr(message, "tool_calls", ()) if call["id"] is None or call["id"] not in shown]
+
+
+def _translated(block: dict[str, Any]) -> dict[str, Any]:
+    kind = block.get("type")
+    if kind in ("image", "audio", "file", "video") and ("source" in block or "source_type" in block or kind in block):
+        made = _data_block(kind, block)
+    elif kind in _KNOWN:
+        return block
+    else:
+        translate = _TRANSLATORS.get(kind) if isinstance(kind, str) else None
+        made = translate(block) if translate is not None else None
+    return made if made is not None else {"type": "non_standard", "value": block}
+
+
+def _data_block(kind: str, block: dict[str, Any]) -> dict[str, Any] | None:
+    """The forms in which data comes: `{"source": {...}}` of Anthropic, `source_type` of old, OpenAI's `{"file": {...}}`."""
+    source = block.get("source", block.get(kind))
+    if isinstance(source, dict):
+        return _sourced(kind, source, block)
+    source_type, data = block.get("source_type"), block.get("data")
+    found: dict[str, Any] | None = None
+    if source_type == "url" and block.get("url"):
+        found = {"url": block["url"]}
+    elif source_type == "base64" and data:
+        found = {"base64": data}
+    elif source_type == "id" and block.get("id"):
+        return {"type": kind, "id": new_id(), "file_id": block["id"]}
+    elif source_type == "text" and block.get("text"):
+        return {"type": "text-plain", "id": new_id(), "text": block["text"], "mime_type": "text/plain"}
+    if found is None:
+        return None
+    mime = {"mime_type": block["mime_type"]} if block.get("mime_type") else {}
+    return {"type": kind, "id": block.get("id") or new_id(), **found, **mime}
+
+
+def _sourced(kind: str, source: dict[str, Any], block: dict[str, Any]) -> dict[str, Any] | None:
+    made: dict[str, Any] = {"type": kind, "id": block.get("id") or new_id()}
+    mime = source.get("media_type") or source.get("mime_type") or source.get("format")
+    data = source.get("data") or source.get("file_data")
+    if source.get("type") == "text" and isinstance(data, str):
+        return {"type": "text-plain", "id": made["id"], "text": data, "mime_type": mime or "text/plain"}
+    if isinstance(data, str) and data.startswith("data:"):
+        _from_data_url(data, made)
+    elif isinstance(data, str):
+        made["base64"] = data
+        if mime:
+            made["mime_type"] = mime if "/" in mime else f"{kind}/{mime}"
+    elif source.get("url"):
+        made["url"] = source["url"]
+    elif source.get("file_id"):
+        made["file_id"] = source["file_id"]
+    else:
+        return None
+    if source.get("filename"):
+        made["extras"] = {"filename": source["filename"]}
+    return made
+
+
+def _from_data_url(url: str, made: dict[str, Any]) -> None:
+    """Take `data:<mime>;base64,<data>` apart."""
+    head, _, data = url.partition(",")
+    made["base64"] = data
+    mime = head.removeprefix("data:").partition(";")[0]
+    if mime:
+        made["mime_type"] = mime
+
+
+def _image_url(block: dict[str, Any]) -> dict[str, Any] | None:
+    """OpenAI's image: a URL, or an object with `url` and `detail`."""
+    given = block.get("image_url")
+    url = given.get("url") if isinstance(given, dict) else given
+    if not isinstance(url, str):
+        return None
+    made: dict[str, Any] = {"type": "image", "id": new_id()}
+    if url.startswith("data:"):
+        _from_data_url(url, made)
+    else:
+        made["url"] = url
+    if isinstance(given, dict) and given.get("detail"):
+        made["extras"] = {"detail": given["detail"]}
+    return made
+
+
+def _input_audio(block: dict[str, Any]) -> dict[str, Any] | None:
+    sound = block.get("input_audio")
+    return _sourced("audio", sound, block) if isinstance(sound, dict) else None
+
+
+def _document(block: dict[str, Any]) -> dict[str, Any] | None:
+    source = block.get("source")
+    made = _sourced("file", source, block) if isinstance(source, dict) else None
+    if made is not None:
+        extras = {key: block[key] for key in ("title", "context", "citations") if block.get(key)}
+        made.update({"extras": {**made.get("extras", {}), **extras}} if extras else {})
+    return made
+
+
+def _thinking(block: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in block.items() if key not in ("type", "thinking", "index")}
+    made: dict[str, Any] = {"type": "reasoning", "reasoning": block.get("thinking", "")}
+    if "index" in block:
+        made["index"] = block["index"]
+    if rest:
+        made["extras"] = rest
+    return made
+
+
+def _tool_use(block: dict[str, Any]) -> dict[str, Any] | None:
+    args = block.get("input")
+    if not isinstance(args, dict) or not isinstance(block.get("name"), str):
+        return None
+    return {"type": "tool_call", "name": block["name"], "args": args, "id": block.get("id")}
+
+
+def _media(block: dict[str, Any]) -> dict[str, Any] | None:
+    """Gemini's data: `mime_type` with `data` or `file_uri`."""
+    mime = block.get("mime_type")
+    if not isinstance(mime, str):
+        return None
+    major = mime.partition("/")[0]
+    made: dict[str, Any] = {
+        "type": major if major in ("image", "audio", "video") else "file",
+        "id": new_id(),
+        "mime_type": mime,
+    }
+    if block.get("file_uri"):
+        return {**made, "url": block["file_uri"]}
+    return {**made, "base64": block["data"]} if isinstance(block.get("data"), str) else None
+
+
+_TRANSLATORS = {
+    "document": _document,
+    "image_url": _image_url,
+    "input_audio": _input_audio,
+    "media": _media,
+    "thinking": _thinking,
+    "tool_use": _tool_use,
+}
