@@ -18,6 +18,7 @@ _EXPORTS: dict[str, str] = {
         ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
         Unsupported UsageError ValidationError""",
     # data
+    "data.addable": "AddableDict aadd add",
     "data.messages": """AIMessage BaseMessage ChatMessage FunctionMessage HumanMessage RemoveMessage SystemMessage ToolMessage""",
     "data.chunks": """BaseMessageChunk ChatMessageChunk FunctionMessageChunk HumanMessageChunk SystemMessageChunk
         ToolMessageChunk merge_chunks message_chunk_to_message""",
@@ -67,6 +68,15 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .data.addable import *  # noqa: F403
+    from .data.ai_chunk import *  # noqa: F403
+    from .data.blocks import *  # noqa: F403
+    from .data.chunks import *  # noqa: F403
+    from .data.merging import *  # noqa: F403
+    from .data.messages import *  # noqa: F403
+    from .data.outputs import *  # noqa: F403
+    from .data.partial_json import *  # noqa: F403
+    from .data.types import *  # noqa: F403
     from .errors import *  # noqa: F403
     from .flow.binding import *  # noqa: F403
     from .flow.function import *  # noqa: F403

@@ -28,6 +28,7 @@ class BaseMessageChunk(BaseMessage):
     """A piece of a message. `chunk + chunk` and `chunk + [chunks]` join pieces; the result has the left one's class."""
 
     __slots__ = ()
+    adds_lists: ClassVar[bool] = True  # `chunk + [chunks]` joins them all at once (see `fold_chunks`)
 
     def __add__(self, other: Any) -> Any:
         """Join with another chunk, a message of the same role, or a list of them.
