@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 import recordings
+import uvloop
 from leaks import no_leaks
 
 __all__ = ["no_leaks", "run_async"]
+
+# uvloop keeps a pipe for the whole process from its first loop on; made here, it is no test's leak.
+uvloop.new_event_loop().close()
 
 RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -23,11 +27,7 @@ def run_async(request: pytest.FixtureRequest) -> RunAsync:
 
 
 def _run(kind: str, coro: Coroutine[Any, Any, Any]) -> Any:
-    factory = None
-    if kind == "uvloop":
-        import uvloop
-
-        factory = uvloop.new_event_loop
+    factory = uvloop.new_event_loop if kind == "uvloop" else None
     with asyncio.Runner(debug=kind == "asyncio-debug", loop_factory=factory) as runner:
         return runner.run(coro)
 
