@@ -186,7 +186,7 @@ def test_06_timeout_of_one_part(run_async: Any) -> None:
     async def body() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await (RunnableLambda(lambda x: x) | colour.waiting(threading.Event(), None, log)).ainvoke(1)
+                await (RunnableLambda(asyncio.sleep) | colour.waiting(threading.Event(), None, log)).ainvoke(0)
         assert log == ["cancelled"]
 
     run_async(body())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 from typing import Any
 
 import pytest
@@ -30,9 +31,20 @@ CHAIN = RunnableLambda(plus, name="first").with_config(tags=["t1"]) | RunnableLa
 
 def test_the_keys_of_an_event() -> None:
     event = told(CHAIN)[0]
-    assert sorted(event) == ["created_at", "data", "event", "metadata", "name", "parent_ids", "run_id", "tags"]
-    assert event["created_at"].tzinfo is datetime.UTC
+    assert sorted(event) == ["data", "event", "metadata", "name", "parent_ids", "run_id", "tags"]
     assert event["data"] == {"input": 1} and event["parent_ids"] == []
+    assert json.loads(json.dumps(event))["name"] == "RunnableSequence"
+
+
+def test_every_event_says_when_it_happened() -> None:
+    before = datetime.datetime.now(datetime.UTC)
+    events = told(CHAIN)
+    times = [event["created_at"] for event in events]
+    assert all(event.get("created_at") is not None and "created_at" in event for event in events)
+    assert times == sorted(times) and before <= times[0] <= times[-1] <= datetime.datetime.now(datetime.UTC)
+    assert times[0].tzinfo is datetime.UTC
+    with pytest.raises(KeyError):
+        events[0]["created"]
 
 
 def test_includes_are_a_union_and_excludes_all_count() -> None:

@@ -128,7 +128,10 @@ class Runnable(Generic[In, Out]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default."""
+        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default.
+
+        After a failure no more are started; those that had begun are waited for.
+        """
         return await self._batch(ASYNC, inputs, config, return_exceptions, kwargs)
 
     def astream_events(
@@ -269,13 +272,16 @@ class Runnable(Generic[In, Out]):
         limit = common.max_concurrency or (SYNC_BATCH_LIMIT if d.sync else ASYNC_BATCH_LIMIT)
         run_one = exec_of(self)
 
+        outcomes: dict[int, Any] = {}
+        failures: dict[int, BaseException] = {}
+
         def parts() -> Iterable[Callable[[], Any]]:
             for index, item in enumerate(inputs):
+                if failures:
+                    return  # start no more
                 scope = with_default_limit(common if scopes is None else scopes[index])
                 yield partial(run_one, d, item, scope, kwargs)
 
-        outcomes: dict[int, Any] = {}
-        failures: dict[int, BaseException] = {}
         running = d.run_all(parts(), limit)
         try:
             async for index, outcome in running:
@@ -285,8 +291,6 @@ class Runnable(Generic[In, Out]):
                     outcomes[index] = outcome.error
                 else:
                     failures[index] = outcome.error
-                    if not d.sync:
-                        break
         finally:
             await aclose(running)
         if failures:

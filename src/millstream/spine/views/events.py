@@ -14,7 +14,7 @@ from ...data.ids import new_id
 from ..events import CUSTOM, END, ERROR, MISSING, START, STREAM, TOKENS, Event
 from ..run import Run
 
-__all__ = ["EventFilter", "EventsView"]
+__all__ = ["EventFilter", "EventsView", "StreamEvent"]
 
 _SUFFIX = {START: "start", STREAM: "stream", END: "end"}
 # What each type of run is asked for: tools, prompts and retrievers have no chunks, only tools have an error event.
@@ -61,8 +61,39 @@ class EventFilter:
         return not any(facts[i] & avoid for i, avoid in enumerate(self._exclude))
 
 
+class StreamEvent(dict[str, Any]):
+    """An event of `astream_events`: a dict with the peer's seven keys, and `created_at` on top.
+
+    `event["created_at"]` (an aware datetime) can be read like a key, but is not listed among the keys: a datetime there
+    would break the programs that pass whole events to `json.dumps`.
+    """
+
+    __slots__ = ("created",)
+
+    def __init__(self, fields: dict[str, Any], created: float) -> None:
+        super().__init__(fields)
+        self.created = created
+
+    @property
+    def created_at(self) -> datetime:
+        """When it happened, in UTC."""
+        return datetime.fromtimestamp(self.created, UTC)
+
+    def __missing__(self, key: str) -> Any:
+        if key == "created_at":
+            return self.created_at
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key == "created_at" or super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of a dict; knows `created_at`."""
+        return self[key] if key in self else default
+
+
 class EventsView:
-    """Turns events into dicts. `interest` decides for each run once, when it starts; `feed` is called in order."""
+    """Turns events into `StreamEvent` dicts. `interest` decides for each run once, when it starts; `feed` is called in order."""
 
     def __init__(self, chosen: EventFilter, root_input: Any, root_name: str) -> None:
         self._filter = chosen
@@ -78,7 +109,7 @@ class EventsView:
         wanted = _WANTED.get(run.type, 0) if self._filter.passes(run.name, run.type, run.tags) else 0
         return wanted | CUSTOM
 
-    def feed(self, event: Event) -> tuple[dict[str, Any], ...]:
+    def feed(self, event: Event) -> tuple[StreamEvent, ...]:
         """The dict for one event, if it is shown."""
         run = event.run
         kind = event.kind
@@ -106,22 +137,23 @@ class EventsView:
         name = f"on_{run.type}_{_SUFFIX.get(kind, 'error')}"
         return (_dict(name, run, run.name, list(run.tags), data, event.time),)
 
-    def failure(self, error: BaseException) -> dict[str, Any]:
+    def failure(self, error: BaseException) -> StreamEvent:
         """The one event that ends the stream of a run that failed; no filter removes it."""
         run = self._root
-        created = datetime.fromtimestamp(time(), UTC)
-        return {
-            "event": "on_error",
-            "name": run.name if run else self._root_name,
-            "run_id": run.id if run else new_id(),
-            "parent_ids": [],
-            "tags": list(run.tags) if run else [],
-            "metadata": dict(run.metadata) if run else {},
-            "data": {"error": error},
-            "created_at": created,
-        }
+        return StreamEvent(
+            {
+                "event": "on_error",
+                "name": run.name if run else self._root_name,
+                "run_id": run.id if run else new_id(),
+                "parent_ids": [],
+                "tags": list(run.tags) if run else [],
+                "metadata": dict(run.metadata) if run else {},
+                "data": {"error": error},
+            },
+            time(),
+        )
 
-    def _custom(self, event: Event) -> tuple[dict[str, Any], ...]:
+    def _custom(self, event: Event) -> tuple[StreamEvent, ...]:
         name, value = event.data
         run = event.run
         # A custom event has the tags that the run hands on, not those of the run alone, and its name is its type.
@@ -135,17 +167,19 @@ class EventsView:
         return (_dict("on_custom_event", run, name, tags, value, event.time),)
 
 
-def _dict(event: str, run: Run, name: str, tags: list[str], data: Any, when: float) -> dict[str, Any]:
-    return {
-        "event": event,
-        "name": name,
-        "run_id": run.id,
-        "parent_ids": list(run.parent_ids),
-        "tags": tags,
-        "metadata": dict(run.metadata),
-        "data": data,
-        "created_at": datetime.fromtimestamp(when, UTC),
-    }
+def _dict(event: str, run: Run, name: str, tags: list[str], data: Any, when: float) -> StreamEvent:
+    return StreamEvent(
+        {
+            "event": event,
+            "name": name,
+            "run_id": run.id,
+            "parent_ids": list(run.parent_ids),
+            "tags": tags,
+            "metadata": dict(run.metadata),
+            "data": data,
+        },
+        when,
+    )
 
 
 def _shown_input(run: Run, value: Any) -> Any:
