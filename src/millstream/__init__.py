@@ -24,6 +24,10 @@ _EXPORTS: dict[str, str] = {
         ToolMessageChunk merge_chunks message_chunk_to_message""",
     "data.ai_chunk": "AIMessageChunk",
     "data.outputs": "ChatGeneration ChatGenerationChunk ChatResult Generation GenerationChunk LLMResult RunInfo",
+    "data.coercion": """MessageLikeRepresentation convert_to_messages get_buffer_string message_to_dict messages_from_dict
+        messages_to_dict""",
+    "data.documents": "Document",
+    "data.prompt_values": "ChatPromptValue PromptValue StringPromptValue",
     "data.partial_json": "PartialJson parse_json_markdown parse_partial_json",
     "data.merging": "add_usage merge_content merge_dicts merge_lists merge_obj",
     "data.types": """InputTokenDetails InvalidToolCall OutputTokenDetails ToolCall ToolCallChunk UsageMetadata
@@ -72,6 +76,9 @@ if TYPE_CHECKING:
     from .data.ai_chunk import *  # noqa: F403
     from .data.blocks import *  # noqa: F403
     from .data.chunks import *  # noqa: F403
+    from .data.coercion import *  # noqa: F403
+    from .data.documents import *  # noqa: F403
+    from .data.prompt_values import *  # noqa: F403
     from .data.merging import *  # noqa: F403
     from .data.messages import *  # noqa: F403
     from .data.outputs import *  # noqa: F403

@@ -17,6 +17,7 @@ from millstream import (
     FunctionMessageChunk,
     HumanMessage,
     HumanMessageChunk,
+    InvalidArgument,
     MissingKey,
     RemoveMessage,
     SystemMessage,
@@ -117,8 +118,6 @@ def test_ids_become_text() -> None:
         (lambda: ToolMessage("a", tool_call_id="1", status="bad"), "status"),
         (lambda: FunctionMessage("a"), "name"),
         (lambda: ChatMessage("a"), "role"),
-        (lambda: RemoveMessage(id="1", content="a"), "content"),
-        (lambda: BaseMessage.model_validate({"type": "martian", "content": "a"}), "type"),
         (lambda: HumanMessage.model_validate({}), "content"),
     ],
 )
@@ -126,6 +125,19 @@ def test_wrong_shapes_name_the_field(make: Any, field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         make()
     assert caught.value.field == field
+
+
+def test_what_is_not_a_matter_of_shape_is_an_invalid_argument() -> None:
+    with pytest.raises(InvalidArgument, match="no content"):
+        RemoveMessage(id="1", content="a")
+    with pytest.raises(InvalidArgument, match="'martian'"):
+        BaseMessage.model_validate({"type": "martian", "content": "a"})
+    with pytest.raises(InvalidArgument, match="`tool_call_id`: '1' and '2'"):
+        ToolMessageChunk("a", tool_call_id="1") + ToolMessageChunk("b", tool_call_id="2")
+    with pytest.raises(InvalidArgument, match="`role`"):
+        ChatMessageChunk("a", role="x") + ChatMessageChunk("b", role="y")
+    with pytest.raises(InvalidArgument, match="`name`"):
+        FunctionMessageChunk("a", name="x") + FunctionMessageChunk("b", name="y")
 
 
 def test_a_tool_message_needs_the_call_it_answers() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar, Self
 
-from ..errors import InvalidType, ValidationError
+from ..errors import InvalidArgument, InvalidType
 from .merging import merge_content, merge_dicts, merge_obj
 from .messages import BaseMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
 
@@ -75,8 +75,8 @@ class BaseMessageChunk(BaseMessage):
         for other in others:
             theirs = getattr(other, field, mine)
             if theirs != mine:
-                raise ValidationError(
-                    f"Cannot join two {type(self).__name__} with different `{field}`: {mine!r} and {theirs!r}.", field=field
+                raise InvalidArgument(
+                    f"Cannot join two {type(self).__name__} with different `{field}`: {mine!r} and {theirs!r}."
                 )
 
 
@@ -150,7 +150,7 @@ def merge_chunks(chunks: Iterable[Any]) -> Any:
     """Join chunks, left to right, in time linear in their sum. One alone is returned as it is.
 
     Raises:
-        ValidationError: (ValueError) there are none.
+        InvalidArgument: (ValueError) there are none.
         InvalidType: (TypeError) they cannot be joined.
     """
     first, *rest = chunks if isinstance(chunks, (list, tuple)) and chunks else _not_empty(chunks)
@@ -176,5 +176,5 @@ def _chunk_of(cls: type[Any], message: BaseMessage) -> Any:
 def _not_empty(chunks: Iterable[Any]) -> list[Any]:
     found = list(chunks)
     if not found:
-        raise ValidationError("There are no chunks to join.")
+        raise InvalidArgument("There are no chunks to join.")
     return found

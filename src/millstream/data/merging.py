@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..errors import InvalidType, ValidationError
+from ..errors import InvalidArgument, InvalidType
 
 __all__ = ["add_usage", "merge_content", "merge_dicts", "merge_lists", "merge_obj"]
 
@@ -78,7 +78,7 @@ def merge_obj(left: Any, right: Any) -> Any:
 
     Raises:
         InvalidType: (TypeError) they have different types.
-        ValidationError: (ValueError) they are unequal and of a type that cannot be joined.
+        InvalidArgument: (ValueError) they are unequal and of a type that cannot be joined.
     """
     if left is None or right is None:
         return right if left is None else left
@@ -92,7 +92,7 @@ def merge_obj(left: Any, right: Any) -> Any:
         return merge_lists(left, right)
     if left == right:
         return left
-    raise ValidationError(f"Cannot merge two unequal values of type {type(left).__name__}: {left!r}, {right!r}.")
+    raise InvalidArgument(f"Cannot merge two unequal values of type {type(left).__name__}: {left!r}, {right!r}.")
 
 
 def add_usage(left: Mapping[str, Any] | None, *others: Mapping[str, Any] | None) -> Any:

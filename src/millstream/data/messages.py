@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from ..errors import MissingKey, ValidationError
+from ..errors import InvalidArgument, MissingKey, ValidationError
 from . import blocks
 from .calls import check_calls, check_invalid_calls, legacy_calls
 from .record import Record
@@ -301,7 +301,7 @@ class RemoveMessage(BaseMessage):
 
     def __init__(self, id: str | int | float, **common: Any) -> None:
         if common.pop("content", ""):
-            raise ValidationError("RemoveMessage has no content; give only the `id` to remove.", field="content")
+            raise InvalidArgument("RemoveMessage has no content; give only the `id` to remove.")
         BaseMessage.__init__(self, "", id=id, **common)
 
 
@@ -309,13 +309,13 @@ def class_of_type(kind: Any, base: type[Any] = BaseMessage) -> type[Any]:
     """The message class whose `type` is `kind`.
 
     Raises:
-        ValidationError: (ValueError) there is none below `base`.
+        InvalidArgument: (ValueError) there is none below `base`.
     """
     for cls in _concrete(base):
         if cls.type == kind:
             return cls
     known = ", ".join(sorted({repr(cls.type) for cls in _concrete(base)}))
-    raise ValidationError(f"No message has the type {kind!r}; known are {known}.", field="type")
+    raise InvalidArgument(f"No message has the type {kind!r}; known are {known}.")
 
 
 def _concrete(base: type[Any]) -> list[type[Any]]:
