@@ -21,10 +21,12 @@ apt_install() {
     if [ "$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root='sudo -n'; else return 1; fi
     say "Installing $* with apt-get ..."
     # shellcheck disable=SC2086 # as_root is empty or two words
-    {
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-            $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-    } >/dev/null </dev/null
+    told=$(
+        {
+            $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+                $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+        } 2>&1 </dev/null
+    ) || { say "$told"; return 1; }
 }
 
 # Debian ships venv without ensurepip unless python3-venv is there. Another pip on the machine can fill the gap.
