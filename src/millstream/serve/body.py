@@ -11,11 +11,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from ..data.ids import new_id
 from .limits import Limits
 from .problems import Problem
 from .runs import OnDisconnect
@@ -105,7 +105,7 @@ def parse_run(body: Any, allowed: Allowed, limits: Limits) -> RunRequest:
     thread_id = body.get("thread_id")
     return RunRequest(
         _input(body.get("input"), allowed),
-        new_id() if thread_id is None else check_thread_id(thread_id),
+        str(uuid4()) if thread_id is None else check_thread_id(thread_id),
         _config(body.get("config"), allowed, limits),
         on_disconnect,
     )

@@ -27,7 +27,7 @@ _MAX_READ = 64 * 1024
 _TRIM_AT = 64
 
 
-class Behind(Exception):  # noqa: N818 - what happened to the viewer, not a failure of the run
+class Behind(Exception):
     """The viewer lagged by more than its budget and was dropped."""
 
 

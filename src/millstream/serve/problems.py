@@ -11,7 +11,7 @@ from .dialects.framing import to_json
 __all__ = ["Problem", "json_response"]
 
 
-class Problem(Exception):  # noqa: N818 - an answer
+class Problem(Exception):
     """A request that cannot be served. `path` names the part of the body that is wrong, as in `input.messages.0`."""
 
     def __init__(

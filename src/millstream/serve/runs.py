@@ -7,8 +7,8 @@ import logging
 import threading
 from collections import OrderedDict
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
-from ..data.ids import new_id
 from ..errors import GraphInterrupt
 from ..spine.events import Event
 from ..spine.run import Run
@@ -34,15 +34,15 @@ class Agent(Protocol):
     async def ainvoke(self, input: Any, config: Any = None) -> Any: ...
 
 
-class Full(Exception):  # noqa: N818 - answered with 429
+class Full(Exception):
     """As many runs as allowed are under way."""
 
 
-class Draining(Exception):  # noqa: N818 - answered with 503
+class Draining(Exception):
     """The server is shutting down."""
 
 
-class Busy(Exception):  # noqa: N818 - answered with 409
+class Busy(Exception):
     """Another run is under way on this thread."""
 
 
@@ -54,7 +54,7 @@ class ServedRun:
     """
 
     def __init__(self, thread_id: str, limits: Limits, on_disconnect: OnDisconnect) -> None:
-        self.id = new_id()
+        self.id = str(uuid4())  # whoever knows it may stop the run: nothing that can be guessed
         self.thread_id = thread_id
         self.log = RunLog()
         self.cause: Cause | None = None
@@ -144,7 +144,7 @@ class ServedRun:
         if self.cause is not None:
             self._stopped()  # what breaks while a run is being cancelled is not what ended it
             return
-        error_id = new_id()
+        error_id = str(uuid4())
         logger.error("run %s failed (error id %s)", self.id, error_id, exc_info=error)
         fault = fault_of(error)
         told = {"message": fault.message, "code": fault.code, "retryable": fault.retryable, "error_id": error_id}

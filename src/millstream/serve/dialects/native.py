@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...data.ids import new_id
+from ...data.ids import new_id, run_message_id
 from ...errors import GraphBubbleUp
 from ...spine.events import END, ERROR, MISSING, START, STREAM, TOKENS, TOOL_CALL, Event
 from .utf16 import Utf16Joiner
@@ -231,7 +231,7 @@ def _place(run: Run) -> dict[str, Any]:
 
 def _message_id(run: Run, message: Any) -> str:
     # TOOL_CALL events carry no message, but they never come before the first chunk.
-    return getattr(message, "id", None) or f"lc_run--{run.id}"
+    return getattr(message, "id", None) or run_message_id(run.id)
 
 
 def _text(message: Any) -> str:
