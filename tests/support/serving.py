@@ -25,19 +25,25 @@ class Running(uvicorn.Server):
         await super().startup(sockets)
 
     def tasks(self) -> list[str]:
-        """The names of the tasks of the server's loop that serve something."""
+        """The tasks of the server's loop that are not the server's own."""
 
         async def names() -> list[str]:
             current = asyncio.current_task()
-            return [t.get_name() + repr(t.get_coro()) for t in asyncio.all_tasks() if t is not current]
+            return [repr(task.get_coro()) for task in asyncio.all_tasks() if task is not current]
 
-        return asyncio.run_coroutine_threadsafe(names(), self.loop).result(5)
+        told = asyncio.run_coroutine_threadsafe(names(), self.loop).result(5)
+        return [name for name in told if ".serve " not in name and "Lifespan" not in name]
 
 
 @contextlib.contextmanager
-def serving(app: Any, **options: Any) -> Iterator[Running]:
-    """`app` on a free port of 127.0.0.1, by uvicorn as a user would run it."""
+def serving(app: Any, *, send_buffer: int | None = None, **options: Any) -> Iterator[Running]:
+    """`app` on a free port of 127.0.0.1, by uvicorn as a user would run it.
+
+    `send_buffer`: what the kernel may hold for a client that does not read (else several megabytes).
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=512) as sock:
+        if send_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2, **options)
         server = Running(config)
         server.port = sock.getsockname()[1]
@@ -61,11 +67,23 @@ def until(condition: Callable[[], Any], timeout: float = 5.0) -> float:
     return time.monotonic() - start
 
 
+def connect(port: int) -> socket.socket:
+    """A connection that takes little before it is read from."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    try:
+        sock.connect(("127.0.0.1", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 class Client:
     """One request on a socket of its own; the answer is read when the test says so."""
 
     def __init__(self, port: int, path: str, body: Any = None, *, method: str = "POST", headers: str = "") -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port))
+        self.sock = connect(port)
         raw = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(raw)}\r\n"
         if body is not None and "content-type" not in headers.lower():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
+import re
+from collections.abc import Sequence
 from importlib import resources
 
 from fastapi import APIRouter, Request
@@ -11,19 +14,21 @@ from starlette.responses import Response
 
 __all__ = ["page_router"]
 
+_PLACE = re.compile(r"\{\{ (\w+) \}\}")
 _TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
-def page_router(*, title: str, model: str | None, notice: str | None) -> APIRouter:
-    """The page at `/` and its files under `/ui/`. `notice` is shown above the conversation."""
+def page_router(*, title: str, model: str | None, notice: str | None, suggestions: Sequence[str]) -> APIRouter:
+    """The page at `/` and its files under `/ui/`."""
     files = {
         file.name: file.read_bytes()
         for file in resources.files(__package__).joinpath("ui").iterdir()
         if file.name.rpartition(".")[2] in _TYPES
     }
     index = files.pop("index.html").decode()
-    for name, value in {"title": title, "model": model or "", "notice": notice or ""}.items():
-        index = index.replace(f"{{{{ {name} }}}}", html.escape(value))
+    told = {"title": title, "model": model or "", "notice": notice or "", "suggestions": json.dumps(list(suggestions))}
+    # In one pass, so that no value is taken for a place to fill in.
+    index = _PLACE.sub(lambda place: html.escape(told[place[1]]), index)
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
