@@ -30,9 +30,7 @@ def app_for(agent: Any, prefix: str = "", **options: Any) -> FastAPI:
 
 
 @contextlib.contextmanager
-def served(
-    script: Any, *, send_buffer: int | None = None, **options: Any
-) -> Iterator[tuple[ScriptedAgent, Running]]:
+def served(script: Any, *, send_buffer: int | None = None, **options: Any) -> Iterator[tuple[ScriptedAgent, Running]]:
     agent = ScriptedAgent(script)
     with serving(app_for(agent, **options), send_buffer=send_buffer) as server:
         yield agent, server
@@ -98,7 +96,7 @@ def test_tokens_go_out_one_by_one_and_headers_before_them() -> None:
 
     async def script(told: Told) -> None:
         for word in ("one", "two", "three"):
-            while not go.acquire(blocking=False):
+            while not go.acquire(blocking=False):  # noqa: ASYNC110 - it is another thread that says go
                 await asyncio.sleep(0.001)
             told.say(word)
 
@@ -202,7 +200,7 @@ def test_a_client_may_leave_its_run_behind() -> None:
 
     async def script(told: Told) -> None:
         told.say("a")
-        while not done.is_set():
+        while not done.is_set():  # noqa: ASYNC110 - it is another thread that says so
             await asyncio.sleep(0.005)
 
     with served(script) as (agent, server):
@@ -301,16 +299,18 @@ def test_clients_that_never_read_neither_slow_the_others_nor_stay() -> None:
             return await chatty(told)
         return await speaking(*["word "] * 20, pause=0.005)(told)
 
-    with served(script, send_buffer=32 * 1024, limits=Limits(send_timeout=2)) as (agent, server):
-        with contextlib.ExitStack() as stack:
-            for _ in range(100):
-                stack.enter_context(Client(server.port, "/runs", {"input": "much"}))
-            records = run(server)
-            assert records[-1]["status"] == "success"
-            assert sum(record["type"] == "token" for record in records) == 20
-            # 1 MB each: more than the budget and the kernel's buffers, so each run is stopped and let go.
-            until(lambda: agent.cancelled == 100 and not agent.active, timeout=30)
-            until(lambda: not server.tasks(), timeout=10)
+    with (
+        served(script, send_buffer=32 * 1024, limits=Limits(send_timeout=2)) as (agent, server),
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(100):
+            stack.enter_context(Client(server.port, "/runs", {"input": "much"}))
+        records = run(server)
+        assert records[-1]["status"] == "success"
+        assert sum(record["type"] == "token" for record in records) == 20
+        # 1 MB each: more than the budget and the kernel's buffers, so each run is stopped and let go.
+        until(lambda: agent.cancelled == 100 and not agent.active, timeout=30)
+        until(lambda: not server.tasks(), timeout=10)
 
 
 def test_a_client_that_stops_taking_is_let_go_also_when_little_is_left() -> None:
@@ -319,10 +319,13 @@ def test_a_client_that_stops_taking_is_let_go_also_when_little_is_left() -> None
             told.say("x" * 10_000)
         await asyncio.sleep(0.3)
 
-    with served(script, send_buffer=32 * 1024, limits=Limits(send_timeout=0.1, viewer_bytes=10**9)) as (agent, server):
-        with Client(server.port, "/runs", HELLO):
-            until(lambda: agent.cancelled + agent.finished == 1)
-            until(lambda: not server.tasks())
+    limits = Limits(send_timeout=0.1, viewer_bytes=10**9)
+    with (
+        served(script, send_buffer=32 * 1024, limits=limits) as (agent, server),
+        Client(server.port, "/runs", HELLO),
+    ):
+        until(lambda: agent.cancelled + agent.finished == 1)
+        until(lambda: not server.tasks())
 
 
 def test_too_many_runs_are_refused_for_a_while() -> None:
@@ -355,7 +358,10 @@ def test_too_many_runs_are_refused_for_a_while() -> None:
         ({"input": {"messages": [{"role": "remove", "content": ""}]}}, "input.messages.0.role"),
         ({"input": {"messages": [{"role": ["user"], "content": ""}]}}, "input.messages.0.role"),
         ({"input": {"messages": [{"role": "tool", "content": "x"}]}}, "input.messages.0.tool_call_id"),
-        ({"input": {"messages": [{"role": "user", "content": "x", "additional_kwargs": {}}]}}, "input.messages.0.additional_kwargs"),
+        (
+            {"input": {"messages": [{"role": "user", "content": "x", "additional_kwargs": {}}]}},
+            "input.messages.0.additional_kwargs",
+        ),
         ({"input": {"messages": [{"role": "user", "content": "x"}], "secret_channel": 1}}, "input.secret_channel"),
         ({**HELLO, "thread_id": "../etc"}, "thread_id"),
         ({**HELLO, "thread_id": "a\r\nX: y"}, "thread_id"),
@@ -427,7 +433,10 @@ def test_what_the_developer_allows_passes_and_limits_clamp() -> None:
     allowed = Allowed(configurable={"style"}, input_keys={"messages", "topic"}, roles={"user", "system"})
     with served(speaking("x"), allowed=allowed, limits=Limits(recursion_limit=30)) as (agent, server):
         body = {
-            "input": {"messages": [{"type": "human", "content": "a"}, {"role": "system", "content": "b"}], "topic": "t"},
+            "input": {
+                "messages": [{"type": "human", "content": "a"}, {"role": "system", "content": "b"}],
+                "topic": "t",
+            },
             "config": {"recursion_limit": 10**9, "max_concurrency": 10**9, "configurable": {"style": "dry"}},
         }
         assert run(server, body)[-1]["status"] == "success"
@@ -530,7 +539,12 @@ def test_a_thread_is_shown_without_internals() -> None:
                     },
                 ],
             }
-        for path, status in (("/threads/t2", 404), ("/threads/..%2ft1", 404), ("/threads/%00", 422), ("/threads/a%20b", 422)):
+        for path, status in (
+            ("/threads/t2", 404),
+            ("/threads/..%2ft1", 404),
+            ("/threads/%00", 422),
+            ("/threads/a%20b", 422),
+        ):
             with Client(server.port, path, method="GET") as client:
                 assert client.head().status == status
 

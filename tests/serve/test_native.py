@@ -74,7 +74,7 @@ def test_a_chain_outside_of_a_graph_has_no_node() -> None:
 
 
 def test_namespaces_are_those_of_the_enclosing_graphs() -> None:
-    (_, fields), = Feeder().chunk(run(ns="outer:1|inner:2|agent:3"), "x")
+    ((_, fields),) = Feeder().chunk(run(ns="outer:1|inner:2|agent:3"), "x")
     assert fields["ns"] == ["outer:1", "inner:2"]
 
 
@@ -101,7 +101,13 @@ def test_usage_is_told_and_summed() -> None:
     assert feed(END, model, Message(id="m1", content="x", usage=detailed, response_metadata={"model_name": "m"})) == [
         (
             "usage",
-            {"model": "m", **usage, "details": {"input_token_details": {"cache_read": 4}}, "message_id": "m1", "node": "agent"},
+            {
+                "model": "m",
+                **usage,
+                "details": {"input_token_details": {"cache_read": 4}},
+                "message_id": "m1",
+                "node": "agent",
+            },
         )
     ]
     other = run(id="r2", metadata={"ls_model_name": "small"})
@@ -165,7 +171,7 @@ def test_a_failure_that_nobody_words_says_nothing_of_the_inside() -> None:
     tool = run("add", "tool", node="tools", tool_call_id="c1", id="t1")
     feed(START, tool, {})
     feed(ERROR, tool, ValueError("/secret/path"))
-    (kind, fields), = feed.view.close()
+    ((kind, fields),) = feed.view.close()
     assert (kind, fields["id"], fields["status"]) == ("tool_result", "c1", "error")
     assert "secret" not in fields["result"]
 
@@ -184,7 +190,7 @@ def test_a_call_to_an_unknown_tool_gets_its_result_from_the_node() -> None:
     feed = Feeder()
     feed(TOOL_CALL, run(), call("c1", "nope"))
     message = Message("tool", "nope is not a valid tool", tool_call_id="c1", status="error")
-    (kind, fields), = feed(END, run("tools", "chain", node="tools", input={}), [message])
+    ((kind, fields),) = feed(END, run("tools", "chain", node="tools", input={}), [message])
     assert (kind, fields["id"], fields["status"]) == ("tool_result", "c1", "error")
 
 
@@ -208,14 +214,14 @@ def test_a_tool_that_code_calls_for_the_model_is_the_models_call() -> None:
 
 def test_a_call_without_an_id_gets_one() -> None:
     feed = Feeder()
-    (_, fields), = feed(TOOL_CALL, run(), call(None))
+    ((_, fields),) = feed(TOOL_CALL, run(), call(None))
     assert fields["id"]
 
 
 def test_a_nodes_own_message_is_shown_once_and_keeps_its_id() -> None:
     feed, message = Feeder(), Message("ai", "canned")
     node = run("say", "chain", node="say", input={"messages": []})
-    (_, fields), = feed(END, node, {"messages": [message]})
+    ((_, fields),) = feed(END, node, {"messages": [message]})
     assert (fields["content"], fields["message_id"]) == ("canned", message.id)
     assert message.id
     assert feed(END, node, {"messages": [message]}) == []
@@ -235,7 +241,7 @@ def test_a_silent_model_tells_only_what_it_cost() -> None:
     assert [kind for kind, _ in records] == ["usage"]
     # The node that returns the message says it aloud.
     node = run("agent", "chain", node="agent", input={})
-    (kind, fields), = feed(END, node, {"messages": [Message("ai", "quiet", "m1")]})
+    ((kind, fields),) = feed(END, node, {"messages": [Message("ai", "quiet", "m1")]})
     assert (kind, fields["content"]) == ("token", "quiet")
 
 

@@ -36,5 +36,5 @@ def app(
     application.include_router(routes)
     application.include_router(page_router(title=title, model=model, notice=notice, suggestions=suggestions))
     application.add_middleware(Guard, hosts=hosts)
-    application.state.runs = routes.runs  # type: ignore[attr-defined]
+    application.state.runs = routes.runs
     return application

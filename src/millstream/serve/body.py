@@ -133,8 +133,8 @@ def _input(value: Any, allowed: Allowed) -> dict[str, Any]:
         if key not in allowed.input_keys:
             raise _bad(f"input.{_shown(key)}", f"Not accepted here; the input takes {_names(allowed.input_keys)}.")
     if "messages" in value:
-        value = {**value, "messages": _messages(value["messages"], allowed)}
-    return value
+        return {**value, "messages": _messages(value["messages"], allowed)}
+    return dict(value)
 
 
 def _messages(value: Any, allowed: Allowed) -> list[dict[str, Any]]:

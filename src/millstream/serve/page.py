@@ -22,7 +22,7 @@ def page_router(*, title: str, model: str | None, notice: str | None, suggestion
     """The page at `/` and its files under `/ui/`."""
     files = {
         file.name: file.read_bytes()
-        for file in resources.files(__package__).joinpath("ui").iterdir()
+        for file in resources.files("millstream.serve").joinpath("ui").iterdir()
         if file.name.rpartition(".")[2] in _TYPES
     }
     index = files.pop("index.html").decode()

@@ -16,7 +16,7 @@ from .runs import Busy, Draining, Full, OnDisconnect, Runs
 from .stream import RunStream, framing_for
 from .threads import thread_view
 
-__all__ = ["router"]
+__all__ = ["AgentRouter", "router"]
 
 _ERROR = {
     "description": "The request cannot be served.",
@@ -64,7 +64,15 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: _ERROR for status in statuses}
+    return dict.fromkeys(statuses, _ERROR)
+
+
+class AgentRouter(APIRouter):
+    """The routes of one agent, and its runs."""
+
+    def __init__(self, runs: Runs, lifespan: Any) -> None:
+        super().__init__(lifespan=lifespan)
+        self.runs = runs
 
 
 def router(
@@ -76,7 +84,7 @@ def router(
     state_keys: Collection[str] = (),
     on_disconnect: OnDisconnect = "cancel",
     limits: Limits | None = None,
-) -> APIRouter:
+) -> AgentRouter:
     """Routes that serve `agent` to browsers and other clients: `app.include_router(router(agent), prefix="/api")`.
 
     `POST /runs` streams a run, `POST /runs/{run_id}/stop` stops one, `GET /threads/{thread_id}` shows a conversation
@@ -101,7 +109,7 @@ def router(
         yield
         await runs.drain()
 
-    routes = APIRouter(lifespan=lifespan)
+    routes = AgentRouter(runs, lifespan)
 
     @routes.post("/runs", responses={**_STREAM, **_errors(408, 409, 413, 415, 422, 429, 503)}, openapi_extra=_RUN_BODY)
     async def start_run(request: Request) -> Response:
@@ -138,7 +146,6 @@ def router(
         except Problem as problem:
             return problem.response()
 
-    routes.runs = runs  # type: ignore[attr-defined]
     return routes
 
 
@@ -154,9 +161,7 @@ async def _thread(runs: Runs, thread_id: str, state_keys: Collection[str]) -> di
     if not runs.memory:
         raise Problem(404, "no_memory", "This agent keeps no conversations: it has no checkpointer.")
     snapshot = await runs.agent.aget_state({"configurable": {"thread_id": thread_id}})  # type: ignore[attr-defined]
-    view = thread_view(
-        thread_id, snapshot, running=runs.on_thread(thread_id) is not None, state_keys=state_keys
-    )
+    view = thread_view(thread_id, snapshot, running=runs.on_thread(thread_id) is not None, state_keys=state_keys)
     if view is None:
         raise unknown
     return view

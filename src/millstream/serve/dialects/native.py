@@ -47,7 +47,7 @@ class NativeView:
     """
 
     def __init__(self) -> None:
-        self.usage = dict.fromkeys(_USAGE, 0)  # totals of the run
+        self.usage: dict[str, int] = dict.fromkeys(_USAGE, 0)  # totals of the run
         self._answers: dict[Run, _Answer] = {}
         self._told: set[str] = set()  # ids of messages that were shown
         self._open: dict[str, _Call] = {}  # calls without a result, by id
