@@ -49,6 +49,21 @@ _EXPORTS: dict[str, str] = {
     "flow.sequence": "RunnableSequence",
     "flow.stream": "AsyncStream SyncStream",
     # chat
+    "chat.chat_prompt": "ChatPromptTemplate",
+    "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
+        ParrotFakeChatModel""",
+    "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
+    "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
+    "chat.marks": "InjectedToolArg InjectedToolCallId",
+    "chat.message_prompts": """AIMessagePromptTemplate ChatMessagePromptTemplate HumanMessagePromptTemplate MessagesPlaceholder
+        SystemMessagePromptTemplate""",
+    "chat.models": "BaseChatModel SimpleChatModel",
+    "chat.parsers": "BaseGenerationOutputParser BaseOutputParser BaseTransformOutputParser StrOutputParser",
+    "chat.prompts": "BasePromptTemplate PromptTemplate",
+    "chat.structured_tool": "StructuredTool Tool tool",
+    "chat.tool_parsers": "JsonOutputKeyToolsParser JsonOutputToolsParser PydanticToolsParser",
+    "chat.tool_schema": "UntypedParameterWarning",
+    "chat.tools": "BaseTool",
     # graph
     # providers
     # serve
@@ -72,6 +87,19 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .chat.chat_prompt import *  # noqa: F403
+    from .chat.fakes import *  # noqa: F403
+    from .chat.function_calling import *  # noqa: F403
+    from .chat.json_parsers import *  # noqa: F403
+    from .chat.marks import *  # noqa: F403
+    from .chat.message_prompts import *  # noqa: F403
+    from .chat.models import *  # noqa: F403
+    from .chat.parsers import *  # noqa: F403
+    from .chat.prompts import *  # noqa: F403
+    from .chat.structured_tool import *  # noqa: F403
+    from .chat.tool_parsers import *  # noqa: F403
+    from .chat.tool_schema import *  # noqa: F403
+    from .chat.tools import *  # noqa: F403
     from .data.addable import *  # noqa: F403
     from .data.ai_chunk import *  # noqa: F403
     from .data.blocks import *  # noqa: F403

@@ -1,0 +1,103 @@
+"""Component: the base of what users configure once and subclass, a pydantic model that is a Runnable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import MillstreamError
+from ..flow.driver import aclose
+from ..flow.runnable import Runnable, folded
+from ..spine.events import MISSING
+from ..spine.run import Run
+from ..spine.scope import Scope
+
+__all__ = ["Component", "Configured", "whole_of"]
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+
+class Configured(BaseModel):
+    """A pydantic model whose own checks raise our errors as they are, where pydantic would wrap them into one of its own.
+
+    Schemas are built on first use: a pydantic schema costs about a millisecond, and an import should pay for none.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True, protected_namespaces=())
+
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            cause = error.errors()[0].get("ctx", {}).get("error")
+            if isinstance(cause, MillstreamError):
+                raise cause from None
+            raise
+
+    def __repr_args__(self) -> Any:
+        # Only what was set: a repr is read in logs and error messages.
+        return [(key, value) for key, value in super().__repr_args__() if value not in (None, [], {}, False, "")]
+
+
+class Component(Configured, Runnable[Input, Output]):
+    """A runnable with annotated fields, made with keywords; its fields may be assigned to."""
+
+    if not TYPE_CHECKING:
+        # Runnable's annotation alone would make a pydantic field of it.
+        run_type: ClassVar[str] = "chain"
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        # `BaseOutputParser[dict]` says something to a type checker only. A real pydantic specialisation would cost
+        # 36 ms each at import and make a second class that `isinstance` does not expect.
+        return cls
+
+    def _begin(
+        self, scope: Scope, input: Any, metadata: Mapping[str, Any] | None = None, extra: dict[str, Any] | None = None
+    ) -> Run:
+        """Start this object's run with the tags, metadata and callbacks of its constructor, which are its run's alone."""
+        own = self.__dict__
+        run_type = self.run_type
+        callbacks = own.get("callbacks")
+        if not scope.listeners and not callbacks:
+            return scope.begin(self.get_name(), run_type, input, extra=extra)
+        listeners = scope.listeners
+        if callbacks:
+            scope = scope.overlay({"callbacks": callbacks})
+        given = own.get("metadata")
+        run = scope.begin(
+            self.get_name(),
+            run_type,
+            input,
+            tags=own.get("tags") or (),
+            metadata={**(metadata or {}), **given} if given else metadata,
+            extra=extra,
+        )
+        run.scope.listeners = listeners
+        return run
+
+
+async def whole_of(inputs: AsyncIterator[Any], given: Any) -> Any:
+    """The whole input of a stream: what is known of it, else all its chunks as one value, MISSING when there are none."""
+    if given is not MISSING:
+        return given
+    try:
+        return await folded(inputs)
+    finally:
+        await aclose(inputs)
+
+
+class _FieldOfInstances:
+    """Hides a class attribute from the class, but not from instances, whose `__dict__` comes first."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        raise AttributeError("name")
+
+
+# pydantic would warn in each subclass with a `name` field of its own that it shadows the attribute of Runnable.
+type.__setattr__(Component, "name", _FieldOfInstances())
+# And would ask a generic subclass of a user for our type variables.
+Component.__parameters__ = ()  # type: ignore[attr-defined]
+Component.__pydantic_generic_metadata__ = {"origin": None, "args": (), "parameters": ()}

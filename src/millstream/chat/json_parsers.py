@@ -1,0 +1,142 @@
+"""Parsers of JSON text: the value so far while it streams, the whole at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from ..data.partial_json import PartialJson, parse_json_markdown
+from ..errors import OutputParserException
+from ..flow.driver import Driver, aclose
+from ..flow.runnable import Kwargs
+from ..spine.scope import Scope
+from .parsers import BaseTransformOutputParser, generation_of
+
+__all__ = ["JsonOutputParser", "PydanticOutputParser"]
+
+
+class JsonOutputParser(BaseTransformOutputParser[Any]):
+    """The value of JSON in an answer: bare, in a fenced block, or cut off.
+
+    In a stream it gives the value so far each time that it grows, and nothing where no JSON comes. `pydantic_object`
+    only describes the form to the model.
+
+    Example:
+        >>> JsonOutputParser().invoke('Here: ```json\\n{"a": [1, 2]}\\n```')
+        {'a': [1, 2]}
+    """
+
+    pydantic_object: Any = None
+    diff: Literal[False] = False
+
+    def parse(self, text: str) -> Any:
+        """The value of the JSON in `text`.
+
+        Raises:
+            OutputParserException: (a ValueError) there is none.
+        """
+        try:
+            return parse_json_markdown(text.strip())
+        except json.JSONDecodeError as error:
+            raise OutputParserException(f"the answer is not JSON: {text[:500]!r}", llm_output=text) from error
+
+    def get_format_instructions(self) -> str:
+        """Asks for JSON, in the form of `pydantic_object` where that is given."""
+        if self.pydantic_object is None:
+            return "Answer with one JSON object and nothing else."
+        schema = {k: v for k, v in self.pydantic_object.model_json_schema().items() if k not in ("title", "type")}
+        return (
+            "Answer with one JSON object and nothing else. It must fit this JSON schema:\n"
+            f"```\n{json.dumps(schema, ensure_ascii=False)}\n```"
+        )
+
+    def _partial(self, value: Any) -> Any:
+        """What a stream shows for a value that is still growing; None: nothing yet."""
+        return value
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        text = _JsonText()
+        shown: Any = None
+        try:
+            async for item in inputs:
+                text.feed(generation_of(item).text)
+                value = self._partial(text.value)
+                if value is not None and value != shown:
+                    shown = value
+                    yield value
+        finally:
+            await aclose(inputs)
+
+
+class PydanticOutputParser(JsonOutputParser):
+    """The JSON of an answer as an instance of `pydantic_object`; in a stream, every beginning that is valid by itself."""
+
+    pydantic_object: Any = Field()
+
+    def parse(self, text: str) -> Any:
+        """The instance.
+
+        Raises:
+            OutputParserException: (a ValueError) there is no JSON, or it does not fit.
+        """
+        value = super().parse(text)
+        try:
+            return self.pydantic_object.model_validate(value)
+        except pydantic.ValidationError as error:
+            name = self.pydantic_object.__name__
+            raise OutputParserException(f"the answer does not fit {name}: {error}", llm_output=text) from error
+
+    def _partial(self, value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return self.pydantic_object.model_validate(value)
+        except pydantic.ValidationError:
+            return None
+
+
+class _JsonText:
+    """Text with JSON in it, as it arrives: the text itself, else what follows its first fence."""
+
+    __slots__ = ("_fenced", "_head", "_parser", "_settled")
+
+    def __init__(self) -> None:
+        self._parser = PartialJson()
+        self._settled = False  # it is known where the JSON begins
+        self._fenced = False
+        self._head = ""  # until then: where a fence, or the word after it, may be arriving
+
+    def feed(self, text: str) -> None:
+        if self._settled:
+            self._parser.feed(text)
+            return
+        self._head += text
+        if not self._fenced:
+            self._parser.feed(text)
+            if self.value is not None:
+                self._settled = True
+                return
+            _, fence, rest = self._head.partition("```")
+            if not fence:
+                self._head = self._head[-2:]
+                return
+            self._fenced = True
+            self._parser = PartialJson()
+            self._head = rest
+        if not "json".startswith(self._head):
+            self._settled = True
+            self._parser.feed(self._head.removeprefix("json"))
+
+    @property
+    def value(self) -> Any:
+        """The value so far, None as long as there is none."""
+        try:
+            return self._parser.value
+        except ValueError:
+            return None

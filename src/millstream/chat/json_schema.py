@@ -1,0 +1,75 @@
+"""JSON schemas as providers want them: without titles and references; and in the strict form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["plain_schema", "strict_schema"]
+
+
+def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """A copy without titles, with `$ref`s replaced by what they point at.
+
+    A type that contains itself keeps its references, and the `$defs` that they need.
+    """
+    definitions = {**schema.get("definitions", {}), **schema.get("$defs", {})}
+    kept: set[str] = set()
+    plain = _plain({k: v for k, v in schema.items() if k not in ("$defs", "definitions")}, definitions, (), kept)
+    made: dict[str, Any] = dict(plain)
+    done: set[str] = set()
+    while kept - done:
+        name = min(kept - done)
+        done.add(name)
+        made.setdefault("$defs", {})[name] = _plain(definitions[name], definitions, (name,), kept)
+    return made
+
+
+def _plain(node: Any, definitions: dict[str, Any], within: tuple[str, ...], kept: set[str]) -> Any:
+    if isinstance(node, list):
+        return [_plain(item, definitions, within, kept) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference.rpartition("/")[2] in definitions:
+        name = reference.rpartition("/")[2]
+        if name in within:
+            kept.add(name)
+            return {**node, "$ref": f"#/$defs/{name}"}
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        return {
+            **_plain(definitions[name], definitions, (*within, name), kept),
+            **_plain(beside, definitions, within, kept),
+        }
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key == "properties" and isinstance(value, dict):
+            # A property may itself be called `title`.
+            made[key] = {name: _plain(item, definitions, within, kept) for name, item in value.items()}
+        elif key in ("default", "enum", "const", "examples"):
+            made[key] = value
+        else:
+            made[key] = _plain(value, definitions, within, kept)
+    return made
+
+
+def strict_schema(schema: Any) -> Any:
+    """A copy in which every object requires all of its properties and allows no others."""
+    if isinstance(schema, list):
+        return [strict_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {
+        key: {name: strict_schema(item) for name, item in value.items()}
+        if key in ("properties", "$defs")
+        # Values, not schemas: an enum of dicts must stay as it is.
+        else value
+        if key in ("default", "enum", "const", "examples")
+        else strict_schema(value)
+        for key, value in schema.items()
+    }
+    if "properties" in made:
+        made["required"] = list(made["properties"])
+        made["additionalProperties"] = False
+    return made

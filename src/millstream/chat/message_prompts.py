@@ -1,0 +1,195 @@
+"""Templates of single messages, and the place for a list of them, inside a chat prompt."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, PrivateAttr
+
+from ..data.coercion import convert_to_messages
+from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
+from ..errors import InvalidArgument
+from .component import Configured
+from .content_templates import ContentTemplate
+from .prompts import PromptTemplate, require_f_string
+
+__all__ = [
+    "AIMessagePromptTemplate",
+    "BaseMessagePromptTemplate",
+    "ChatMessagePromptTemplate",
+    "HumanMessagePromptTemplate",
+    "MessagesPlaceholder",
+    "SystemMessagePromptTemplate",
+]
+
+
+class BaseMessagePromptTemplate(Configured, ABC):
+    """What may stand in a chat prompt beside whole messages: it makes messages from variables."""
+
+    @property
+    @abstractmethod
+    def input_variables(self) -> list[str]:
+        """The variables that must be given."""
+
+    @abstractmethod
+    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        """The messages for these variables; others are ignored."""
+
+
+class _MessagePromptTemplate(BaseMessagePromptTemplate):
+    """One message whose content is a text, or a list of blocks with texts inside, with `{name}` fields."""
+
+    prompt: PromptTemplate | list[Any]
+    additional_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    _content: ContentTemplate = PrivateAttr()
+    _message: ClassVar[type[BaseMessage]]
+
+    def model_post_init(self, context: Any, /) -> None:
+        prompt = self.prompt
+        self._content = ContentTemplate(prompt.template if isinstance(prompt, PromptTemplate) else prompt)
+
+    @classmethod
+    def from_template(
+        cls,
+        template: str | list[Any],
+        template_format: str = "f-string",
+        *,
+        partial_variables: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The template for a text or a list of content blocks.
+
+        Raises:
+            InvalidArgument: (a ValueError) a text is not a safe f-string template.
+        """
+        require_f_string(template_format)
+        if isinstance(template, list):
+            return cls(prompt=template, **kwargs)
+        return cls(prompt=PromptTemplate.from_template(template, partial_variables=partial_variables), **kwargs)
+
+    @property
+    def input_variables(self) -> list[str]:
+        if isinstance(self.prompt, PromptTemplate):
+            return self.prompt.input_variables
+        return sorted(self._content.names)
+
+    def format(self, **kwargs: Any) -> BaseMessage:
+        """The message for these variables."""
+        if isinstance(self.prompt, PromptTemplate):
+            return self._make(self.prompt.format(**kwargs))
+        return self._make(self._content.render(kwargs))
+
+    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        return [self.format(**kwargs)]
+
+    def _fill(self, values: Mapping[str, Any]) -> BaseMessage:
+        """`format` for a caller that has checked that every variable is given."""
+        if isinstance(self.prompt, PromptTemplate) and self.prompt.partial_variables:
+            return self.format(**values)
+        return self._make(self._content.render(values))
+
+    def _make(self, content: Any) -> BaseMessage:
+        if self.additional_kwargs:
+            return self._message(content, additional_kwargs=dict(self.additional_kwargs))
+        return self._message(content)
+
+
+class HumanMessagePromptTemplate(_MessagePromptTemplate):
+    """A message of the user with fields to fill in."""
+
+    _message = HumanMessage
+
+
+class AIMessagePromptTemplate(_MessagePromptTemplate):
+    """A message of the model with fields to fill in."""
+
+    _message = AIMessage
+
+
+class SystemMessagePromptTemplate(_MessagePromptTemplate):
+    """Instructions with fields to fill in."""
+
+    _message = SystemMessage
+
+
+class ChatMessagePromptTemplate(_MessagePromptTemplate):
+    """A message of any role with fields to fill in."""
+
+    role: str
+
+    def _make(self, content: Any) -> BaseMessage:
+        return ChatMessage(content, role=self.role, additional_kwargs=dict(self.additional_kwargs))
+
+
+class MessagesPlaceholder(BaseMessagePromptTemplate):
+    """The place for a list of messages that a variable gives; anything that can be read as a message is accepted.
+
+    `optional` ones may be left out; `n_messages` keeps the last ones only.
+    """
+
+    variable_name: str
+    optional: bool = False
+    n_messages: int | None = Field(default=None, gt=0)
+
+    def __init__(self, variable_name: str, *, optional: bool = False, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "variable_name": variable_name, "optional": optional})
+
+    @property
+    def input_variables(self) -> list[str]:
+        return [] if self.optional else [self.variable_name]
+
+    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        return self._fill_all(kwargs)
+
+    def _fill_all(self, values: Mapping[str, Any]) -> list[BaseMessage]:
+        value = values.get(self.variable_name, []) if self.optional else values[self.variable_name]
+        if not isinstance(value, (list, tuple)):
+            raise InvalidArgument(
+                f"the variable {self.variable_name!r} stands for a list of messages, but is {type(value).__name__}."
+            )
+        messages = convert_to_messages(value)
+        return messages if self.n_messages is None else messages[-self.n_messages :]
+
+
+def message_template(role: str, template: Any, template_format: str = "f-string") -> BaseMessagePromptTemplate:
+    """The template for a `(role, template)` pair.
+
+    Raises:
+        InvalidArgument: (a ValueError) the role is unknown, or the template has no usable shape.
+    """
+    if role == "placeholder":
+        return _placeholder(template)
+    cls = _ROLES.get(role)
+    if cls is None:
+        raise InvalidArgument(
+            f"unknown role {role!r} in a chat prompt; use one of {', '.join(sorted(_ROLES))}, placeholder."
+        )
+    if not isinstance(template, (str, list)):
+        raise InvalidArgument(
+            f"the {role!r} message of a chat prompt must be a text or a list of blocks, not {template!r}."
+        )
+    extra = {"additional_kwargs": {"__openai_role__": "developer"}} if role == "developer" else {}
+    made: BaseMessagePromptTemplate = cls.from_template(template, template_format, **extra)
+    return made
+
+
+_ROLES: dict[str, type[_MessagePromptTemplate]] = {
+    "human": HumanMessagePromptTemplate,
+    "user": HumanMessagePromptTemplate,
+    "ai": AIMessagePromptTemplate,
+    "assistant": AIMessagePromptTemplate,
+    "system": SystemMessagePromptTemplate,
+    "developer": SystemMessagePromptTemplate,
+}
+
+
+def _placeholder(template: Any) -> MessagesPlaceholder:
+    optional = True
+    if isinstance(template, (list, tuple)) and len(template) == 2:
+        template, optional = template
+    if not (isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and isinstance(optional, bool)):
+        raise InvalidArgument(f"a placeholder is written ('placeholder', '{{name}}'), not {template!r}.")
+    return MessagesPlaceholder(template[1:-1], optional=optional)

@@ -1,0 +1,239 @@
+"""One call of a chat model: its run, its leaf, and what is done to every message that comes out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from ..data.ai_chunk import AIMessageChunk
+from ..data.chunks import merge_chunks, message_chunk_to_message
+from ..data.ids import generation_id, new_id, run_message_id
+from ..data.outputs import ChatGeneration, ChatResult
+from ..errors import InvalidArgument
+from ..flow.driver import Driver
+from ..flow.runnable import Kwargs
+from ..spine.events import END, STREAM, TOKENS, TOOL_CALL
+from ..spine.run import Run
+from ..spine.scope import Scope
+from .growing_calls import GrowingCalls
+from .model_input import as_messages
+from .run_managers import AsyncRunManager, RunManager
+
+if TYPE_CHECKING:
+    from .models import BaseChatModel
+
+__all__ = ["ModelCall"]
+
+
+class ModelCall:
+    """Made for each call. `result` answers whole, `chunks` in pieces; one of them is used, once."""
+
+    __slots__ = ("_run_id", "can_stream", "d", "inner", "kwargs", "messages", "model", "run", "scope", "stop", "wanted")
+
+    def __init__(self, model: BaseChatModel, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> None:
+        self.model = model
+        self.d = d
+        self.messages = as_messages(input)
+        self.scope = self.inner = scope
+        self.stop = self.wanted = None
+        if kwargs:
+            kwargs = dict(kwargs)
+            self.stop = kwargs.pop("stop", None)
+            # How this call is to be made, not what is to be sent.
+            streaming = kwargs.pop("streaming", None)
+            self.wanted = kwargs.pop("stream", streaming)
+        self.kwargs = kwargs
+        self.run: Run | None = None
+        self._run_id = scope.run_id
+        self.can_stream = self._can_stream()
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run, which names its messages, whether or not anybody watches it."""
+        if self._run_id is None:
+            self._run_id = self.run.id if self.run is not None else new_id()
+        return self._run_id
+
+    async def result(self) -> ChatResult:
+        """Answer whole. Where a watcher wants tokens, and the model has them, by streaming inside."""
+        self._begin()
+        try:
+            result = await (self._streamed() if self._streams_inside() else self._generated())
+        except BaseException as error:
+            if self.run is not None:
+                self.run.fail(error)
+            raise
+        if self.run is not None:
+            self.run.extra["result"] = result
+            self.run.end(result.generations[0].message)
+        return result
+
+    async def chunks(self) -> AsyncGenerator[Any, None]:
+        """Answer in pieces; in one, the whole message, where the model cannot stream or may not."""
+        if not self.can_stream:
+            yield (await self.result()).generations[0].message
+            return
+        self._begin()
+        run = self.run
+        parts: list[Any] | None = None if run is None else []
+        pieces = self._pieces(parts)
+        try:
+            async for message in pieces:
+                yield message
+        except GeneratorExit as left:
+            # An early close counts as a normal end where the consumer is sync, as an error where it is async.
+            if run is not None:
+                _end(run, parts) if self.d.sync else run.fail(left)
+            raise
+        except BaseException as error:
+            if run is not None:
+                run.fail(error)
+            raise
+        finally:
+            await pieces.aclose()
+        if run is not None:
+            _end(run, parts)
+
+    # -- how -------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        model, scope = self.model, self.scope
+        if scope.listeners or model.callbacks:
+            facts = model._get_ls_params(stop=self.stop, **self.kwargs)
+            self.run = model._begin(scope, self.messages, facts)
+            self.inner = self.run.scope
+        else:
+            self.inner = scope.inner()
+
+    def _can_stream(self) -> bool:
+        model = self.model
+        if self.wanted is False or model.disable_streaming is True:
+            return False
+        if model.disable_streaming == "tool_calling" and self.kwargs.get("tools"):
+            return False
+        if self.wanted is None and not model.__dict__.get("streaming", True) and "streaming" in model.model_fields_set:
+            return False
+        fn, afn = model._stream_forms()
+        return fn is not None or (afn is not None and not self.d.sync)
+
+    def _streams_inside(self) -> bool:
+        if not self.can_stream:
+            return False
+        watched = self.run is not None and self.run.mask & TOKENS
+        return bool(self.wanted or watched or self.model.__dict__.get("streaming"))
+
+    # -- whole -------------------------------------------------------------------------------------------------------
+
+    async def _generated(self) -> ChatResult:
+        d, model, run = self.d, self.model, self.run
+        fn, afn = model._generate_forms()
+        manager: Any
+        if d.sync or afn is None:
+            afn, manager = None, RunManager(self.inner, run)
+        else:
+            fn, manager = None, AsyncRunManager(self.inner, run)
+        result: ChatResult = await d.call(
+            self.inner, fn, afn, self.messages, stop=self.stop, run_manager=manager, **self.kwargs
+        )
+        if not result.generations:
+            raise InvalidArgument(f"{type(model).__name__}._generate gave no generation; it must give at least one.")
+        result = self._finished(result)
+        if run is not None and run.mask & TOOL_CALL:
+            for call in getattr(result.generations[0].message, "tool_calls", ()):
+                run.emit(TOOL_CALL, call)
+        return result
+
+    def _finished(self, result: ChatResult) -> ChatResult:
+        """Each message with an id, and with what the model told beside it in its `response_metadata`."""
+        output = result.llm_output if len(result.generations) == 1 else None
+        generations = []
+        for index, generation in enumerate(result.generations):
+            message = generation.message
+            changes: dict[str, Any] = {}
+            if message.id is None:
+                changes["id"] = generation_id(self.run_id, index)
+            if output or generation.generation_info:
+                changes["response_metadata"] = {
+                    **(output or {}),
+                    **(generation.generation_info or {}),
+                    **message.response_metadata,
+                }
+            if changes:
+                # A copy: a scripted model may give the same object again in its next run.
+                message = message.model_copy(update=changes)
+                generation = ChatGeneration(message=message, generation_info=generation.generation_info)
+            generations.append(generation)
+        return ChatResult(generations=generations, llm_output=result.llm_output)
+
+    # -- in pieces ---------------------------------------------------------------------------------------------------
+
+    async def _streamed(self) -> ChatResult:
+        parts: list[Any] = []
+        pieces = self._pieces(parts)
+        try:
+            async for _ in pieces:
+                pass
+        finally:
+            await pieces.aclose()
+        message = message_chunk_to_message(merge_chunks(parts))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _pieces(self, parts: list[Any] | None) -> AsyncGenerator[Any, None]:
+        """The message of each piece, reported and collected in `parts`, then a closing one where the model gave none.
+
+        An error finds what had come until then in `run.extra["partial"]`.
+        """
+        run = self.run
+        own_id = run_message_id(self.run_id)
+        wants_chunks = run is not None and run.mask & STREAM
+        calls = GrowingCalls() if run is not None and run.mask & TOOL_CALL else None
+        fn, afn = self.model._stream_forms()
+        message: Any = None
+        # Tokens are reported here, once, so the method gets no manager to report them with.
+        source = self.d.iterate(self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs)
+        try:
+            async for piece in source:
+                message = piece if piece.__class__ is AIMessageChunk else _message_of(piece)
+                if message.id is None:
+                    message.id = own_id
+                if parts is not None:
+                    parts.append(message)
+                if run is not None:
+                    if wants_chunks:
+                        run.emit(STREAM, message)
+                    if calls is not None:
+                        for call in calls.feed(message):
+                            run.emit(TOOL_CALL, call)
+                yield message
+        except Exception:
+            if run is not None and parts:
+                run.extra["partial"] = merge_chunks(parts)
+            raise
+        finally:
+            await source.aclose()
+        if message is None:
+            raise InvalidArgument(
+                f"{type(self.model).__name__} streamed nothing; `_stream` must yield at least one chunk."
+            )
+        if run is not None and calls is not None:
+            for call in calls.end():
+                run.emit(TOOL_CALL, call)
+        if message.chunk_position is None:
+            # Not part of the output: it only tells whoever reads the stream that the message is whole.
+            closing = AIMessageChunk([] if isinstance(message.content, list) else "", id=own_id, chunk_position="last")
+            if run is not None and wants_chunks:
+                run.emit(STREAM, closing)
+            yield closing
+
+
+def _message_of(piece: Any) -> Any:
+    """The message of a `ChatGenerationChunk`, with what was told beside it in its `response_metadata`."""
+    message = piece.message
+    if piece.generation_info:
+        message.response_metadata = {**piece.generation_info, **message.response_metadata}
+    return message
+
+
+def _end(run: Run, parts: list[Any] | None) -> None:
+    if run.mask & END:
+        run.end(merge_chunks(parts) if parts else None)

@@ -1,0 +1,169 @@
+"""Prompt templates of one text, and what all prompt templates share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+from pydantic import Field, PrivateAttr
+
+from ..data.prompt_values import PromptValue, StringPromptValue
+from ..errors import InvalidArgument, InvalidType, MissingKey
+from ..flow.driver import Driver
+from ..flow.runnable import Kwargs
+from ..spine.events import MISSING
+from ..spine.scope import Scope
+from .component import Component, whole_of
+from .templates import Template
+
+__all__ = ["BasePromptTemplate", "PromptTemplate", "require_f_string"]
+
+
+def require_f_string(template_format: str) -> None:
+    """Refuse template languages that are not there."""
+    if template_format != "f-string":
+        raise InvalidArgument(
+            f"template_format {template_format!r} is not available; write the template as an f-string."
+        )
+
+
+class BasePromptTemplate(Component[Any, PromptValue]):
+    """Makes a prompt value from a dict of variables.
+
+    A variable may be given ahead with `partial`: a value, or a function without arguments that is called at each use.
+    Values given to a call win over those given ahead.
+    """
+
+    run_type = "prompt"
+
+    input_variables: list[str] = Field(default_factory=list)
+    optional_variables: list[str] = Field(default_factory=list)
+    partial_variables: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
+    tags: list[str] | None = None
+
+    @abstractmethod
+    def format_prompt(self, **kwargs: Any) -> PromptValue:
+        """The prompt value for these variables."""
+
+    @abstractmethod
+    def format(self, **kwargs: Any) -> str:
+        """The prompt as one text."""
+
+    def partial(self, **kwargs: Any) -> Any:
+        """A copy for which these variables are already given."""
+        return self.model_copy(
+            update={
+                "input_variables": [name for name in self.input_variables if name not in kwargs],
+                "partial_variables": {**self.partial_variables, **kwargs},
+            }
+        )
+
+    def _given(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`values` over what was given ahead.
+
+        Raises:
+            MissingKey: (a KeyError) a variable has no value.
+        """
+        if self.partial_variables:
+            ahead = {k: v() if callable(v) else v for k, v in self.partial_variables.items() if k not in values}
+            values = {**ahead, **values}
+        for name in self.input_variables:
+            if name not in values:
+                self._missing(values)
+        return values
+
+    def _missing(self, values: Mapping[str, Any]) -> None:
+        missing = [name for name in self.input_variables if name not in values]
+        raise MissingKey(
+            f"{self.get_name()} needs the variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+            f"given were {sorted(map(str, values)) or 'none'}. "
+            "If braces in the template are meant literally, double them: {{ }}.",
+            key=missing[0],
+        )
+
+    def _variables(self, input: Any) -> Mapping[str, Any]:
+        if isinstance(input, Mapping):
+            return input
+        if len(self.input_variables) != 1:
+            raise InvalidType(
+                f"{self.get_name()} takes a dict with the keys {sorted(self.input_variables)}, not {type(input).__name__}."
+            )
+        return {self.input_variables[0]: input}
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> PromptValue:
+        return self.format_prompt(**self._variables(input))
+
+    async def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        # A prompt is run on the whole of its input and has one value: it reports a start with its input, an end, no chunk.
+        whole = await whole_of(inputs, given)
+        if whole is not MISSING:
+            yield await self._exec(d, whole, scope, kwargs)
+
+
+class PromptTemplate(BasePromptTemplate):
+    """A text with `{name}` fields.
+
+    Example:
+        >>> PromptTemplate.from_template("Say {what}.").format(what="hi")
+        'Say hi.'
+    """
+
+    template: str
+    template_format: str = "f-string"
+    validate_template: bool = False
+
+    _compiled: Template = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        require_f_string(self.template_format)
+        self._compiled = Template(self.template)
+        found = [name for name in self._compiled.names if name not in self.partial_variables]
+        if self.validate_template and set(self.input_variables) != set(found):
+            raise InvalidArgument(
+                f"input_variables {sorted(self.input_variables)} differ from those of the template, {sorted(found)}."
+            )
+        self.input_variables = sorted(found)
+
+    @classmethod
+    def from_template(
+        cls,
+        template: str,
+        *,
+        template_format: str = "f-string",
+        partial_variables: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> PromptTemplate:
+        """The prompt for a text; its variables are read from it.
+
+        Raises:
+            InvalidArgument: (a ValueError) the text is not a safe f-string template.
+        """
+        return cls(
+            template=template, template_format=template_format, partial_variables=partial_variables or {}, **kwargs
+        )
+
+    def format(self, **kwargs: Any) -> str:
+        """The text with its fields filled in."""
+        return self._compiled.render(self._given(kwargs))
+
+    def format_prompt(self, **kwargs: Any) -> StringPromptValue:
+        """The same as a prompt value."""
+        return StringPromptValue(text=self.format(**kwargs))
+
+    def __add__(self, other: str | PromptTemplate) -> PromptTemplate:
+        """This text followed by another; the variables of both."""
+        if isinstance(other, str):
+            other = PromptTemplate.from_template(other)
+        if not isinstance(other, PromptTemplate):
+            return NotImplemented
+        clash = self.partial_variables.keys() & other.partial_variables.keys()
+        if clash:
+            raise InvalidArgument(f"both prompts give a value ahead for {sorted(clash)}; give it in one of them.")
+        return PromptTemplate(
+            template=self.template + other.template,
+            partial_variables={**self.partial_variables, **other.partial_variables},
+        )

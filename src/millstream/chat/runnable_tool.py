@@ -1,0 +1,63 @@
+"""A runnable offered to a model as a tool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidArgument
+from ..flow.driver import Driver
+from ..flow.runnable import NO_KWARGS, Runnable, exec_of
+from ..spine.run import Run
+from ..spine.scope import Scope
+from .structured_tool import StructuredTool
+from .tool_schema import Parameters, model_of
+
+__all__ = ["tool_of_runnable"]
+
+
+class _RunnableTool(StructuredTool):
+    """The tool runs the runnable as a child of its own run, in the same colour."""
+
+    runnable: Any
+
+    def _run(self, **arguments: Any) -> Any:
+        return self.runnable.invoke(arguments)
+
+    async def _call(
+        self, d: Driver, leaf: Any, args: tuple[Any, ...], named: dict[str, Any], scope: Scope, run: Run | None
+    ) -> Any:
+        return await exec_of(self.runnable)(d, args[0] if args else named, scope, NO_KWARGS)
+
+
+def tool_of_runnable(
+    runnable: Runnable[Any, Any],
+    args_schema: Any = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    arg_types: Mapping[str, Any] | None = None,
+) -> StructuredTool:
+    """The tool that runs `runnable` with the dict of its arguments.
+
+    `arg_types` names the arguments where the runnable does not: `{"city": str}`.
+
+    Raises:
+        InvalidArgument: (a ValueError) nothing tells what the arguments are.
+    """
+    name = name or runnable.get_name()
+    if args_schema is None and arg_types is not None:
+        parameters = Parameters(visible={key: (annotation, ...) for key, annotation in arg_types.items()})
+        args_schema = model_of(name, description or "", parameters)
+    if args_schema is None:
+        read = getattr(runnable, "get_input_schema", None)
+        args_schema = read() if read is not None else None
+    fields = getattr(args_schema, "model_fields", None)
+    if not isinstance(args_schema, dict) and not fields:
+        raise InvalidArgument(
+            f"what {name!r} takes is not known, so a model cannot call it; give `arg_types={{'argument': str}}` or `args_schema`."
+        )
+    if description is None:
+        names = ", ".join(args_schema.get("properties", {}) if isinstance(args_schema, dict) else fields or {})
+        description = f"{name}: takes {names}."
+    return _RunnableTool(name=name, description=description, args_schema=args_schema, runnable=runnable)
