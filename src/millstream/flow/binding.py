@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from ..spine.config import RunnableConfig
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .coerce import coerce
-from .driver import Driver
+from .driver import Driver, Outcome
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 
 __all__ = ["RunnableBinding"]
@@ -60,6 +60,21 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         if self.config:
             scope = scope.underlay(self.config)
         return self._flow_bound(d, inputs, scope, {**self.kwargs, **kwargs} if kwargs else self.kwargs, given)
+
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: Callable[[int], Scope],
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
+        bound_limit = self.config.get("max_concurrency")
+        if bound_limit and scope_at(0).max_concurrency is None:
+            limit = bound_limit
+        scope_of = (lambda index: scope_at(index).underlay(self.config)) if self.config else scope_at
+        return await self.bound._outcomes(d, inputs, scope_of, limit, keep_going, {**self.kwargs, **kwargs})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "bound":

@@ -34,7 +34,7 @@ def natively(cls: type) -> tuple[bool, bool]:
         whole = _depth(cls, _WHOLE) >= body
         known = (has_body(cls) and whole, has_body(cls) and whole and _depth(cls, _CHUNKED) >= body)
         type.__setattr__(cls, "_ms_native", known)
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def has_body(cls: type) -> bool:

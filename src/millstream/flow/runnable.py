@@ -6,21 +6,20 @@ form is honoured wherever it is composed; `exec_of` and `flow_of` see to that.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from ..data.addable import fold_chunks
-from ..errors import BlockingCallWarning, InvalidArgument, Unsupported
-from ..spine.config import DEFAULT_RECURSION_LIMIT, RunnableConfig
+from ..errors import BlockingCallWarning, Unsupported
+from ..spine.config import RunnableConfig
 from ..spine.events import END, MISSING, STREAM
 from ..spine.scope import Scope, enter
-from .driver import ASYNC, SYNC, Driver, aclose, as_async, in_worker
+from .batch import as_completed, batch, each_by_itself
+from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async, in_worker
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
 from .step import running_loop, step
 from .stream import AsyncStream, SyncStream
@@ -38,7 +37,6 @@ __all__ = [
     "folded",
     "once",
     "sync_scope",
-    "with_default_limit",
 ]
 
 In = TypeVar("In", contravariant=True)
@@ -46,9 +44,6 @@ Out = TypeVar("Out", covariant=True)
 Other = TypeVar("Other")
 
 NO_KWARGS: Final[Kwargs] = {}
-# Where nothing else is said, an async batch is bounded as well: a finite default keeps memory in bounds.
-ASYNC_BATCH_LIMIT = 1000
-SYNC_BATCH_LIMIT = min(32, (os.cpu_count() or 1) + 4)
 
 
 class Runnable(Generic[In, Out]):
@@ -115,10 +110,11 @@ class Runnable(Generic[In, Out]):
     ) -> list[Any]:
         """Return the outputs for many inputs, in the order of the inputs.
 
-        Inputs run on worker threads, at most `config["max_concurrency"]` at once. The first error by input order is
-        raised after all that had begun are done, or takes the place of its output with `return_exceptions=True`.
+        Inputs run on worker threads, at most `config["max_concurrency"]` at once; a list of configs has one for each
+        input, and the first says the bound. All inputs are run; then the first error by input order is raised. With
+        `return_exceptions=True` it takes the place of its output instead.
         """
-        return step(self._batch(SYNC, inputs, config, return_exceptions, kwargs))
+        return step(batch(self, SYNC, inputs, config, return_exceptions, kwargs))
 
     async def abatch(
         self,
@@ -128,11 +124,33 @@ class Runnable(Generic[In, Out]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default.
+        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default."""
+        return await batch(self, ASYNC, inputs, config, return_exceptions, kwargs)
 
-        After a failure no more are started; those that had begun are waited for.
+    def batch_as_completed(
+        self,
+        inputs: Iterable[In],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> SyncStream[tuple[int, Any]]:
+        """Return an iterator over `(index of the input, output)` in the order of completion.
+
+        An error is raised where its input completes; inputs that have not started then never do.
         """
-        return await self._batch(ASYNC, inputs, config, return_exceptions, kwargs)
+        return SyncStream(as_completed(self, SYNC, inputs, config, return_exceptions, kwargs))
+
+    def abatch_as_completed(
+        self,
+        inputs: Iterable[In],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncStream[tuple[int, Any]]:
+        """`batch_as_completed` as tasks on the event loop; leaving early cancels what still runs."""
+        return AsyncStream(as_completed(self, ASYNC, inputs, config, return_exceptions, kwargs))
 
     def astream_events(
         self,
@@ -258,44 +276,17 @@ class Runnable(Generic[In, Out]):
         if whole is not MISSING:
             yield await self._body(d, whole, scope, kwargs)
 
-    async def _batch(
-        self, d: Driver, inputs: Iterable[Any], config: Any, return_exceptions: bool, kwargs: Kwargs
-    ) -> list[Any]:
-        if isinstance(config, (list, tuple)):
-            inputs = list(inputs)
-            if len(config) != len(inputs):
-                raise InvalidArgument(f"config is a list of {len(config)} for {len(inputs)} inputs; give one for each.")
-            scopes: Any = [enter(each) for each in config]
-        else:
-            scopes = None
-        common = enter(config) if scopes is None else (scopes[0] if scopes else enter(None))
-        limit = common.max_concurrency or (SYNC_BATCH_LIMIT if d.sync else ASYNC_BATCH_LIMIT)
-        run_one = exec_of(self)
-
-        outcomes: dict[int, Any] = {}
-        failures: dict[int, BaseException] = {}
-
-        def parts() -> Iterable[Callable[[], Any]]:
-            for index, item in enumerate(inputs):
-                if failures:
-                    return  # start no more
-                scope = with_default_limit(common if scopes is None else scopes[index])
-                yield partial(run_one, d, item, scope, kwargs)
-
-        running = d.run_all(parts(), limit)
-        try:
-            async for index, outcome in running:
-                if outcome.error is None:
-                    outcomes[index] = outcome.value
-                elif isinstance(outcome.error, Exception) and return_exceptions:
-                    outcomes[index] = outcome.error
-                else:
-                    failures[index] = outcome.error
-        finally:
-            await aclose(running)
-        if failures:
-            raise failures[min(failures)]
-        return [outcomes[index] for index in range(len(outcomes))]
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: Callable[[int], Scope],
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
+        """How each input of a batch ended, in input order. Without `keep_going` one failure may stop the rest."""
+        return await each_by_itself(self, d, inputs, scope_at, limit, kwargs)
 
 
 def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
@@ -310,15 +301,6 @@ def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
             stacklevel=3,
         )
     return scope.without_gates()
-
-
-def with_default_limit(scope: Scope) -> Scope:
-    """`scope` with the runnable layer's recursion limit, for entries that do not leave the choice to a graph."""
-    if scope.recursion_limit is not None:
-        return scope
-    scope = scope.copy()
-    scope.recursion_limit = DEFAULT_RECURSION_LIMIT
-    return scope
 
 
 async def _watched(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.events import MISSING
+from ..spine.run import Run
 from ..spine.scope import Scope
 from .coerce import coerce
-from .driver import Driver
+from .driver import Driver, Outcome
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 
 __all__ = ["RunnableSequence", "joined"]
@@ -56,6 +57,44 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
             input = await run_step(d, input, scope.child(tag), kwargs)
             kwargs = NO_KWARGS
         return input
+
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: Callable[[int], Scope],
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
+        """Step by step: every input has passed a step before any enters the next.
+
+        Without `keep_going` an error in one step keeps all inputs out of the next, and is the outcome of all that did
+        not fail themselves.
+        """
+        outcomes = [Outcome(value, None) for value in inputs]
+        scopes = [scope_at(index) for index in range(len(outcomes))]
+        runs: dict[int, Run] = {}
+        for index, scope in enumerate(scopes):
+            if scope.listeners:
+                runs[index] = scope.begin(self.get_name(), self.run_type, outcomes[index].value)
+            scopes[index] = runs[index].scope if scope.listeners else scope.inner()
+        for part, (_, _, tag) in zip(self.steps, self._parts, strict=True):
+            going = [index for index, outcome in enumerate(outcomes) if outcome.error is None]
+            children = [scopes[index].child(tag) for index in going]
+            values = [outcomes[index].value for index in going]
+            results = await part._outcomes(d, values, children.__getitem__, limit, keep_going, kwargs)
+            for index, result in zip(going, results, strict=True):
+                outcomes[index] = result
+            kwargs = NO_KWARGS
+            failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+            if failed is not None and not keep_going:
+                outcomes = [outcome if outcome.error else Outcome(None, failed) for outcome in outcomes]
+                break
+        for index, run in runs.items():
+            error = outcomes[index].error
+            run.end(outcomes[index].value) if error is None else run.fail(error)
+        return outcomes
 
     def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
         # No generator of its own: the last step's stream is the sequence's, and closing it closes the ones before.

@@ -9,9 +9,10 @@ from typing import Any
 from ..spine.events import Tap
 from ..spine.scope import enter
 from ..spine.views.events import EventFilter, EventsView
+from .batch import with_default_limit
 from .driver import ASYNC
 from .mailbox import Mailbox
-from .runnable import Runnable, flow_of, once, with_default_limit
+from .runnable import Runnable, flow_of, once
 from .stream import AsyncStream, push
 
 __all__ = ["stream_events"]

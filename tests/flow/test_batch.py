@@ -1,0 +1,199 @@
+"""Batches: order, bounds, lazily read inputs, errors; the same in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from colours import Colour, colour
+
+from millstream import RunnableLambda
+from millstream.errors import InvalidArgument
+from millstream.spine.events import END, ERROR, EVERYTHING, START, Event
+from millstream.spine.run import Run
+
+__all__ = ["colour"]
+
+
+async def batch(c: Colour, runnable: Any, inputs: Any, config: Any = None, **kwargs: Any) -> Any:
+    if c.sync:
+        return runnable.batch(inputs, config, **kwargs)
+    return await runnable.abatch(inputs, config, **kwargs)
+
+
+async def completed(c: Colour, runnable: Any, inputs: Any, config: Any = None, **kwargs: Any) -> list[Any]:
+    if c.sync:
+        return list(runnable.batch_as_completed(inputs, config, **kwargs))
+    return [item async for item in runnable.abatch_as_completed(inputs, config, **kwargs)]
+
+
+def counting(c: Colour) -> tuple[Any, list[int]]:
+    """A function that waits a little, and the highest number of calls that were inside at once."""
+    lock = threading.Lock()
+    state = {"now": 0}
+    peak = [0]
+    gate = threading.Event()
+
+    def enter() -> None:
+        with lock:
+            state["now"] += 1
+            peak[0] = max(peak[0], state["now"])
+
+    def leave() -> None:
+        with lock:
+            state["now"] -= 1
+
+    def sync_form(x: int) -> int:
+        enter()
+        gate.wait(0.005)
+        leave()
+        return x * 10
+
+    async def async_form(x: int) -> int:
+        enter()
+        await asyncio.sleep(0.005)
+        leave()
+        return x * 10
+
+    return (sync_form if c.sync else async_form), peak
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_order_and_bound(colour: Colour, limit: int) -> None:
+    async def body(c: Colour) -> None:
+        fn, peak = counting(c)
+        assert await batch(c, RunnableLambda(fn), range(8), {"max_concurrency": limit}) == [n * 10 for n in range(8)]
+        assert peak[0] == limit
+        assert await batch(c, RunnableLambda(fn), []) == []
+
+    colour.run(body)
+
+
+def test_a_bound_concurrency_counts_unless_the_call_has_its_own(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        fn, peak = counting(c)
+        bound = RunnableLambda(fn).with_config(max_concurrency=2)
+        await batch(c, bound, range(6))
+        assert peak[0] == 2
+        await batch(c, bound, range(6), {"max_concurrency": 3})
+        assert peak[0] == 3
+
+    colour.run(body)
+
+
+def test_inputs_are_read_as_they_start(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        read: list[int] = []
+
+        def inputs() -> Iterator[int]:
+            for n in range(50):
+                read.append(n)
+                yield n
+
+        ahead: list[int] = []
+
+        def note(x: int) -> int:
+            ahead.append(len(read) - x)
+            return x
+
+        await batch(c, RunnableLambda(c.function(note)), inputs(), {"max_concurrency": 4})
+        assert len(read) == 50 and max(ahead) <= 8
+
+    colour.run(body)
+
+
+def test_errors(colour: Colour) -> None:
+    def odd(x: int) -> int:
+        if x % 2:
+            raise ValueError(f"odd: {x}")
+        return x
+
+    async def body(c: Colour) -> None:
+        runnable = RunnableLambda(c.function(odd))
+        with pytest.raises(ValueError, match="odd: 1"):
+            await batch(c, runnable, [0, 1, 2, 3])
+        results = await batch(c, runnable, [0, 1, 2, 3], return_exceptions=True)
+        assert results[0::2] == [0, 2] and [str(e) for e in results[1::2]] == ["odd: 1", "odd: 3"]
+        with pytest.raises(InvalidArgument, match="list of 1 for 2 inputs"):
+            await batch(c, runnable, [0, 2], [{}])
+        pairs = await completed(c, runnable, [0, 1], return_exceptions=True)
+        assert sorted(index for index, _ in pairs) == [0, 1]
+        with pytest.raises(ValueError, match="odd: 1"):
+            await completed(c, runnable, [1, 0])
+
+    colour.run(body)
+
+
+def test_a_base_exception_is_never_a_result() -> None:
+    def stop(x: int) -> int:
+        raise KeyboardInterrupt
+
+    async def body(c: Colour) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            await batch(c, RunnableLambda(stop), [1, 2], return_exceptions=True)
+
+    Colour("sync").run(body)
+
+
+def test_sequences_run_step_by_step_and_each_input_is_a_run_of_its_own(colour: Colour) -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.events: list[Event] = []
+
+        def interest(self, run: Run) -> int:
+            return EVERYTHING
+
+        def feed(self, event: Event) -> None:
+            self.events.append(event)
+
+    calls: list[str] = []
+
+    def first(x: int) -> int:
+        calls.append(f"first {x}")
+        if x == 2:
+            raise ValueError("two")
+        return x
+
+    def second(x: int) -> int:
+        calls.append(f"second {x}")
+        return x * 100
+
+    async def body(c: Colour) -> None:
+        chain = RunnableLambda(c.function(first), name="first") | RunnableLambda(c.function(second), name="second")
+        recorder = Recorder()
+        config: Any = {"max_concurrency": 1, "callbacks": [recorder]}
+        results = await batch(c, chain, [1, 2, 3], config, return_exceptions=True)
+        assert results[0] == 100 and isinstance(results[1], ValueError) and results[2] == 300
+        assert calls == ["first 1", "first 2", "first 3", "second 1", "second 3"]
+        roots = [event for event in recorder.events if event.run.parent is None]
+        assert [event.kind for event in roots] == [START] * 3 + [END, ERROR, END]
+        calls.clear()
+        with pytest.raises(ValueError, match="two"):
+            await batch(c, chain.with_config(tags=["t"]), [1, 2, 3])
+        assert not any(call.startswith("second") for call in calls)
+
+    colour.run(body)
+
+
+def test_leaving_results_early_ends_the_rest(run_async: Any) -> None:
+    cancelled: list[int] = []
+
+    async def wait(x: int) -> int:
+        try:
+            await asyncio.sleep(0 if x == 0 else 10)
+        except asyncio.CancelledError:
+            cancelled.append(x)
+            raise
+        return x
+
+    async def body() -> None:
+        async with RunnableLambda(wait).abatch_as_completed([0, 1, 2]) as stream:
+            async for index, output in stream:
+                assert (index, output) == (0, 0)
+                break
+        assert sorted(cancelled) == [1, 2]
+
+    run_async(body())
