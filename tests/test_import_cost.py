@@ -34,7 +34,7 @@ def test_the_root_alone() -> None:
     modules = loaded("import millstream")
     assert third_party(modules) == set()
     assert {module for module in modules if module.startswith("millstream")} == {"millstream"}
-    assert modules & {"asyncio", "dataclasses", "inspect", "json", "logging", "ssl", "uuid"} == set()
+    assert modules & {"asyncio", "typing", "dataclasses", "inspect", "json", "logging", "ssl", "uuid"} == set()
 
 
 def test_the_measure_sees_what_is_loaded() -> None:
