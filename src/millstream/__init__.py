@@ -69,6 +69,22 @@ _EXPORTS: dict[str, str] = {
     "chat.tool_schema": "UntypedParameterWarning",
     "chat.tools": "BaseTool",
     # graph
+    "graph.agent": "AgentState create_react_agent",
+    "graph.builder": "StateGraph",
+    "graph.channels": """AnyValue BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue Topic
+        UntrackedValue""",
+    "graph.compiled": "CompiledStateGraph",
+    "graph.constants": "END REMOVE_ALL_MESSAGES START TAG_HIDDEN TAG_NOSTREAM",
+    "graph.control": """All CachePolicy Command Durability GraphOutput Interrupt Overwrite PregelTask RetryPolicy Send
+        StateSnapshot StateUpdate StreamMode StreamWriter TimeoutPolicy""",
+    "graph.injected": "InjectedState InjectedStore ToolRuntime",
+    "graph.managed": "IsLastStep RemainingSteps",
+    "graph.messages": "MessagesState add_messages",
+    "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
+    "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
+    "graph.savers.codec": "register_type",
+    "graph.savers.memory": "InMemorySaver MemorySaver",
+    "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
     # serve
 }
@@ -125,6 +141,20 @@ if TYPE_CHECKING:
     from .flow.runnable import *  # noqa: F403
     from .flow.sequence import *  # noqa: F403
     from .flow.stream import *  # noqa: F403
+    from .graph.agent import *  # noqa: F403
+    from .graph.builder import *  # noqa: F403
+    from .graph.channels import *  # noqa: F403
+    from .graph.compiled import *  # noqa: F403
+    from .graph.constants import *  # noqa: F403
+    from .graph.control import *  # noqa: F403
+    from .graph.injected import *  # noqa: F403
+    from .graph.managed import *  # noqa: F403
+    from .graph.messages import *  # noqa: F403
+    from .graph.runtime import *  # noqa: F403
+    from .graph.savers.base import *  # noqa: F403
+    from .graph.savers.codec import *  # noqa: F403
+    from .graph.savers.memory import *  # noqa: F403
+    from .graph.tool_node import *  # noqa: F403
     from .spine.config import *  # noqa: F403
     from .spine.custom import *  # noqa: F403
     from .spine.scope import *  # noqa: F403

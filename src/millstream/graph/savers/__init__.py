@@ -1,1 +1,1 @@
-"""."""
+"""Savers: where the threads of graphs are kept."""

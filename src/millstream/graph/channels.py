@@ -1,0 +1,316 @@
+"""How the writes of a superstep become the value of a state key.
+
+A channel holds no value: it is a rule, shared by all runs of a graph. `fold` takes the old value (`ABSENT`
+when there is none) and the writes of one step in order, and gives the new value. `logged` does the same and
+also says what changed, as data that a saver can replay without knowing any reducer:
+
+    ("set", value) · ("append", [items]) · ("put", (index, item)) · ("drop", index) · ("unset", None)
+"""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, get_origin
+
+from ..errors import InvalidArgument, InvalidUpdateError
+from .constants import ABSENT
+from .control import Overwrite
+
+__all__ = [
+    "AnyValue",
+    "BaseChannel",
+    "BinaryOperatorAggregate",
+    "DeltaChannel",
+    "EphemeralValue",
+    "LastValue",
+    "Topic",
+    "UntrackedValue",
+]
+
+Op: TypeAlias = tuple[str, Any]
+Reducer: TypeAlias = Callable[[Any, Any], Any]
+LoggedReducer: TypeAlias = Callable[[Any, Any], tuple[Any, list[Op]]]
+
+# Reducers that can say what they changed. For any other one the whole value is stored at each write: whether
+# an element of a list was edited in place cannot be seen from outside.
+LOGGED_REDUCERS: dict[Reducer, LoggedReducer] = {}
+
+
+class BaseChannel:
+    """The rule of one state key."""
+
+    __slots__ = ("typ",)
+
+    volatile = False
+    """Whether a step that writes nothing changes the value (see `idle`)."""
+
+    stored = True
+    """Whether checkpoints keep the value."""
+
+    def __init__(self, typ: Any = Any) -> None:
+        self.typ = typ
+
+    def initial(self) -> Any:
+        """The value before any write."""
+        return ABSENT
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        """The value after a step with these writes (at least one)."""
+        raise NotImplementedError
+
+    def logged(self, key: str, old: Any, writes: Sequence[Any]) -> tuple[Any, list[Op]]:
+        """`fold`, and what it changed."""
+        new = self.fold(key, old, writes)
+        return new, [("set", new)]
+
+    def idle(self, old: Any) -> Any:
+        """The value after a step without a write, for volatile channels."""
+        return old
+
+    def same_rule(self, other: BaseChannel) -> bool:
+        """Whether two declarations of a key mean the same."""
+        return type(self) is type(other)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self.typ, '__name__', self.typ)})"
+
+
+class LastValue(BaseChannel):
+    """Keeps the value written last; two writes in one step are an error."""
+
+    __slots__ = ()
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        if len(writes) != 1:
+            raise _several(key, len(writes))
+        return writes[0]
+
+
+class AnyValue(BaseChannel):
+    """Keeps the last of the values written in a step, taking them to be equal; a step without one clears it."""
+
+    __slots__ = ()
+    volatile = True
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        return writes[-1]
+
+    def idle(self, old: Any) -> Any:
+        return ABSENT
+
+
+class EphemeralValue(BaseChannel):
+    """Keeps a value for one step only."""
+
+    __slots__ = ("guard",)
+    volatile = True
+
+    def __init__(self, typ: Any = Any, guard: bool = True) -> None:
+        super().__init__(typ)
+        self.guard = guard
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        if self.guard and len(writes) != 1:
+            raise _several(key, len(writes))
+        return writes[-1]
+
+    def idle(self, old: Any) -> Any:
+        return ABSENT
+
+
+class UntrackedValue(EphemeralValue):
+    """As `LastValue`, but never part of a checkpoint."""
+
+    __slots__ = ()
+    volatile = False
+    stored = False
+
+
+class Topic(BaseChannel):
+    """Collects all values of a step in a list; lists among them are flattened."""
+
+    __slots__ = ("accumulate",)
+
+    def __init__(self, typ: Any = Any, accumulate: bool = False) -> None:
+        super().__init__(typ)
+        self.accumulate = accumulate
+
+    @property
+    def volatile(self) -> bool:  # type: ignore[override]
+        return not self.accumulate
+
+    def _items(self, writes: Sequence[Any]) -> list[Any]:
+        items: list[Any] = []
+        for write in writes:
+            items.extend(write) if isinstance(write, list) else items.append(write)
+        return items
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        items = self._items(writes)
+        kept = old if self.accumulate and old is not ABSENT else []
+        return [*kept, *items] or ABSENT
+
+    def logged(self, key: str, old: Any, writes: Sequence[Any]) -> tuple[Any, list[Op]]:
+        new = self.fold(key, old, writes)
+        if new is ABSENT:
+            return new, [("unset", None)]
+        if self.accumulate and old is not ABSENT:
+            return new, [("append", new[len(old) :])]
+        return new, [("set", new)]
+
+    def idle(self, old: Any) -> Any:
+        return ABSENT
+
+
+class BinaryOperatorAggregate(BaseChannel):
+    """Folds each write into the value with a reducer, in the order of the tasks."""
+
+    __slots__ = ("_logged", "_start", "operator")
+
+    def __init__(self, typ: Any, operator: Reducer) -> None:
+        super().__init__(typ)
+        self.operator = operator
+        self._start = _constructor(typ)
+        try:
+            self._logged = LOGGED_REDUCERS.get(operator)
+        except TypeError:  # an unhashable callable object
+            self._logged = None
+
+    def initial(self) -> Any:
+        return ABSENT if self._start is None else self._start()
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        reduce = self.operator
+        replaced = False
+        for write in writes:
+            # A dict may be the JSON form of an Overwrite; nothing else can be.
+            if type(write) in _MAYBE_OVERWRITE and (whole := _overwrite(write)) is not None:
+                if replaced:
+                    raise InvalidUpdateError(
+                        f"At key {key!r}: two Overwrite values in one step; let only one node overwrite it."
+                    )
+                old, replaced = whole[0], True
+            elif not replaced:
+                old = write if old is ABSENT else reduce(old, write)
+        return old
+
+    def logged(self, key: str, old: Any, writes: Sequence[Any]) -> tuple[Any, list[Op]]:
+        reduce = self._logged
+        if reduce is None or old is ABSENT or any(type(w) in _MAYBE_OVERWRITE for w in writes):
+            new = self.fold(key, old, writes)
+            return new, [("set", new)]
+        ops: list[Op] = []
+        for write in writes:
+            old, more = reduce(old, write)
+            if more and more[0][0] == "set":
+                ops = more
+            else:
+                ops += more
+        return old, ops
+
+    def same_rule(self, other: BaseChannel) -> bool:
+        if not isinstance(other, BinaryOperatorAggregate):
+            return False
+        names = {getattr(f, "__name__", None) for f in (self.operator, other.operator)}
+        return self.operator is other.operator or self.operator == other.operator or names == {"<lambda>"}
+
+
+class DeltaChannel(BinaryOperatorAggregate):
+    """Folds all writes of a step at once with `reducer(state, writes)`.
+
+    Here every channel is stored as what changed, so `snapshot_frequency` is accepted and not needed.
+    """
+
+    __slots__ = ("snapshot_frequency",)
+
+    def __init__(self, reducer: Reducer, typ: Any = list, *, snapshot_frequency: int = 100) -> None:
+        super().__init__(typ, reducer)
+        self.snapshot_frequency = snapshot_frequency
+
+    def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
+        whole = [w for w in map(_overwrite, writes) if w is not None]
+        if len(whole) > 1:
+            raise InvalidUpdateError(
+                f"At key {key!r}: two Overwrite values in one step; let only one node overwrite it."
+            )
+        if whole:
+            return whole[0][0]
+        return self.operator(old, list(writes))
+
+    def logged(self, key: str, old: Any, writes: Sequence[Any]) -> tuple[Any, list[Op]]:
+        new = self.fold(key, old, writes)
+        return new, [("set", new)]
+
+
+_MAYBE_OVERWRITE = frozenset({Overwrite, dict})
+
+_CONCRETE: dict[Any, Callable[[], Any]] = {
+    abc.Sequence: list,
+    abc.MutableSequence: list,
+    abc.Collection: list,
+    abc.Iterable: list,
+    abc.Set: set,
+    abc.MutableSet: set,
+    abc.Mapping: dict,
+    abc.MutableMapping: dict,
+}
+
+
+def _constructor(typ: Any) -> Callable[[], Any] | None:
+    origin = get_origin(typ) or typ
+    make = _CONCRETE.get(origin, origin)
+    try:
+        make()
+    except Exception:  # a type that needs arguments, or no type: the first write is the first value
+        return None
+    return make  # type: ignore[no-any-return]
+
+
+def _overwrite(write: Any) -> tuple[Any] | None:
+    """The replacing value in a 1-tuple when the write is an Overwrite in one of its three forms."""
+    if isinstance(write, Overwrite):
+        return (write.value,)
+    if isinstance(write, dict):
+        if len(write) == 1 and "__overwrite__" in write:
+            return (write["__overwrite__"],)
+        if write.get("type") == "__overwrite__":
+            return (write.get("value"),)
+    return None
+
+
+def _several(key: str, count: int) -> InvalidUpdateError:
+    return InvalidUpdateError(
+        f"At key {key!r}: Can receive only one value per step, and {count} were written. "
+        f"Give the key a reducer to combine them: `{key}: Annotated[<type>, <function of old and new>]`."
+    )
+
+
+def _add_logged(old: Any, write: Any) -> tuple[Any, list[Op]]:
+    new = operator.add(old, write)
+    if type(old) is list and type(write) is list:
+        return new, [("append", write)] if write else []
+    return new, [("set", new)]
+
+
+def _concat_logged(old: Any, write: Any) -> tuple[Any, list[Op]]:
+    """`operator.iadd`-like reducers change the old list in place; the appended items are the same."""
+    new = operator.iadd(old, write)
+    if type(old) is list and isinstance(write, list):
+        return new, [("append", write)] if write else []
+    return new, [("set", new)]
+
+
+LOGGED_REDUCERS[operator.add] = _add_logged
+LOGGED_REDUCERS[operator.concat] = _add_logged
+LOGGED_REDUCERS[operator.iadd] = _concat_logged
+
+
+def check_reducer_arity(key: str, reducer: Any, positional: int) -> None:
+    """Raise for a reducer that does not take exactly the old value and the new one."""
+    if positional != 2:
+        raise InvalidArgument(
+            f"Invalid reducer signature for key {key!r}: {reducer!r} takes {positional} positional "
+            "arguments; a reducer takes two, the old value and the new one."
+        )

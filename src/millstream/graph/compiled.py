@@ -1,0 +1,543 @@
+"""CompiledStateGraph: a graph that runs; a Runnable like any other, and with options of its own."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from ..errors import InvalidArgument, InvalidType, OutsideRun
+from ..flow.driver import ASYNC, SYNC, Driver, aclose
+from ..flow.mailbox import Mailbox
+from ..flow.runnable import Kwargs, Runnable, once, sync_scope
+from ..flow.step import step
+from ..flow.stream import AsyncStream, SyncStream, push
+from ..spine.config import RunnableConfig
+from ..spine.events import MISSING, STREAM
+from ..spine.scope import Scope, enter
+from .callables import Call
+from .constants import INTERRUPT
+from .control import Durability, GraphOutput, StateSnapshot, StreamMode
+from .ledger import Ledger, snapshot
+from .loop import Loop
+from .options import Options, options_of
+from .out import BITS, CUSTOM, LIVE, MESSAGES, TOOLS, Out, read_keys
+from .savers.base import BaseCheckpointSaver
+from .task import Task, TaskScope, task_of
+
+if TYPE_CHECKING:
+    from .builder import StateGraph
+    from .plan import Plan
+
+__all__ = ["CompiledStateGraph"]
+
+StateT = TypeVar("StateT")
+ContextT = TypeVar("ContextT")
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
+
+DEFAULT_LIMIT = 10_007
+"""How many supersteps a run may take where nobody says: enough for any agent, and an end for a loop."""
+
+_COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
+_SHOWN = ("thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "assistant_id", "graph_id")
+
+
+class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, OutputT]):
+    """What `StateGraph.compile()` gives. It keeps nothing of a run, so any number may go on at once."""
+
+    stream_mode: StreamMode = "updates"
+    step_timeout: float | None = None
+
+    def __init__(
+        self,
+        builder: StateGraph[StateT, ContextT, InputT, OutputT],
+        plan: Plan,
+        *,
+        checkpointer: Any = None,
+        cache: Any = None,
+        store: Any = None,
+        interrupt_before: Sequence[str] = (),
+        interrupt_after: Sequence[str] = (),
+        debug: bool = False,
+        name: str = "LangGraph",
+    ) -> None:
+        if checkpointer is not None and not isinstance(checkpointer, (bool, BaseCheckpointSaver)):
+            raise InvalidType(
+                f"checkpointer must be a saver such as InMemorySaver(), True, False or None, not {checkpointer!r}."
+            )
+        self.builder = builder
+        self.plan = plan
+        self.checkpointer = checkpointer
+        self.cache = cache
+        self.store = store
+        self.interrupt_before_nodes = tuple(interrupt_before)
+        self.interrupt_after_nodes = tuple(interrupt_after)
+        self.debug = debug
+        self.name: str = name
+        if isinstance(checkpointer, BaseCheckpointSaver):
+            checkpointer.learn(self.builder)
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """What runs at each node, by name."""
+        return {name: node.call.target for name, node in self.plan.nodes.items()}
+
+    @property
+    def channels(self) -> dict[str, Any]:
+        """The channels by state key."""
+        return dict(self.plan.channels)
+
+    @property
+    def output_channels(self) -> str | list[str]:
+        """The keys of the result."""
+        keys = self.plan.output_keys
+        return keys if isinstance(keys, str) else list(keys)
+
+    @property
+    def stream_channels(self) -> str | list[str]:
+        """The keys that the `values` mode shows."""
+        keys = self.plan.stream_keys
+        return keys if isinstance(keys, str) else list(keys)
+
+    def get_subgraphs(self, namespace: str | None = None, recurse: bool = False) -> Any:
+        """Yield `(name, graph)` for each node that is a graph; with `recurse`, what is inside those too."""
+        for name, node in self.plan.nodes.items():
+            inner = _graph_in(node.call)
+            if inner is None:
+                continue
+            if namespace is None or namespace == name:
+                yield name, inner
+            if recurse or (namespace or "").startswith(f"{name}|"):
+                rest = None if namespace is None or namespace == name else namespace.removeprefix(f"{name}|")
+                for below, graph in inner.get_subgraphs(rest, recurse):
+                    yield f"{name}|{below}", graph
+
+    def get_input_jsonschema(self) -> dict[str, Any]:
+        """The JSON schema of the input."""
+        return _json_schema(self.builder.input_schema)
+
+    def get_output_jsonschema(self) -> dict[str, Any]:
+        """The JSON schema of the result."""
+        return _json_schema(self.builder.output_schema)
+
+    def get_context_jsonschema(self) -> dict[str, Any] | None:
+        """The JSON schema of the context, None without one."""
+        schema = self.builder.context_schema
+        return None if schema is None else _json_schema(schema)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def invoke(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        context: Any = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Any = None,
+        interrupt_after: Any = None,
+        durability: Durability | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Any:
+        """Run to the end and return the state's output keys; with another `stream_mode`, the list of its chunks.
+
+        Raises:
+            EmptyInputError: (a ValueError) `input` is None and there is nothing to resume.
+            GraphRecursionError: (a RecursionError) too many supersteps.
+            InvalidUpdateError: (a ValueError) a node wrote what its channel cannot take.
+        """
+        _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
+               interrupt_before, interrupt_after, durability, version)  # fmt: skip
+        return step(self._exec(SYNC, input, self._entered(sync_scope(config, "ainvoke"), config), kwargs))
+
+    async def ainvoke(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        context: Any = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Any = None,
+        interrupt_after: Any = None,
+        durability: Durability | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> Any:
+        """`invoke` on the event loop: async nodes as tasks, sync ones on worker threads."""
+        _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
+               interrupt_before, interrupt_after, durability, version)  # fmt: skip
+        return await self._exec(ASYNC, input, self._entered(enter(config), config), kwargs)
+
+    def stream(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        context: Any = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Any = None,
+        interrupt_after: Any = None,
+        durability: Durability | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> SyncStream[Any]:
+        """Return an iterator over what the run says, in one mode or a list of them.
+
+        One mode gives its payloads; a list gives `(mode, payload)`; `subgraphs=True` puts the namespace first and tells
+        of graphs inside nodes too; `version="v2"` gives dicts with `type`, `ns` and `data`.
+        """
+        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
+               version, subgraphs, debug)  # fmt: skip
+        scope = self._entered(sync_scope(config, "astream"), config)
+        return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input))
+
+    def astream(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        context: Any = None,
+        stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Any = None,
+        interrupt_after: Any = None,
+        durability: Durability | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **kwargs: Any,
+    ) -> AsyncStream[Any]:
+        """`stream` for `async for`."""
+        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
+               version, subgraphs, debug)  # fmt: skip
+        return AsyncStream(self._flow(ASYNC, once(input), self._entered(enter(config), config), kwargs, input))
+
+    # -- the native forms --------------------------------------------------------------------------------------------
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await super()._exec(d, input, _showing(scope), kwargs)
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        options = options_of(kwargs)
+        loop = self._loop(d, scope, options)
+        if options.modes is None and not options.prints:
+            await loop.run(input)
+            return self._result(loop, options)
+        said: list[Any] = []
+        modes = options.modes or ("values",)
+        self._listen(loop, options, modes, said.append)
+        await loop.run(input)
+        shape = self._shape(options, modes)
+        if options.modes is None:
+            return self._result(loop, options)
+        return [shape(item) for item in said]
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        scope = _showing(scope)
+        if given is not MISSING and not scope.listeners:
+            return self._chunks(self._loop(d, scope.inner(), options_of(kwargs)), given, options_of(kwargs))
+        return self._flow_watched(d, inputs, scope, kwargs, given)
+
+    async def _flow_watched(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
+    ) -> AsyncGenerator[Any, None]:
+        if given is MISSING:
+            from ..flow.runnable import folded
+
+            try:
+                given = await folded(inputs)
+            finally:
+                await aclose(inputs)
+            if given is MISSING:
+                return
+        options = options_of(kwargs)
+        run = scope.begin(self.get_name(), "chain", given) if scope.listeners else None
+        loop = self._loop(d, scope.inner() if run is None else run.scope, options)
+        chunks = self._chunks(loop, given, options)
+        try:
+            async for chunk in chunks:
+                if run is not None and run.mask & STREAM:
+                    run.emit(STREAM, chunk)
+                yield chunk
+        except GeneratorExit as left:
+            if run is not None:
+                run.end(None) if d.sync else run.fail(left)
+            raise
+        except BaseException as error:
+            if run is not None:
+                run.fail(error)
+            raise
+        finally:
+            await chunks.aclose()
+        if run is not None:
+            run.end(self._result(loop, options))
+
+    def _chunks(self, loop: Loop, input: Any, options: Options) -> AsyncGenerator[Any, None]:
+        """What the run says, in the shape that was asked for.
+
+        Pull where nothing is said while a node runs: the consumer drives the loop. Else push, through a mailbox.
+        """
+        modes = options.modes or (self.stream_mode,)
+        shape = self._shape(options, modes)
+        if options.subgraphs or self.plan.eager or any(BITS[mode] & LIVE for mode in modes):
+            mailbox: Mailbox[Any] = Mailbox()
+            loop.scope = _gated(loop.scope, mailbox)
+            self._listen(loop, options, modes, mailbox.put)
+            return push(loop.d, mailbox, partial(loop.run, input), lambda item: (shape(item),))
+        said: deque[Any] = deque()
+        self._listen(loop, options, modes, said.append)
+        return _pulled(loop.pull(input, said), shape)
+
+    def _listen(self, loop: Loop, options: Options, modes: Sequence[str], put: Callable[[Any], Any]) -> None:
+        """Make `put` the reader of the run, in these modes."""
+        mask = 0
+        for mode in modes:
+            mask |= BITS[mode]
+        keys = self._keys(options, streaming=True)
+        if options.prints:
+            show, inner = options.printer(), put
+            wanted = frozenset(modes)
+            for mode in options.prints:
+                mask |= BITS[mode]
+
+            def put(item: Any) -> None:
+                show(item)
+                if item[1] in wanted:
+                    inner(item)
+
+        loop.tell(Out(mask, put, keys, ns=loop.ns, subgraphs=options.subgraphs))
+        if mask & MESSAGES:
+            from .heard import MessagesTap
+
+            loop.scope = loop.scope.with_listener(MessagesTap(put, loop.ns, options.subgraphs))
+        if mask & (CUSTOM | TOOLS):
+            from .tool_events import ToolsTap
+
+            tap = ToolsTap(put, loop.ns, options.subgraphs, custom=bool(mask & CUSTOM), tools=bool(mask & TOOLS))
+            loop.scope = loop.scope.with_listener(tap)
+
+    # -- making a run ------------------------------------------------------------------------------------------------
+
+    def _entered(self, scope: Scope, config: Mapping[str, Any] | None) -> Scope:
+        """The scope of a call by a user; inside a node, one without coordinates of its own is part of that node."""
+        if config and isinstance(scope, TaskScope):
+            given = config.get("configurable")
+            if given is not None and _COORDINATES.isdisjoint(given):
+                scope = scope.copy()
+                scope.configurable = {**scope.task.configurable(), **given}
+        return scope
+
+    def _loop(self, d: Driver, scope: Scope, options: Options) -> Loop:
+        limit = scope.recursion_limit
+        if limit is None:
+            limit = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", DEFAULT_LIMIT))
+        if limit < 1:
+            raise InvalidArgument(f"recursion_limit must be at least 1, not {limit}.")
+        loop = Loop(self.plan, d, scope, limit, self.name)
+        task = task_of(scope)
+        if task is not None and scope.within:  # type: ignore[attr-defined]
+            self._nest(loop, task)
+        elif scope.configurable:
+            loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
+            loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
+        if self.store is not None:
+            loop.store = self.store
+        if options.context is not None:
+            loop.context = self._context(options.context)
+        saver = self._saver(task if loop.ns else None)
+        if saver is not None:
+            loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, options.durability or "async")
+        return loop
+
+    def _nest(self, loop: Loop, task: Task) -> None:
+        """Make a run a part of the task that called it: its namespace, readers, store and context."""
+        parent = task.loop
+        number, task.subgraphs = task.subgraphs, task.subgraphs + 1
+        own = task.ns if not number else f"{task.ns}|{number}"
+        loop.ns_text = own
+        loop.ns = tuple(own.split("|"))
+        loop.store = parent.store
+        loop.context = parent.context
+        loop.parents = {**parent.parents, parent.ns_text: parent.origin}
+        for out in parent.outs:
+            if out.subgraphs:
+                loop.tell(out.inside(loop.ns, self.plan.stream_keys))
+
+    def _saver(self, task: Task | None) -> BaseCheckpointSaver | None:
+        own = self.checkpointer
+        if task is None:
+            if own is True:
+                raise OutsideRun("checkpointer=True is for a graph inside another one; give this graph a saver.")
+            return own or None
+        if own is False or task.loop.ledger is None:
+            return own if isinstance(own, BaseCheckpointSaver) else None
+        return task.loop.ledger.saver
+
+    def _context(self, context: Any) -> Any:
+        schema = self.builder.context_schema
+        if isinstance(context, dict) and isinstance(schema, type) and not issubclass(schema, dict):
+            return schema(**context)
+        return context
+
+    def _keys(self, options: Options, streaming: bool) -> str | tuple[str, ...]:
+        keys = options.output_keys
+        if keys is None:
+            return self.plan.stream_keys if streaming else self.plan.output_keys
+        for key in (keys,) if isinstance(keys, str) else keys:
+            if key not in self.plan.channels:
+                raise InvalidArgument(f"output_keys names {key!r}, which the state does not have: {list(self.plan.channels)}.")
+        return keys
+
+    def _result(self, loop: Loop, options: Options) -> Any:
+        """What `invoke` returns."""
+        keys = self._keys(options, streaming=False)
+        result = read_keys(loop.values, keys) if loop.answered else None
+        if options.version == "v2":
+            return GraphOutput(self._coerced("values", (), result), tuple(loop.waiting))
+        if loop.waiting:
+            result = {**result, INTERRUPT: list(loop.waiting)} if isinstance(result, dict) else {INTERRUPT: list(loop.waiting)}
+        return result
+
+    def _shape(self, options: Options, modes: Sequence[str]) -> Callable[[Any], Any]:
+        return options.shape(modes, self._coerced)
+
+    def _coerced(self, mode: str, ns: tuple[str, ...], data: Any) -> Any:
+        make = self.builder.output.make if mode == "values" else None
+        return make(**data) if make is not None and not ns and isinstance(data, dict) else data
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """The state of the thread that `config` names, at its latest checkpoint or the one named.
+
+        Raises:
+            InvalidArgument: (a ValueError) the graph has no checkpointer.
+        """
+        return step(self._state(SYNC, enter(config)))
+
+    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """`get_state` on the event loop."""
+        return await self._state(ASYNC, enter(config))
+
+    async def _state(self, d: Driver, scope: Scope) -> StateSnapshot:
+        saver = self.checkpointer
+        if not isinstance(saver, BaseCheckpointSaver):
+            raise InvalidArgument("No checkpointer set: compile the graph with one, e.g. InMemorySaver().")
+        loop = Loop(self.plan, d, scope, DEFAULT_LIMIT, self.name)
+        loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
+        loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, "sync")
+        return await snapshot(loop)
+
+    def __repr__(self) -> str:
+        return f"CompiledStateGraph({self.name!r}, nodes={list(self.plan.nodes)})"
+
+
+async def _pulled(items: AsyncGenerator[Any, None], shape: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
+    try:
+        async for item in items:
+            yield shape(item)
+    finally:
+        await items.aclose()
+
+
+def _gated(scope: Scope, gate: Mailbox[Any]) -> Scope:
+    new = scope.copy()
+    new.gates = (*scope.gates, gate)
+    return new
+
+
+def _showing(scope: Scope) -> Scope:
+    """The scope with the coordinates of its thread in its metadata."""
+    if isinstance(scope, TaskScope) or not scope.configurable:
+        return scope
+    shown = {key: scope.configurable[key] for key in _SHOWN if scope.configurable.get(key)}
+    if shown.keys() <= scope.metadata.keys():
+        return scope
+    scope = scope.copy()
+    scope.metadata = {**shown, **scope.metadata}
+    return scope
+
+
+def _given(
+    kwargs: dict[str, Any],
+    context: Any,
+    stream_mode: Any,
+    print_mode: Any,
+    output_keys: Any,
+    interrupt_before: Any,
+    interrupt_after: Any,
+    durability: Any,
+    version: str,
+    subgraphs: bool = False,
+    debug: bool | None = None,
+) -> None:
+    """Put what was given, and only that, into the keyword arguments."""
+    if context is not None:
+        kwargs["context"] = context
+    if stream_mode is not None:
+        kwargs["stream_mode"] = stream_mode
+    if print_mode:
+        kwargs["print_mode"] = print_mode
+    if output_keys is not None:
+        kwargs["output_keys"] = output_keys
+    if interrupt_before:
+        kwargs["interrupt_before"] = interrupt_before
+    if interrupt_after:
+        kwargs["interrupt_after"] = interrupt_after
+    if durability is not None:
+        kwargs["durability"] = durability
+    if version != "v1":
+        kwargs["version"] = version
+    if subgraphs:
+        kwargs["subgraphs"] = subgraphs
+    if debug:
+        kwargs["debug"] = debug
+
+
+def _graph_in(call: Call) -> CompiledStateGraph[Any, Any, Any, Any] | None:
+    """The graph that a node is, or that the node's function refers to by name or closure."""
+    target = call.target
+    if isinstance(target, CompiledStateGraph):
+        return target
+    code = getattr(target, "__code__", None)
+    if code is None:
+        return None
+    cells = [cell.cell_contents for cell in getattr(target, "__closure__", None) or () if _filled(cell)]
+    globals_ = getattr(target, "__globals__", {})
+    for value in (*cells, *(globals_.get(name) for name in code.co_names)):
+        if isinstance(value, CompiledStateGraph):
+            return value
+    return None
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _json_schema(type_: Any) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type_).json_schema()
+
+

@@ -1,0 +1,199 @@
+"""The values with which nodes and callers steer a graph, and those that describe its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from ..chat.marks import ToolOutput
+from ..errors import InvalidArgument
+from .constants import PARENT
+
+__all__ = [
+    "All",
+    "CachePolicy",
+    "Command",
+    "Durability",
+    "GraphOutput",
+    "Interrupt",
+    "Overwrite",
+    "PregelTask",
+    "RetryPolicy",
+    "Send",
+    "StateSnapshot",
+    "StateUpdate",
+    "StreamMode",
+    "StreamWriter",
+    "TimeoutPolicy",
+]
+
+N = TypeVar("N")
+T = TypeVar("T")
+
+All: TypeAlias = Literal["*"]
+Durability: TypeAlias = Literal["sync", "async", "exit"]
+StreamMode: TypeAlias = Literal[
+    "values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"
+]
+StreamWriter: TypeAlias = Callable[[Any], None]
+
+
+class Send:
+    """Run `node` in the next superstep with `arg` as its whole input, beside whatever else runs then.
+
+    Returned by a conditional edge (or put in `Command.goto`), once for each task that is wanted.
+    """
+
+    __slots__ = ("arg", "node", "timeout")
+    __match_args__ = ("node", "arg")
+
+    def __init__(self, /, node: str, arg: Any, *, timeout: Any = None) -> None:
+        self.node = node
+        self.arg = arg
+        self.timeout = timeout
+
+    def __repr__(self) -> str:
+        extra = "" if self.timeout is None else f", timeout={self.timeout!r}"
+        return f"Send(node={self.node!r}, arg={self.arg!r}{extra})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Send)
+            and self.node == other.node
+            and self.arg == other.arg
+            and self.timeout == other.timeout
+        )
+
+    def __hash__(self) -> int:
+        try:
+            return hash((self.node, self.arg))
+        except TypeError:  # most arguments are dicts
+            return hash(self.node)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Command(ToolOutput, Generic[N]):
+    """An update and a direction in one: returned by a node or tool, or given to a graph as its input.
+
+    `goto` adds to the static edges of the node, it does not replace them. With `graph=Command.PARENT`
+    the enclosing graph takes the command as if the node that runs this graph had returned it.
+    `resume` answers interrupts and is meaningful only as input.
+    """
+
+    PARENT: ClassVar[Literal["__parent__"]] = PARENT
+
+    graph: str | None = None
+    update: Any | None = None
+    resume: Any | None = None
+    goto: Send | Sequence[Send | N] | N = ()
+
+    def __repr__(self) -> str:
+        # Only what is set: a command is read in logs far more often than written.
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name))
+        return f"Command({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A question that a node asked. `id` names it when several wait for an answer."""
+
+    value: Any
+    id: str = "placeholder-id"
+    response_schema: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """Written to a key with a reducer: replace the value instead of folding into it."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often a failed node is run again. `max_attempts` counts the first try."""
+
+    initial_interval: float = 0.5
+    backoff_factor: float = 2.0
+    max_interval: float = 128.0
+    max_attempts: int = 3
+    jitter: bool = True
+    retry_on: Any = None
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise InvalidArgument(f"RetryPolicy(max_attempts={self.max_attempts}): at least 1 try is needed.")
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """Which results of a node may be reused: those whose `key_func(input)` is equal, for `ttl` seconds."""
+
+    key_func: Callable[..., str | bytes] | None = None
+    ttl: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutPolicy:
+    """How long one attempt of an async node may take, in all (`run_timeout`) and without a sign of life."""
+
+    run_timeout: float | timedelta | None = None
+    idle_timeout: float | timedelta | None = None
+    refresh_on: Literal["auto", "heartbeat"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutput(Generic[T]):
+    """What `invoke(..., version="v2")` gives: the final value and the interrupts that stopped the run."""
+
+    value: T
+    interrupts: tuple[Interrupt, ...] = ()
+
+
+class PregelTask(NamedTuple):
+    """One pending or finished task in a `StateSnapshot`."""
+
+    id: str
+    name: str
+    path: tuple[Any, ...]
+    error: Any = None
+    interrupts: tuple[Interrupt, ...] = ()
+    state: Any = None
+    result: Any = None
+
+
+class StateSnapshot(NamedTuple):
+    """The state of a thread at one checkpoint: what it holds and what would run next."""
+
+    values: Any
+    next: tuple[str, ...]
+    config: dict[str, Any]
+    metadata: Mapping[str, Any] | None
+    created_at: str | None
+    parent_config: dict[str, Any] | None
+    tasks: tuple[PregelTask, ...]
+    interrupts: tuple[Interrupt, ...]
+
+
+class StateUpdate(NamedTuple):
+    """One update of `bulk_update_state`: `values` as if node `as_node` had returned them."""
+
+    values: Any
+    as_node: str | None = None
+    task_id: str | None = None
+
+
+@dataclass(slots=True)
+class Metadata:
+    """What a checkpoint says of itself beside its values."""
+
+    source: Literal["input", "loop", "update", "fork"]
+    step: int
+    parents: dict[str, str] = field(default_factory=dict)
+
+
+STREAM_MODES: Final = frozenset(
+    {"values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"}
+)

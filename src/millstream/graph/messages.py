@@ -1,0 +1,121 @@
+"""The reducer of message lists: append, replace by id, remove."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, TypedDict
+
+from ..data.chunks import BaseMessageChunk, message_chunk_to_message
+from ..data.coercion import convert_to_messages
+from ..data.ids import new_id
+from ..data.messages import BaseMessage, RemoveMessage
+from ..errors import InvalidArgument
+from .channels import LOGGED_REDUCERS, Op
+from .constants import REMOVE_ALL_MESSAGES
+
+__all__ = ["MessagesState", "add_messages"]
+
+
+def add_messages(left: Any = None, right: Any = None, *, format: str | None = None) -> Any:
+    """`left` with the messages of `right`: each replaces the one with its id, or is appended.
+
+    Both may be one message or a list, as messages, tuples, dicts or strings. Messages without an id get one, on the
+    object itself. `RemoveMessage(id)` removes; `RemoveMessage(REMOVE_ALL_MESSAGES)` drops all that came before it.
+    With `format` alone, returns a reducer.
+
+    Raises:
+        InvalidArgument: (a ValueError) only one side was given, an unknown `format`, or the id to remove is not there.
+    """
+    if format not in (None, "langchain-openai"):
+        raise InvalidArgument(f"format must be 'langchain-openai' or None, not {format!r}.")
+    if left is None and right is None and format is not None:
+        return partial(add_messages, format=format)
+    if left is None or right is None:
+        raise InvalidArgument("add_messages needs both sides, the old messages and the new ones; one of them is None.")
+    merged, _ = _merge(_identified(left), _identified(right))
+    return merged if format is None else _in_openai_form(merged)
+
+
+def _logged(left: Any, right: Any) -> tuple[list[BaseMessage], list[Op]]:
+    """`add_messages` for a channel, whose old value has been through it already."""
+    if type(left) is not list or (left and not isinstance(left[-1], BaseMessage)):
+        left = _identified(left)
+        merged, _ = _merge(left, _identified(right))
+        return merged, [("set", merged)]
+    return _merge(left, _identified(right))
+
+
+def _identified(given: Any) -> list[BaseMessage]:
+    """Messages from one or several message-likes, chunks as whole messages, each with an id."""
+    if not isinstance(given, list):
+        given = [given]
+    messages = []
+    for message in given if all(isinstance(m, BaseMessage) for m in given) else convert_to_messages(given):
+        if isinstance(message, BaseMessageChunk):
+            message = message_chunk_to_message(message)
+        if message.id is None:
+            message.id = new_id()
+        messages.append(message)
+    return messages
+
+
+def _merge(left: list[BaseMessage], right: list[BaseMessage]) -> tuple[list[BaseMessage], list[Op]]:
+    for index in range(len(right) - 1, -1, -1):
+        if right[index].id == REMOVE_ALL_MESSAGES and isinstance(right[index], RemoveMessage):
+            rest = right[index + 1 :]
+            return rest, [("set", rest)]
+    where = _places(left, {message.id for message in right})
+    merged = left.copy()
+    count = len(left)
+    removed: set[int] = set()
+    for message in right:
+        place = where.get(message.id)
+        if isinstance(message, RemoveMessage):
+            if place is None:
+                raise InvalidArgument(
+                    f"Attempting to delete a message with an ID that doesn't exist ({message.id!r}); "
+                    "RemoveMessage takes the id of a message in the list."
+                )
+            removed.add(place)
+        elif place is None:
+            where[message.id] = len(merged)
+            merged.append(message)
+        else:
+            removed.discard(place)
+            merged[place] = message
+    if not where or min(where.values()) >= count:
+        if not removed:
+            return merged, [("append", merged[count:])] if len(merged) > count else []
+    ops: list[Op] = [("put", (i, merged[i])) for i in sorted(where.values()) if i < count and i not in removed]
+    ops += [("drop", i) for i in sorted(removed, reverse=True) if i < count]
+    added = [message for i, message in enumerate(merged[count:], count) if i not in removed]
+    if added:
+        ops.append(("append", added))
+    if removed:
+        merged = [message for i, message in enumerate(merged) if i not in removed]
+    return merged, ops
+
+
+def _places(messages: list[BaseMessage], ids: set[str | None]) -> dict[str | None, int]:
+    """Where the messages with some ids are."""
+    return {m.id: i for i, m in enumerate(messages) if m.id in ids}
+
+
+def _in_openai_form(messages: list[BaseMessage]) -> list[BaseMessage]:
+    from ..chat.openai_form import convert_to_openai_messages
+
+    shown = convert_to_openai_messages(messages, text_format="block")
+    for message, form in zip(messages, shown, strict=True):
+        message.content = form["content"]
+    return messages
+
+
+LOGGED_REDUCERS[add_messages] = _logged
+
+
+class MessagesState(TypedDict):
+    """A state with one key, `messages`, that `add_messages` folds."""
+
+    messages: Annotated[list[BaseMessage], add_messages]
+
+

@@ -1,0 +1,158 @@
+"""The plan of a compiled graph: triggers, writers and routes resolved once, so that a step is a few calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .branch import Branch
+from .callables import Call
+from .channels import BaseChannel
+from .constants import ABSENT, END, PULL, PUSH, ROOT, START, TAG_HIDDEN
+from .schema import Schema
+
+if TYPE_CHECKING:
+    from .builder import NodeSpec, StateGraph
+
+__all__ = ["Join", "Plan", "PlanNode", "Reader", "reader_of"]
+
+Reader: TypeAlias = Callable[[dict[str, Any], int, int], Any]
+"""What a node receives, from (values, step, last step)."""
+
+
+class Join:
+    """A list edge: `target` runs once all `sources` have run since it last did."""
+
+    __slots__ = ("name", "sources", "target")
+
+    def __init__(self, sources: Sequence[str], target: str) -> None:
+        self.name = f"join:{'+'.join(sources)}:{target}"
+        self.sources = frozenset(sources)
+        self.target = target
+
+
+class PlanNode:
+    """One node as the loop needs it."""
+
+    __slots__ = (
+        "branches",
+        "call",
+        "defer",
+        "hidden",
+        "joins",
+        "metadata",
+        "name",
+        "next",
+        "push_triggers",
+        "read",
+        "spec",
+        "triggers",
+    )
+
+    def __init__(self, name: str, call: Call, read: Reader, spec: NodeSpec | None) -> None:
+        self.name = name
+        self.call = call
+        self.read = read
+        self.spec = spec
+        self.defer = spec is not None and spec.defer
+        self.metadata = dict(spec.metadata) if spec is not None and spec.metadata else None
+        self.hidden = spec is not None and TAG_HIDDEN in (getattr(call.runnable, "tags", None) or ())
+        self.next: tuple[str, ...] = ()
+        self.joins: tuple[Join, ...] = ()
+        self.branches: tuple[tuple[Branch, Reader], ...] = ()
+        self.triggers: tuple[str, ...] = ()
+        self.push_triggers: tuple[str, ...] = (PUSH,)
+
+
+class Plan:
+    """Everything about a graph that does not change from run to run; shared by all of them."""
+
+    __slots__ = (
+        "channels",
+        "deferring",
+        "eager",
+        "initial",
+        "input_keys",
+        "is_root",
+        "nodes",
+        "order",
+        "output_keys",
+        "read_state",
+        "start",
+        "stored",
+        "stream_keys",
+        "volatile",
+    )
+
+    def __init__(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
+        channels = builder.channels
+        self.channels = channels
+        self.is_root = builder.state.is_root
+        self.initial = tuple((k, c.initial) for k, c in channels.items() if c.initial() is not ABSENT)
+        self.volatile = tuple(k for k, c in channels.items() if c.volatile)
+        self.stored = tuple(k for k, c in channels.items() if c.stored)
+        self.input_keys = frozenset(builder.input.channels)
+        self.output_keys: str | tuple[str, ...] = ROOT if builder.output.is_root else builder.output.channels
+        self.stream_keys: str | tuple[str, ...] = ROOT if self.is_root else tuple(channels)
+        self.read_state = reader_of(builder.state, channels)
+        readers: dict[int, Reader] = {}
+
+        def read(schema: Schema) -> Reader:
+            if id(schema) not in readers:
+                readers[id(schema)] = reader_of(schema, channels)
+            return readers[id(schema)]
+
+        self.nodes = {
+            name: PlanNode(name, spec.call, read(spec.input), spec) for name, spec in builder.nodes.items()
+        }
+        self.order = {name: index for index, name in enumerate(self.nodes)}
+        self.start = PlanNode(START, Call(_nothing), read(builder.input), None)
+        self.start.triggers = (START,)
+        for name, node in (*self.nodes.items(), (START, self.start)):
+            node.next = tuple(sorted(end for start, end in builder.edges if start == name and end != END))
+            node.branches = tuple(
+                (b, read(builder.state if b.input_type is None else builder.schema_of(b.input_type)))
+                for b in builder.branches.get(name, {}).values()
+            )
+        self._resolve_joins(builder)
+        self.deferring = any(node.defer for node in self.nodes.values())
+        # A graph with a node that yields writes, or with a graph inside, can have something to say within a step.
+        self.eager = any(n.call.iterate is not None for n in self.nodes.values())
+
+    def _resolve_joins(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
+        joins = [Join(sources, end) for sources, end in sorted(builder.waiting_edges) if end != END]
+        for name, node in self.nodes.items():
+            node.joins = tuple(j for j in joins if name in j.sources)
+            own = [f"branch:to:{name}", *(j.name for j in joins if j.target == name)]
+            node.triggers = tuple(sorted(own))
+
+    def values(self) -> dict[str, Any]:
+        """The state before any write: what reducers start from."""
+        return {key: make() for key, make in self.initial}
+
+    def path(self, name: str) -> tuple[Any, ...]:
+        """The path of a node that was triggered by an edge."""
+        return (PULL, name)
+
+
+def reader_of(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
+    """How a node with this input schema reads the state."""
+    if schema.is_root:
+        return lambda values, step, stop: values.get(ROOT)
+    keys, managed, make = schema.channels, schema.managed, schema.make
+    if not managed and make is None:
+        if len(keys) == len(channels):
+            return lambda values, step, stop: dict(values)
+        return lambda values, step, stop: {k: values[k] for k in keys if k in values}
+
+    def read(values: dict[str, Any], step: int, stop: int) -> Any:
+        state = {k: values[k] for k in keys if k in values}
+        for key, rule in managed:
+            state[key] = rule.read(step, stop)
+        return state if make is None else make(**state)
+
+    return read
+
+
+def _nothing(state: Any) -> None:
+    """What the start node does: its writes are the input."""

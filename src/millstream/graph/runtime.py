@@ -1,0 +1,124 @@
+"""What a node can ask of the run that it is in: context, store, writer, and who it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..errors import OutsideRun
+from ..spine.scope import current_scope
+
+if TYPE_CHECKING:
+    from .task import Task
+
+__all__ = ["ExecutionInfo", "Runtime", "get_runtime", "get_store", "get_stream_writer"]
+
+ContextT = TypeVar("ContextT")
+
+
+class ExecutionInfo:
+    """Where in a run a node is. Each fact is worked out when it is read."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread of the run, where it has one."""
+        return self.task.loop.scope.configurable.get("thread_id")
+
+    @property
+    def checkpoint_id(self) -> str:
+        """The checkpoint that the step started from."""
+        return self.task.loop.origin
+
+    @property
+    def checkpoint_ns(self) -> str:
+        """The namespace of the task."""
+        return self.task.ns
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task."""
+        return self.task.id
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the graph's run; None where nobody watches it."""
+        parent = self.task.loop.scope.parent
+        return None if parent is None else parent.id
+
+    @property
+    def node_attempt(self) -> int:
+        """How many times the node was started for this task, this time included."""
+        return self.task.attempt
+
+
+def _silent(value: Any) -> None:
+    """The stream writer where nobody asked for the `custom` stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime(Generic[ContextT]):
+    """What surrounds a node: asked for by a parameter named `runtime`, or with `get_runtime()`."""
+
+    context: ContextT = None  # type: ignore[assignment]
+    store: Any = None
+    stream_writer: Callable[[Any], None] = _silent
+    previous: Any = None
+    execution_info: Any = None
+    server_info: Any = None
+
+    def override(self, **changes: Any) -> Runtime[ContextT]:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def merge(self, other: Runtime[ContextT]) -> Runtime[ContextT]:
+        """A copy in which what `other` sets wins."""
+        return replace(
+            self,
+            context=other.context or self.context,
+            store=other.store or self.store,
+            stream_writer=self.stream_writer if other.stream_writer is _silent else other.stream_writer,
+            previous=self.previous if other.previous is None else other.previous,
+        )
+
+
+def _current_task(asked: str) -> Task:
+    task: Task | None = getattr(current_scope(), "task", None)
+    if task is None:
+        raise OutsideRun(
+            f"{asked} was called outside of a graph's run. Call it inside a node or a tool; in a thread of your own, "
+            "run the function in a copy of the context (`contextvars.copy_context().run(...)`)."
+        )
+    return task
+
+
+def get_runtime(context_schema: type[ContextT] | None = None) -> Runtime[ContextT]:
+    """The Runtime of the surrounding node.
+
+    Raises:
+        OutsideRun: (a RuntimeError) there is none.
+    """
+    return _current_task("get_runtime()").runtime()
+
+
+def get_stream_writer() -> Callable[[Any], None]:
+    """A function that puts a value on the `custom` stream; it does nothing when nobody asked for that.
+
+    Raises:
+        OutsideRun: (a RuntimeError) there is no surrounding node.
+    """
+    return _current_task("get_stream_writer()").writer()
+
+
+def get_store() -> Any:
+    """The store of the surrounding graph, None where it was compiled without one.
+
+    Raises:
+        OutsideRun: (a RuntimeError) there is no surrounding node.
+    """
+    return _current_task("get_store()").loop.store

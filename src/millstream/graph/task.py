@@ -1,0 +1,266 @@
+"""A task: one run of one node in one superstep; and the scope in which it runs.
+
+What a task is called, its namespace and its metadata are worked out only when somebody reads them: most runs are
+not watched, and a step should cost little more than the node itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidUpdateError, ParentCommand
+from ..spine.scope import Scope
+from .constants import PULL, PUSH, ROOT
+from .control import Command, Interrupt, Send
+from .runtime import ExecutionInfo, Runtime
+from .schema import object_pairs
+
+if TYPE_CHECKING:
+    from .loop import Loop
+    from .plan import PlanNode
+
+__all__ = ["Task", "TaskScope", "task_of"]
+
+
+class Task:
+    """One node to be run with one input. `index` is None for a node that an edge triggered, else that of its Send."""
+
+    __slots__ = (
+        "_id",
+        "_metadata",
+        "attempt",
+        "done",
+        "error",
+        "failure",
+        "goto",
+        "index",
+        "input",
+        "interrupts",
+        "loop",
+        "node",
+        "resume",
+        "said",
+        "sends",
+        "step",
+        "subgraphs",
+        "writes",
+    )
+
+    def __init__(self, loop: Loop, node: PlanNode, input: Any, index: int | None) -> None:
+        self.loop = loop
+        self.node = node
+        self.input = input
+        self.index = index
+        self.step = loop.step
+        self.writes: list[tuple[str, Any]] = []
+        self.goto: list[str] = []
+        self.sends: list[Send] = []
+        self.done = False
+        self.said = False
+        self.error: BaseException | None = None
+        self.interrupts: tuple[Interrupt, ...] = ()
+        self.resume: list[Any] | None = None
+        self.subgraphs = 0
+        self.attempt = 1
+        self.failure: Any = None
+        self._id: str | None = None
+        self._metadata: dict[str, Any] | None = None
+
+    # -- what it is called -------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """A uuid that is the same whenever this task of this checkpoint is run."""
+        if self._id is None:
+            loop = self.loop
+            parts = (loop.origin, loop.ns_text, str(self.step), self.node.name, str(self.index))
+            digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+            self._id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+        return self._id
+
+    @property
+    def ns(self) -> str:
+        """The checkpoint namespace of what runs inside the task."""
+        own = f"{self.node.name}:{self.id}"
+        return f"{self.loop.ns_text}|{own}" if self.loop.ns_text else own
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        """Where the task stands in its step."""
+        return (PULL, self.node.name) if self.index is None else (PUSH, self.index, False)
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """What can start it."""
+        return self.node.triggers if self.index is None else self.node.push_triggers
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The run's metadata with what the graph adds to it."""
+        if self._metadata is None:
+            ns = self.ns
+            self._metadata = {
+                **self.loop.scope.metadata,
+                "langgraph_step": self.step,
+                "langgraph_node": self.node.name,
+                "langgraph_triggers": self.triggers,
+                "langgraph_path": self.path,
+                "langgraph_checkpoint_ns": ns,
+                "checkpoint_ns": ns,
+                **(self.node.metadata or {}),
+            }
+        return self._metadata
+
+    def configurable(self) -> dict[str, Any]:
+        """The run's configurable values with the task's own namespace."""
+        return {**self.loop.scope.configurable, "checkpoint_ns": self.ns}
+
+    def writer(self) -> Callable[[Any], None]:
+        """What the node says with it goes to the `custom` stream, if that was asked for."""
+        return self.loop.writer()
+
+    def runtime(self) -> Runtime[Any]:
+        """The node's Runtime."""
+        loop = self.loop
+        return Runtime(
+            context=loop.context,
+            store=loop.store,
+            stream_writer=self.writer(),
+            previous=loop.previous,
+            execution_info=ExecutionInfo(self),
+        )
+
+    # -- what it wrote -----------------------------------------------------------------------------------------------
+
+    def take(self, result: Any) -> None:
+        """Take what the node returned as its writes and directions.
+
+        Raises:
+            InvalidUpdateError: it is nothing that can be written.
+            ParentCommand: it is meant for an enclosing graph.
+        """
+        if result is None:
+            return
+        plan = self.loop.plan
+        if type(result) is dict and not plan.is_root:
+            channels = plan.channels
+            self.writes += [pair for pair in result.items() if pair[0] in channels]
+        elif isinstance(result, Command):
+            self._take_command(result)
+        elif isinstance(result, Send):
+            self.sends.append(result)
+        elif isinstance(result, (list, tuple)) and any(isinstance(each, (Command, Send)) for each in result):
+            for each in result:
+                self.take(each)
+        else:
+            self._take_update(result)
+
+    def _take_command(self, command: Command[Any]) -> None:
+        if command.graph is not None and command.graph not in (self.loop.name, self.loop.ns_text):
+            raise ParentCommand(command)
+        update = command.update
+        if isinstance(update, (list, tuple)) and not self.loop.plan.is_root and all(map(_is_pair, update)):
+            self._take_pairs(update)
+        elif update is not None:
+            self._take_update(update)
+        goto = command.goto
+        for target in (goto,) if isinstance(goto, (str, Send)) else goto:
+            self.send_to(target)
+
+    def _take_update(self, update: Any) -> None:
+        if self.loop.plan.is_root:
+            self.writes.append((ROOT, update))
+            return
+        pairs = update.items() if isinstance(update, dict) else object_pairs(update)
+        if pairs is None:
+            raise InvalidUpdateError(
+                f"Expected dict, got {update!r} from node {self.node.name!r}; return a dict of state keys, a Command or None."
+            )
+        self._take_pairs(pairs)
+
+    def _take_pairs(self, pairs: Iterable[tuple[str, Any]]) -> None:
+        channels = self.loop.plan.channels
+        self.writes += [(key, value) for key, value in pairs if key in channels]
+
+    def send_to(self, target: Any) -> None:
+        """Add a direction: the name of a node, or a Send."""
+        if isinstance(target, Send):
+            self.sends.append(target)
+        else:
+            self.goto.append(target)
+
+    def __repr__(self) -> str:
+        return f"Task({self.node.name!r}, step={self.step})"
+
+
+class TaskScope(Scope):
+    """The scope inside a task. Copies of it (for runs inside) stay in the task; its dictionaries are made when read."""
+
+    __slots__ = ("_configurable", "_metadata", "task")
+
+    def __init__(self, task: Task) -> None:
+        base = task.loop.scope
+        self.parent = base.parent
+        self.listeners = base.listeners
+        self.tags = base.tags
+        self.shown_tags = base.shown_tags
+        self.recursion_limit = task.loop.limit
+        self.max_concurrency = base.max_concurrency
+        self.gates = base.gates
+        self.run_name = None
+        self.run_id = None
+        self.own_tags = ()
+        self.task = task
+        self._metadata: dict[str, Any] | None = None
+        self._configurable: dict[str, Any] | None = None
+
+    def copy(self) -> TaskScope:
+        new = TaskScope.__new__(TaskScope)
+        new.parent = self.parent
+        new.listeners = self.listeners
+        new.tags = self.tags
+        new.shown_tags = self.shown_tags
+        new.recursion_limit = self.recursion_limit
+        new.max_concurrency = self.max_concurrency
+        new.gates = self.gates
+        new.run_name = self.run_name
+        new.run_id = self.run_id
+        new.own_tags = self.own_tags
+        new.task = self.task
+        new._metadata = self._metadata
+        new._configurable = self._configurable
+        return new
+
+    @property
+    def metadata(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.task.metadata if self._metadata is None else self._metadata
+
+    @metadata.setter
+    def metadata(self, value: dict[str, Any]) -> None:
+        self._metadata = value
+
+    @property
+    def configurable(self) -> dict[str, Any]:  # type: ignore[override]
+        if self._configurable is None:
+            self._configurable = self.task.configurable()
+        return self._configurable
+
+    @configurable.setter
+    def configurable(self, value: dict[str, Any]) -> None:
+        self._configurable = value
+
+    @property
+    def within(self) -> bool:
+        """Whether a graph that runs with this scope is a part of the task, not a thread of its own."""
+        return self._configurable is None or self._configurable.get("checkpoint_ns") == self.task.ns
+
+
+def task_of(scope: Scope | None) -> Task | None:
+    """The task that `scope` is inside of."""
+    return scope.task if isinstance(scope, TaskScope) else None
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)

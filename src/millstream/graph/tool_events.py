@@ -1,0 +1,66 @@
+"""What tools say while they run: the `tools` mode, and the progress of generator tools on `custom`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import GraphBubbleUp
+from ..spine.events import CUSTOM, END, ERROR, START, Event
+from ..spine.run import Run
+from .constants import TAG_NOSTREAM
+from .out import Item
+
+__all__ = ["ToolsTap"]
+
+PROGRESS = "tool_progress"
+"""The name under which a tool's run tells what a generator tool yielded."""
+
+
+class ToolsTap:
+    """The listener of one stream in `tools` or `custom` mode, or both."""
+
+    __slots__ = ("_base", "_custom", "_put", "_subgraphs", "_tools")
+
+    def __init__(
+        self, put: Callable[[Item], Any], base: tuple[str, ...], subgraphs: bool, *, custom: bool, tools: bool
+    ) -> None:
+        self._put = put
+        self._base = base
+        self._subgraphs = subgraphs
+        self._custom = custom
+        self._tools = tools
+
+    def interest(self, run: Run) -> int:
+        """Tools that are not silenced, in the graphs that are heard."""
+        if run.type != "tool" or TAG_NOSTREAM in run.tags:
+            return 0
+        if not self._subgraphs and _ns(run) != self._base:
+            return 0
+        return START | END | ERROR | CUSTOM if self._tools else CUSTOM
+
+    def feed(self, event: Event) -> None:
+        """Put what the event says on the stream."""
+        run, data = event.run, event.data
+        if event.kind == CUSTOM:
+            name, value = data
+            if name != PROGRESS:
+                return
+            if self._custom:
+                self._put((_ns(run), "custom", value))
+            if self._tools:
+                self._say(run, {"event": "tool-output-delta", "delta": value})
+        elif event.kind == START:
+            self._say(run, {"event": "tool-started", "tool_name": run.name, "input": data})
+        elif event.kind == END:
+            self._say(run, {"event": "tool-finished", "output": data})
+        elif not isinstance(data, GraphBubbleUp):
+            self._say(run, {"event": "tool-error", "message": str(data)})
+
+    def _say(self, run: Run, payload: dict[str, Any]) -> None:
+        payload["tool_call_id"] = run.extra.get("tool_call_id") or run.id
+        self._put((_ns(run), "tools", payload))
+
+
+def _ns(run: Run) -> tuple[str, ...]:
+    return tuple(run.metadata.get("langgraph_checkpoint_ns", "").split("|")[:-1])

@@ -1,0 +1,279 @@
+"""ToolNode: run the tool calls of the last AI message, at once, and answer each with a ToolMessage."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
+
+from ..data.messages import AIMessage, BaseMessage, ToolMessage
+from ..errors import GraphBubbleUp, InvalidArgument, ToolException, ValidationError
+from ..flow.driver import Driver
+from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
+from ..spine.scope import Scope
+from .callables import pure
+from .constants import PARENT
+from .control import Command, Send
+from .injected import Filler, fillers_of
+from .messages import _identified
+from .task import task_of
+
+if TYPE_CHECKING:
+    from ..chat.tools import BaseTool
+
+__all__ = ["ToolInvocationError", "ToolNode", "tools_condition"]
+
+Handles: TypeAlias = bool | str | Callable[..., str] | type[Exception] | tuple[type[Exception], ...]
+
+
+class ToolInvocationError(ToolException):
+    """A model called a tool with arguments that do not fit its schema; the message is meant for the model."""
+
+    def __init__(self, tool_name: str, source: Exception, tool_kwargs: dict[str, Any], errors: Sequence[Any] = ()) -> None:
+        shown = "\n".join(f" {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors) or f" {source}"
+        super().__init__(
+            f"Error invoking tool '{tool_name}' with kwargs {tool_kwargs} with error:\n{shown}\n"
+            " Please fix the error and try again."
+        )
+        self.tool_name = tool_name
+        self.tool_kwargs = tool_kwargs
+        self.source = source
+
+
+def _only_bad_arguments(error: ToolInvocationError) -> str:
+    return str(error)
+
+
+class ToolNode(Runnable[Any, Any]):
+    """A node that runs tools. Its input is a state (or list) whose last AI message has tool calls, or the calls.
+
+    Calls run at once and are answered in their order. `handle_tool_errors` says which failures become an error message
+    for the model (by default only arguments that do not fit) and which are raised: True for all, a text, a function of
+    the exception (its annotation says which), an exception class or several, or False.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Any],
+        *,
+        name: str = "tools",
+        tags: list[str] | None = None,
+        handle_tool_errors: Handles = _only_bad_arguments,
+        messages_key: str = "messages",
+    ) -> None:
+        self.name = name
+        self.tags = tags
+        self.messages_key = messages_key
+        self.handle_tool_errors = handle_tool_errors
+        self._handled = _handled_types(handle_tool_errors)
+        self.tools_by_name: dict[str, BaseTool] = {}
+        for tool in tools:
+            made = _as_tool(tool)
+            self.tools_by_name[made.name] = made
+        every = self.tools_by_name.values()
+        self._runs = {n: (exec_of(tool), fillers_of(tool, every)) for n, tool in self.tools_by_name.items()}
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        calls, state, as_list = self._parse(input)
+        if len(calls) == 1:
+            outputs = [await self._answer(d, calls[0], state, scope)]
+        else:
+            found: dict[int, Any] = {}
+            running = d.run_all(
+                [lambda call=call: self._answer(d, call, state, scope) for call in calls],  # type: ignore[misc]
+                scope.max_concurrency,
+            )
+            try:
+                async for index, outcome in running:
+                    found[index] = outcome.get()
+            finally:
+                await running.aclose()
+            outputs = [found[index] for index in range(len(calls))]
+        return self._combined(outputs, as_list)
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await self._exec(d, input, scope, kwargs)
+
+    # -- in --------------------------------------------------------------------------------------------------------
+
+    def _parse(self, input: Any) -> tuple[list[dict[str, Any]], Any, bool]:
+        """The calls to run, the state for tools that ask for it, and whether the answer is a bare list.
+
+        Raises:
+            InvalidArgument: (a ValueError) there is no AI message.
+        """
+        if isinstance(input, dict) and input.get("__type") == "tool_call_with_context":
+            return [input["tool_call"]], input["state"], False
+        if isinstance(input, list):
+            if input and isinstance(input[-1], dict) and input[-1].get("type") == "tool_call":
+                return input, input, True
+            return self._calls(input), input, True
+        messages = input.get(self.messages_key) if isinstance(input, dict) else getattr(input, self.messages_key, None)
+        if not messages:
+            raise InvalidArgument(f"ToolNode {self.name!r}: no message found under {self.messages_key!r}.")
+        return self._calls(messages), input, False
+
+    def _calls(self, messages: Sequence[Any]) -> list[dict[str, Any]]:
+        for message in reversed(messages):
+            if isinstance(message, AIMessage):
+                return list(message.tool_calls)  # type: ignore[arg-type]
+        raise InvalidArgument(f"ToolNode {self.name!r}: no AIMessage found in the input, so there is no tool to run.")
+
+    # -- one call --------------------------------------------------------------------------------------------------
+
+    async def _answer(self, d: Driver, call: dict[str, Any], state: Any, scope: Scope) -> Any:
+        found = self._runs.get(call["name"])
+        if found is None:
+            names = ", ".join(self.tools_by_name)
+            return self._error(call, f"Error: {call['name']} is not a valid tool, try one of [{names}].")
+        run, fillers = found
+        request = {**call, "type": "tool_call"}
+        try:
+            if fillers:
+                task = task_of(scope)
+                request["args"] = {
+                    **request["args"],
+                    **{name: fill(state, request, scope, task) for name, fill in fillers.items()},
+                }
+            try:
+                output = await run(d, request, scope, NO_KWARGS)
+            except GraphBubbleUp:
+                raise
+            except Exception as error:
+                if not _is_about_arguments(error):
+                    raise
+                raise ToolInvocationError(call["name"], error, call["args"], _details(error, fillers)) from error
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            if not isinstance(error, self._handled):
+                raise
+            return self._error(call, self._told(error))
+        return self._checked(call, output)
+
+    def _told(self, error: Exception) -> str:
+        handler = self.handle_tool_errors
+        if isinstance(handler, str):
+            return handler
+        if isinstance(handler, (bool, tuple, type)):
+            return f"Error: {error!r}\n Please fix your mistakes."
+        return handler(error)
+
+    def _error(self, call: dict[str, Any], text: str) -> ToolMessage:
+        return ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")
+
+    def _checked(self, call: dict[str, Any], output: Any) -> Any:
+        """What a tool returned, if it can stand for an answer to the call.
+
+        Raises:
+            InvalidArgument: (a ValueError) a Command without an answer.
+            ValidationError: (a ValueError) something else than a message or Command.
+        """
+        if isinstance(output, ToolMessage):
+            return output
+        if isinstance(output, Command):
+            return self._checked_command(call, output)
+        if isinstance(output, list) and all(isinstance(o, (ToolMessage, Command)) for o in output):
+            return [self._checked_command(call, o, required=False) if isinstance(o, Command) else o for o in output]
+        raise ValidationError(
+            f"the tool {call['name']!r} returned {type(output).__name__}; a tool returns a value, a ToolMessage or a Command."
+        )
+
+    def _checked_command(self, call: dict[str, Any], command: Command[Any], required: bool = True) -> Command[Any]:
+        update = command.update
+        messages: Any = None
+        if isinstance(update, dict) and self.messages_key in update:
+            messages = _identified(update[self.messages_key])
+            command = Command(
+                graph=command.graph, resume=command.resume, goto=command.goto, update={**update, self.messages_key: messages}
+            )
+        elif isinstance(update, list):
+            messages = [m for m in update if isinstance(m, BaseMessage)]
+        answers = [m for m in messages or () if isinstance(m, ToolMessage) and m.tool_call_id == call["id"]]
+        for answer in answers:
+            answer.name = call["name"]
+        if not answers and required and command.graph is None:
+            raise InvalidArgument(
+                f"the tool {call['name']!r} returned a Command without an answer to its call: put "
+                f"ToolMessage(..., tool_call_id={call['id']!r}) into `update[{self.messages_key!r}]`."
+            )
+        return command
+
+    # -- out -------------------------------------------------------------------------------------------------------
+
+    def _combined(self, outputs: list[Any], as_list: bool) -> Any:
+        flat = [each for output in outputs for each in (output if isinstance(output, list) else [output])]
+        if not any(isinstance(each, Command) for each in flat):
+            return flat if as_list else {self.messages_key: flat}
+        combined: list[Any] = []
+        parent: Command[Any] | None = None
+        for each in flat:
+            if not isinstance(each, Command):
+                combined.append([each] if as_list else {self.messages_key: [each]})
+            elif each.graph == PARENT and isinstance(each.goto, list) and all(isinstance(s, Send) for s in each.goto):
+                goto = [*(parent.goto if parent is not None else ()), *each.goto]  # type: ignore[misc]
+                parent = Command(graph=PARENT, goto=goto)
+            else:
+                combined.append(each)
+        return combined if parent is None else [*combined, parent]
+
+
+@pure
+def tools_condition(state: Any, messages_key: str = "messages") -> Literal["tools", "__end__"]:
+    """Where to go after a model: to the node `tools` if its message calls any, else to END.
+
+    Raises:
+        InvalidArgument: (a ValueError) there are no messages.
+    """
+    if isinstance(state, list):
+        messages: Any = state
+    elif isinstance(state, dict):
+        messages = state.get(messages_key)
+    else:
+        messages = getattr(state, messages_key, None)
+    if not messages:
+        raise InvalidArgument(f"tools_condition: no messages under {messages_key!r} in {state!r}.")
+    last = messages[-1]
+    return "tools" if getattr(last, "tool_calls", None) else "__end__"
+
+
+def _as_tool(given: Any) -> BaseTool:
+    from ..chat.structured_tool import tool
+    from ..chat.tools import BaseTool
+
+    return given if isinstance(given, BaseTool) else tool(given)
+
+
+def _is_about_arguments(error: Exception) -> bool:
+    import pydantic
+
+    return isinstance(error, (pydantic.ValidationError, ValidationError))
+
+
+def _details(error: Any, hidden: dict[str, Filler]) -> list[Any]:
+    """What of a validation error the model can mend: nothing about arguments that it did not give."""
+    if not hasattr(error, "errors"):
+        return []
+    return [e for e in error.errors() if not e["loc"] or e["loc"][0] not in hidden]
+
+
+def _handled_types(handler: Handles) -> tuple[type[Exception], ...]:
+    if isinstance(handler, bool):
+        return (Exception,) if handler else ()
+    if isinstance(handler, str):
+        return (Exception,)
+    if isinstance(handler, tuple):
+        return handler
+    if isinstance(handler, type):
+        return (handler,)
+    try:
+        hints = typing.get_type_hints(handler)
+        first = next(iter(inspect.signature(handler).parameters))
+    except (NameError, StopIteration, TypeError, ValueError):
+        return (Exception,)
+    hint = hints.get(first, Exception)
+    found = get_args(hint) if get_origin(hint) is not None else (hint,)
+    return tuple(t for t in found if isinstance(t, type) and issubclass(t, Exception)) or (Exception,)
+
+
