@@ -22,23 +22,27 @@ _EXPORTS: dict[str, str] = {
         ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
         Unsupported UsageError ValidationError""",
     # data
+    "data.accumulator": "Accumulator",
     "data.addable": "AddableDict aadd add",
-    "data.messages": """AIMessage BaseMessage ChatMessage FunctionMessage HumanMessage RemoveMessage SystemMessage ToolMessage""",
+    "data.ai_chunk": "AIMessageChunk",
+    "data.any_message": "AnyMessage",
+    "data.block_types": """AudioContentBlock Citation ContentBlock DataContentBlock FileContentBlock ImageContentBlock
+        NonStandardContentBlock PlainTextContentBlock ReasoningContentBlock ServerToolCall ServerToolCallChunk
+        ServerToolResult TextContentBlock ToolCallBlock ToolCallChunkBlock VideoContentBlock""",
     "data.chunks": """BaseMessageChunk ChatMessageChunk FunctionMessageChunk HumanMessageChunk SystemMessageChunk
         ToolMessageChunk merge_chunks message_chunk_to_message""",
-    "data.ai_chunk": "AIMessageChunk",
-    "data.outputs": "ChatGeneration ChatGenerationChunk ChatResult Generation GenerationChunk LLMResult RunInfo",
     "data.coercion": """MessageLikeRepresentation convert_to_messages get_buffer_string message_to_dict messages_from_dict
         messages_to_dict""",
     "data.documents": "Document",
-    "data.prompt_values": "ChatPromptValue PromptValue StringPromptValue",
-    "data.partial_json": "PartialJson parse_json_markdown parse_partial_json",
+    "data.ids": "new_id",
     "data.merging": "add_usage merge_content merge_dicts merge_lists merge_obj",
+    "data.messages": """AIMessage BaseMessage ChatMessage FunctionMessage HumanMessage RemoveMessage SystemMessage
+        ToolMessage""",
+    "data.outputs": "ChatGeneration ChatGenerationChunk ChatResult Generation GenerationChunk LLMResult RunInfo",
+    "data.partial_json": "PartialJson parse_json_markdown parse_partial_json",
+    "data.prompt_values": "ChatPromptValue PromptValue StringPromptValue",
     "data.types": """InputTokenDetails InvalidToolCall OutputTokenDetails ToolCall ToolCallChunk UsageMetadata
         invalid_tool_call tool_call tool_call_chunk""",
-    "data.blocks": """AudioContentBlock Citation ContentBlock DataContentBlock FileContentBlock ImageContentBlock
-        NonStandardContentBlock PlainTextContentBlock ReasoningContentBlock ServerToolCall ServerToolCallChunk
-        ServerToolResult TextContentBlock ToolCallBlock ToolCallChunkBlock VideoContentBlock""",
     # spine
     "spine.config": "RunnableConfig",
     "spine.custom": "adispatch_custom_event dispatch_custom_event",
@@ -120,12 +124,15 @@ if TYPE_CHECKING:
     from .chat.tool_parsers import *  # noqa: F403
     from .chat.tool_schema import *  # noqa: F403
     from .chat.tools import *  # noqa: F403
+    from .data.accumulator import *  # noqa: F403
     from .data.addable import *  # noqa: F403
     from .data.ai_chunk import *  # noqa: F403
-    from .data.blocks import *  # noqa: F403
+    from .data.any_message import *  # noqa: F403
+    from .data.block_types import *  # noqa: F403
     from .data.chunks import *  # noqa: F403
     from .data.coercion import *  # noqa: F403
     from .data.documents import *  # noqa: F403
+    from .data.ids import *  # noqa: F403
     from .data.merging import *  # noqa: F403
     from .data.messages import *  # noqa: F403
     from .data.outputs import *  # noqa: F403

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millstream import AddableDict, AIMessageChunk, aadd, add
 from millstream.data.addable import fold_chunks
 
@@ -97,7 +98,9 @@ def test_aadd() -> None:
 
 def test_folding_long_streams_is_linear() -> None:
     def seconds(count: int) -> float:
-        chunks = [AddableDict(answer=AIMessageChunk([{"type": "text", "text": "token", "index": 0}]), log="x" * 50)] * count
+        chunks = [
+            AddableDict(answer=AIMessageChunk([{"type": "text", "text": "token", "index": 0}]), log="x" * 50)
+        ] * count
         start = time.perf_counter()
         whole = fold_chunks(chunks)
         taken = time.perf_counter() - start

@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
+
 from millstream import (
     AIMessage,
     AIMessageChunk,
@@ -42,7 +43,9 @@ EACH = [
     ToolMessageChunk("a", tool_call_id="c1"),
     FunctionMessageChunk("a", name="f"),
     ChatMessageChunk("a", role="critic"),
-    AIMessageChunk("a", tool_call_chunks=[{"name": "f", "args": '{"a"', "id": "c1", "index": 0}], chunk_position="last"),
+    AIMessageChunk(
+        "a", tool_call_chunks=[{"name": "f", "args": '{"a"', "id": "c1", "index": 0}], chunk_position="last"
+    ),
     AIMessageChunk("a") + AIMessageChunk("b") + AIMessageChunk("", tool_calls=[CALL]),
     AIMessage("a", mood="calm"),
 ]
@@ -160,7 +163,10 @@ def test_two_messages_never_share_a_dict() -> None:
 
 
 def test_old_openai_tool_calls_are_parsed() -> None:
-    raw = [{"id": "1", "function": {"name": "f", "arguments": '{"q": 2}'}}, {"id": "2", "function": {"name": "g", "arguments": "{"}}]
+    raw = [
+        {"id": "1", "function": {"name": "f", "arguments": '{"q": 2}'}},
+        {"id": "2", "function": {"name": "g", "arguments": "{"}},
+    ]
     message = AIMessage("", additional_kwargs={"tool_calls": raw})
     assert message.tool_calls == [{"name": "f", "args": {"q": 2}, "id": "1", "type": "tool_call"}]
     assert message.invalid_tool_calls[0]["args"] == "{"
@@ -198,7 +204,9 @@ def test_match_statement() -> None:
             raise AssertionError
 
 
-@pytest.mark.parametrize("chunk", [m for m in EACH if type(m).__name__.endswith("Chunk")], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "chunk", [m for m in EACH if type(m).__name__.endswith("Chunk")], ids=lambda m: type(m).__name__
+)
 def test_a_chunk_becomes_its_message(chunk: Any) -> None:
     message = message_chunk_to_message(chunk)
     assert type(message).__name__ == type(chunk).__name__.removesuffix("Chunk")

@@ -32,7 +32,7 @@ from .types import ToolCallChunk
 __all__ = ["AIMessageChunk"]
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class AIMessageChunk(AIMessage, BaseMessageChunk):
     """A piece of an AIMessage. `chunk_position="last"` marks the end.
 
@@ -93,7 +93,7 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         self.additional_kwargs = {} if additional_kwargs is None else check_dict("additional_kwargs", additional_kwargs)
         self.response_metadata = {} if response_metadata is None else check_dict("response_metadata", response_metadata)
         self.name = name if name is None else check_str("name", name)
-        self.id = id if id is None or id.__class__ is str else check_id("id", id)  # type: ignore[assignment]
+        self.id = id if id is None or id.__class__ is str else check_id("id", id)  # pyright: ignore[reportAttributeAccessIssue]
         self.usage_metadata = usage_metadata if usage_metadata is None else check_usage(usage_metadata)
         self.chunk_position = chunk_position if chunk_position is None else _check_position(chunk_position)
         self._parts = self._log = self._calls = self._tool_chunks = None
@@ -137,7 +137,7 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         return made
 
     def _add_content(self, other: AIMessageChunk, made: AIMessageChunk) -> None:
-        right = other._content
+        right: Any = other._content
         if right is None:
             right = other.content
         parts = self._parts
@@ -190,7 +190,9 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         own = [piece for piece in pieces if isinstance(piece, AIMessageChunk)]
         made.usage_metadata = add_usage(*[piece.usage_metadata for piece in own])
         made.chunk_position = next((piece.chunk_position for piece in own if piece.chunk_position), None)
-        made._tool_chunks = merge_tool_chunks([piece.tool_call_chunks for piece in own if piece is self or piece._has_tools()])
+        made._tool_chunks = merge_tool_chunks(
+            [piece.tool_call_chunks for piece in own if piece is self or piece._has_tools()]
+        )
         return made
 
     def _has_tools(self) -> bool:

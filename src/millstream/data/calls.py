@@ -42,10 +42,15 @@ def check_invalid_calls(given: Iterable[Any]) -> list[InvalidToolCall]:
 
 def check_chunks(given: Iterable[Any]) -> list[ToolCallChunk]:
     """Tool call chunks with exactly their keys."""
-    return [
-        tool_call_chunk(name=call.get("name"), args=call.get("args"), id=call.get("id"), index=call.get("index"))
-        for call in _dicts("tool_call_chunks", given)
-    ]
+    if given.__class__ is not list:
+        given = list(_dicts("tool_call_chunks", given))
+    chunks: list[ToolCallChunk] = []
+    for call in given:
+        if call.__class__ is not dict:
+            call = next(iter(_dicts("tool_call_chunks", [call])))
+        get = call.get
+        chunks.append(tool_call_chunk(get("name"), get("args"), get("id"), get("index")))
+    return chunks
 
 
 def calls_of_chunks(chunks: Iterable[ToolCallChunk]) -> Calls:
@@ -68,10 +73,10 @@ def calls_of_chunks(chunks: Iterable[ToolCallChunk]) -> Calls:
 def chunks_of_calls(calls: Iterable[ToolCall], invalid: Iterable[InvalidToolCall]) -> list[ToolCallChunk]:
     """Whole calls as pieces, their arguments as JSON text."""
     chunks = [
-        tool_call_chunk(name=call["name"], args=json.dumps(call["args"], ensure_ascii=False, default=str), id=call["id"])
+        tool_call_chunk(call["name"], json.dumps(call["args"], ensure_ascii=False, default=str), call["id"])
         for call in calls
     ]
-    chunks += [tool_call_chunk(name=call["name"], args=call["args"], id=call["id"]) for call in invalid]
+    chunks += [tool_call_chunk(call["name"], call["args"], call["id"]) for call in invalid]
     return chunks
 
 

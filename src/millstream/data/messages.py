@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 from uuid import UUID
 
 from ..errors import InvalidArgument, MissingKey, ValidationError
 from . import blocks
 from .calls import check_calls, check_invalid_calls, legacy_calls
 from .record import Record
+from .schemas import tagged_schema
 from .types import InvalidToolCall, ToolCall, UsageMetadata
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class BaseMessage(Record):
     """What all messages share. `content` is text, or a list of texts and content blocks.
 
@@ -37,6 +38,7 @@ class BaseMessage(Record):
     """
 
     __slots__ = ("__dict__", "additional_kwargs", "content", "id", "name", "response_metadata")
+    __match_args__ = ("content",)
     _required: ClassVar[frozenset[str]] = frozenset({"content"})
     _title: ClassVar[str] = "Base"
     _continues: ClassVar[Any] = None  # of a chunk class: the message class whose pieces it holds
@@ -65,7 +67,7 @@ class BaseMessage(Record):
         self.additional_kwargs = {} if additional_kwargs is None else check_dict("additional_kwargs", additional_kwargs)
         self.response_metadata = {} if response_metadata is None else check_dict("response_metadata", response_metadata)
         self.name = name if name is None else check_str("name", name)
-        self.id = id if id is None or id.__class__ is str else check_id("id", id)  # type: ignore[assignment]
+        self.id = id if id is None or id.__class__ is str else check_id("id", id)  # pyright: ignore[reportAttributeAccessIssue]
         if extra:
             self._keep(extra)
 
@@ -86,16 +88,23 @@ class BaseMessage(Record):
         Raises:
             ValidationError: (ValueError) the dict has the wrong shape.
         """
-        if "type" in cls.__dict__ or isinstance(obj, cls) or not isinstance(obj, dict):
+        if hasattr(cls, "type") or isinstance(obj, cls) or not isinstance(obj, dict):
             return super().model_validate(obj, **options)
-        return class_of_type(obj.get("type"), cls).model_validate(obj, **options)
+        chosen: type[Self] = class_of_type(obj.get("type"), cls)
+        return chosen.model_validate(obj, **options)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        if hasattr(cls, "type"):
+            return super().__get_pydantic_core_schema__(source, handler)
+        return tagged_schema(cls, _concrete(cls), handler)
 
     @property
     def text(self) -> str:
         """The text of the content: itself, or its texts and text blocks joined."""
         content = self.content
         if content.__class__ is str:
-            return content  # type: ignore[return-value]
+            return content  # pyright: ignore[reportReturnType]
         return blocks.text_of(content)
 
     @property
@@ -123,14 +132,14 @@ class BaseMessage(Record):
             return other._follow(self)
         import millstream
 
-        return millstream.ChatPromptTemplate([self]) + other  # type: ignore[attr-defined]
+        return millstream.ChatPromptTemplate([self]) + other
 
     def _follow(self, message: Any) -> Any:
         """`message + self`, where self is a chunk of the same role."""
         raise NotImplementedError  # chunks define it
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class HumanMessage(BaseMessage):
     """What a person says to the model."""
 
@@ -140,7 +149,7 @@ class HumanMessage(BaseMessage):
     type: str = "human"
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class SystemMessage(BaseMessage):
     """Instructions to the model."""
 
@@ -150,7 +159,7 @@ class SystemMessage(BaseMessage):
     type: str = "system"
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class AIMessage(BaseMessage):
     """What a model says. `tool_calls` are those it wants run, `usage_metadata` the tokens it took.
 
@@ -182,12 +191,14 @@ class AIMessage(BaseMessage):
         if content.__class__ is not str or content_blocks is not None:
             content = check_content(self, content, content_blocks)
             if content_blocks is not None and not tool_calls:
-                tool_calls = [block for block in content if isinstance(block, dict) and block.get("type") == "tool_call"]
+                tool_calls = [
+                    block for block in content if isinstance(block, dict) and block.get("type") == "tool_call"
+                ]
         self.content = content
         self.additional_kwargs = {} if additional_kwargs is None else check_dict("additional_kwargs", additional_kwargs)
         self.response_metadata = {} if response_metadata is None else check_dict("response_metadata", response_metadata)
         self.name = name if name is None else check_str("name", name)
-        self.id = id if id is None or id.__class__ is str else check_id("id", id)  # type: ignore[assignment]
+        self.id = id if id is None or id.__class__ is str else check_id("id", id)  # pyright: ignore[reportAttributeAccessIssue]
         self.usage_metadata = usage_metadata if usage_metadata is None else check_usage(usage_metadata)
         self.tool_calls = check_calls(tool_calls) if tool_calls else []
         self.invalid_tool_calls = check_invalid_calls(invalid_tool_calls) if invalid_tool_calls else []
@@ -207,12 +218,13 @@ class AIMessage(BaseMessage):
                 args = call["args"]
                 pairs = args.items() if isinstance(args, dict) else (("arguments", args),)
                 shown += [f"    {key}: {value}" for key, value in pairs]
-                if call.get("error"):
-                    shown.append(f"    error: {call['error']}")  # type: ignore[typeddict-item]
+                error = call.get("error")
+                if error:
+                    shown.append(f"    error: {error}")
         return "\n".join(shown)
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ToolMessage(BaseMessage):
     """What a tool answered to the call `tool_call_id`. `artifact` is for the program, not for the model.
 
@@ -250,12 +262,12 @@ class ToolMessage(BaseMessage):
         if content.__class__ is not str and content is not None:
             content = _tool_content(content)
         BaseMessage.__init__(self, content, content_blocks=content_blocks, **common)
-        self.tool_call_id = tool_call_id if tool_call_id.__class__ is str else check_id("tool_call_id", tool_call_id)  # type: ignore[assignment]
+        self.tool_call_id = check_id("tool_call_id", tool_call_id)
         self.artifact = artifact
         self.status = status
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class FunctionMessage(BaseMessage):
     """What a function answered, in OpenAI's form before tool calls; `name` is required."""
 
@@ -271,7 +283,7 @@ class FunctionMessage(BaseMessage):
         BaseMessage.__init__(self, content, **common)
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ChatMessage(BaseMessage):
     """A message with a role of its own; `role` is required."""
 
@@ -289,7 +301,7 @@ class ChatMessage(BaseMessage):
         BaseMessage.__init__(self, content, **common)
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class RemoveMessage(BaseMessage):
     """Tells `add_messages` to delete the message with this `id`. Has no content."""
 
@@ -319,8 +331,8 @@ def class_of_type(kind: Any, base: type[Any] = BaseMessage) -> type[Any]:
 
 
 def _concrete(base: type[Any]) -> list[type[Any]]:
-    """`base` and its subclasses that have a type of their own, ours before users'."""
-    found = [base] if "type" in base.__dict__ else []
+    """`base` and its subclasses that have a type, parents first."""
+    found = [base] if hasattr(base, "type") else []
     for sub in base.__subclasses__():
         found += [cls for cls in _concrete(sub) if cls not in found]
     return found
@@ -373,7 +385,7 @@ def check_usage(value: Any) -> UsageMetadata:
     for key in ("input_tokens", "output_tokens", "total_tokens"):
         if not isinstance(value.get(key), int):
             raise ValidationError(f"`usage_metadata` needs the int `{key}`: {value!r}.", field="usage_metadata")
-    return value.copy()  # type: ignore[return-value]
+    return cast("UsageMetadata", value.copy())
 
 
 def _tool_content(content: Any) -> Any:

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class Generation(Record):
     """One text that a model gave; `generation_info` is what the provider said about it."""
 
@@ -42,7 +42,7 @@ class Generation(Record):
         _check_type(self, type)
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class GenerationChunk(Generation):
     """A piece of a Generation; `+` joins."""
 
@@ -57,12 +57,10 @@ class GenerationChunk(Generation):
             InvalidType: (TypeError) `other` is neither.
         """
         pieces = _pieces(self, other)
-        return self.__class__(
-            text="".join([piece.text for piece in pieces]), generation_info=_joined_info(pieces)
-        )
+        return self.__class__(text="".join([piece.text for piece in pieces]), generation_info=_joined_info(pieces))
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ChatGeneration(Record):
     """One message that a model gave. `text` is the message's."""
 
@@ -104,7 +102,7 @@ class ChatGeneration(Record):
         return dumped
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ChatGenerationChunk(ChatGeneration):
     """A piece of a ChatGeneration, around a message chunk; `+` joins."""
 
@@ -128,7 +126,7 @@ class ChatGenerationChunk(ChatGeneration):
         return self.__class__(message, _joined_info(pieces))
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ChatResult(Record):
     """What one call of a chat model gave: the candidates, and what the provider said about the call."""
 
@@ -143,7 +141,7 @@ class ChatResult(Record):
         self.llm_output = llm_output
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class RunInfo(Record):
     """The run in which a result was made."""
 
@@ -156,7 +154,7 @@ class RunInfo(Record):
         self.run_id = run_id
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class LLMResult(Record):
     """What calls of a model gave: for each prompt its candidates."""
 

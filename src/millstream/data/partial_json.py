@@ -51,6 +51,7 @@ _NOTHING: Any = object()
 
 # What may come next. A scalar lasts until the first character that cannot belong to one.
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _AFTER, _END, _STRING, _KEY_STRING, _SCALAR, _BROKEN = range(11)
+_STRINGS = (_STRING, _KEY_STRING)
 
 
 def parse_partial_json(s: str, *, strict: bool = False) -> Any:
@@ -178,7 +179,7 @@ class PartialJson:
         at, end = 0, len(text)
         while at < end:
             state = self._state
-            if state == _STRING or state == _KEY_STRING:
+            if state in _STRINGS:
                 at = self._read_string(text, at, end)
             elif state == _SCALAR:
                 at = self._read_scalar(text, at, end)
@@ -330,7 +331,7 @@ class PartialJson:
 
     def _end_pair(self, high: str, second: str) -> None:
         self._escape = ""
-        if "\\ud" == second[:3].lower() and second[3] in "cdefCDEF":
+        if second[:3].lower() == "\\ud" and second[3] in "cdefCDEF":
             self._pieces.append(json.loads(f'"{high}{second}"'))
             return
         self._pieces.append(_unit(high))

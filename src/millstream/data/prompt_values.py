@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..errors import ValidationError
 from .coercion import get_buffer_string
 from .messages import BaseMessage, HumanMessage
 from .record import Record
+from .schemas import tagged_schema
 
 __all__ = ["ChatPromptValue", "PromptValue", "StringPromptValue"]
 
@@ -18,6 +19,12 @@ class PromptValue(Record):
     """A prompt that was filled in. Subclasses say how it reads as text and as messages."""
 
     __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        if cls is not PromptValue:
+            return super().__get_pydantic_core_schema__(source, handler)
+        return tagged_schema(cls, [sub for sub in cls.__subclasses__() if hasattr(sub, "type")], handler)
 
     def to_string(self) -> str:
         """The prompt as text."""
@@ -28,7 +35,7 @@ class PromptValue(Record):
         raise NotImplementedError
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class StringPromptValue(PromptValue):
     """A prompt of plain text; as messages it is one HumanMessage."""
 
@@ -52,7 +59,7 @@ class StringPromptValue(PromptValue):
         return [HumanMessage(self.text)]
 
 
-@dataclass(init=False, repr=False, eq=False)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class ChatPromptValue(PromptValue):
     """A prompt of messages; as text it is their transcript (`get_buffer_string`)."""
 

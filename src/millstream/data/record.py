@@ -6,11 +6,14 @@ import json
 from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from ..errors import ValidationError
+from .schemas import record_schema
 
 __all__ = ["Record"]
+
+R = TypeVar("R", bound="Record")
 
 
 class Record:
@@ -44,9 +47,10 @@ class Record:
         if other.__class__ is not self.__class__:
             return NotImplemented
         assert isinstance(other, Record)
-        return all(
-            getattr(self, name) == getattr(other, name) for name in self._field_names()
-        ) and self._extras() == other._extras()
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in self._field_names())
+            and self._extras() == other._extras()
+        )
 
     def __repr__(self) -> str:
         shown = [
@@ -149,13 +153,11 @@ class Record:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        from .schemas import record_schema
-
         return record_schema(cls, handler)
 
 
-def _rebuild(cls: type[Any], state: dict[str, Any]) -> Any:
-    made = cls.__new__(cls)
+def _rebuild(cls: type[R], state: dict[str, Any]) -> R:
+    made = object.__new__(cls)
     made._restore(state)
     return made
 

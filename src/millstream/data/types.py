@@ -10,7 +10,7 @@ from ..errors import ValidationError
 if sys.version_info >= (3, 12):
     from typing import NotRequired, TypedDict
 else:  # pydantic refuses typing.TypedDict before 3.12, and users put these into their models
-    from typing_extensions import NotRequired, TypedDict
+    from typing_extensions import NotRequired, TypedDict  # noqa: UP035
 
 __all__ = [
     "InputTokenDetails",
@@ -101,16 +101,29 @@ def invalid_tool_call(
 
 
 def tool_call_chunk(
-    *, name: str | None = None, args: str | None = None, id: str | None = None, index: int | str | None = None
+    name: str | None = None, args: str | None = None, id: str | None = None, index: int | str | None = None
 ) -> ToolCallChunk:
     """Make a piece of a tool call."""
-    for key, value in (("name", name), ("args", args), ("id", id)):
-        if value is not None and not isinstance(value, str):
-            raise _wrong("tool call chunk", key, "a str or None", value)
-    if index is not None and not isinstance(index, (int, str)):
-        raise _wrong("tool call chunk", "index", "an int, a str or None", index)
+    # Made per token: look at the classes at once, and at what is wrong only when something is.
+    if not (
+        name.__class__ in _TEXT and args.__class__ in _TEXT and id.__class__ in _TEXT and index.__class__ in _INDEX
+    ):
+        for key, value in (("name", name), ("args", args), ("id", id)):
+            if value is not None and not isinstance(value, str):
+                raise _wrong("tool call chunk", key, "a str or None", value)
+        if index is not None and not isinstance(index, (int, str)):
+            raise _wrong("tool call chunk", "index", "an int, a str or None", index)
     return {"name": name, "args": args, "id": id, "index": index, "type": "tool_call_chunk"}
+
+
+_TEXT = (str, type(None))
+_INDEX = (int, type(None), str)
 
 
 def _wrong(what: str, key: str, wanted: str, got: object) -> ValidationError:
     return ValidationError(f"`{key}` of a {what} must be {wanted}, not {type(got).__name__}: {got!r}", field=key)
+
+
+for _open in (InputTokenDetails, OutputTokenDetails, UsageMetadata):
+    # Providers count things of their own; pydantic must not drop them.
+    setattr(_open, "__pydantic_config__", {"extra": "allow"})  # noqa: B010

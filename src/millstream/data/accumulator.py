@@ -1,0 +1,162 @@
+"""The whole of a streamed message, gathered chunk by chunk, and which of its tool calls are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .ai_chunk import AIMessageChunk
+from .calls import calls_of_chunks
+from .chunks import merge_chunks
+from .messages import BaseMessage
+from .types import ToolCall, ToolCallChunk
+
+__all__ = ["Accumulator"]
+
+
+class Accumulator:
+    """Feed it the chunks of one message; ask for the whole when you need it.
+
+    Feeding a chunk of text costs one append. Every tool call of the whole is told exactly once, by `feed` as soon as
+    its arguments are a closed JSON object, else by `finish`.
+
+    ```python
+    whole = Accumulator()
+    for chunk in chunks:
+        for call in whole.feed(chunk):
+            print("may run", call["name"])
+    message = whole.message()
+    ```
+    """
+
+    __slots__ = ("_arriving", "_by_index", "_chunks")
+
+    def __init__(self, chunks: Iterable[Any] = ()) -> None:
+        self._chunks: list[Any] = []
+        self._arriving: list[_Arriving] = []
+        self._by_index: dict[Any, list[_Arriving]] = {}
+        for chunk in chunks:
+            self.feed(chunk)
+
+    def __len__(self) -> int:
+        """How many pieces are held; 0 when nothing was fed."""
+        return len(self._chunks)
+
+    def feed(self, chunk: BaseMessage) -> Sequence[ToolCall]:
+        """Take the next chunk, and give the tool calls that it completed."""
+        self._chunks.append(chunk)
+        if type(chunk) is AIMessageChunk and chunk._tool_chunks is None and chunk._log is None:
+            return ()
+        return self._follow(chunk)
+
+    def message(self) -> Any:
+        """The whole so far: the chunks joined, or the one message that was fed. Not to be changed while feeding goes on.
+
+        Raises:
+            InvalidArgument: (ValueError) nothing was fed.
+            InvalidType: (TypeError) the chunks cannot be joined.
+        """
+        whole = merge_chunks(self._chunks)
+        self._chunks = [whole]
+        return whole
+
+    def finish(self) -> Sequence[ToolCall]:
+        """No more chunks come: give the tool calls that were not told yet, their arguments as far as they arrived."""
+        calls: list[ToolCall] = []
+        for call in self._arriving:
+            if not call.told:
+                call.told = True
+                calls += calls_of_chunks([call.chunk()])[0]
+        return calls
+
+    def _follow(self, chunk: BaseMessage) -> Sequence[ToolCall]:
+        """Keep track of the tool calls in a chunk, grouping their pieces as the sum does."""
+        pieces: Iterable[ToolCallChunk] | None = getattr(chunk, "tool_call_chunks", None)
+        if pieces is None:
+            calls: list[ToolCall] = getattr(chunk, "tool_calls", [])
+            return list(calls)
+        complete: list[ToolCall] = []
+        joining = len(self._chunks) > 1
+        for piece in pieces:
+            index, id = piece["index"], piece["id"]
+            alone = not (isinstance(index, int) or (index is not None and index.startswith("lc_")))
+            same = [] if alone else self._by_index.setdefault(index, [])
+            call = next((call for call in same if not call.id or not id or call.id == id), None) if joining else None
+            if call is None:
+                call = _Arriving(index)
+                same.append(call)
+                self._arriving.append(call)
+            if call.add(piece) and not call.told:
+                told = call.parsed()
+                if told is not None:
+                    call.told = True
+                    complete.append(told)
+        return complete
+
+
+_MARK = re.compile(r'[{}\[\]"\\]')
+
+
+class _Arriving:
+    """A tool call, and how far its JSON text is from being closed."""
+
+    __slots__ = ("args", "depth", "escaped", "id", "in_string", "index", "names", "told")
+
+    def __init__(self, index: int | str | None) -> None:
+        self.index = index
+        self.id: str | None = None
+        self.names: list[str] = []
+        self.args: list[str] = []
+        self.depth = 0
+        self.in_string = False
+        self.escaped = False
+        self.told = False
+
+    def add(self, piece: ToolCallChunk) -> bool:
+        """Take a piece; true when it closes the outermost bracket."""
+        self.id = piece["id"] or self.id
+        name, args = piece["name"], piece["args"]
+        if name:
+            self.names.append(name)
+        if not args:
+            return False
+        self.args.append(args)
+        return self._scan(args)
+
+    def _scan(self, text: str) -> bool:
+        at, closed = 0, False
+        if self.escaped:
+            self.escaped = False
+            at = 1
+        while (found := _MARK.search(text, at)) is not None:
+            at = found.end()
+            mark = found.group()
+            if self.in_string:
+                if mark == '"':
+                    self.in_string = False
+                elif mark == "\\":
+                    self.escaped = at == len(text)
+                    at += 1
+            elif mark == '"':
+                self.in_string = True
+            elif mark in "{[":
+                self.depth += 1
+            elif mark != "\\":
+                self.depth -= 1
+                closed = closed or self.depth == 0
+        return closed
+
+    def parsed(self) -> ToolCall | None:
+        """The call, where its arguments are a whole JSON object."""
+        try:
+            args = json.loads("".join(self.args), strict=False)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(args, dict) or not self.names:
+            return None
+        return {"name": "".join(self.names), "args": args, "id": self.id, "type": "tool_call"}
+
+    def chunk(self) -> ToolCallChunk:
+        return {"name": "".join(self.names), "args": "".join(self.args), "id": self.id, "index": self.index}
