@@ -49,10 +49,14 @@ _EXPORTS: dict[str, str] = {
     "spine.scope": "get_config",
     # flow
     "flow.binding": "RunnableBinding",
+    "flow.branch": "RouterRunnable RunnableBranch",
+    "flow.each": "RunnableEach",
+    "flow.fallbacks": "RunnableWithFallbacks",
     "flow.function": "RunnableLambda chain",
     "flow.generator": "RunnableGenerator",
     "flow.parallel": "RunnableMap RunnableParallel",
     "flow.passthrough": "RunnableAssign RunnablePassthrough RunnablePick",
+    "flow.retry": "ExponentialJitterParams RunnableRetry",
     "flow.runnable": "Runnable",
     "flow.sequence": "RunnableSequence",
     "flow.stream": "AsyncStream SyncStream",
@@ -141,10 +145,14 @@ if TYPE_CHECKING:
     from .data.types import *  # noqa: F403
     from .errors import *  # noqa: F403
     from .flow.binding import *  # noqa: F403
+    from .flow.branch import *  # noqa: F403
+    from .flow.each import *  # noqa: F403
+    from .flow.fallbacks import *  # noqa: F403
     from .flow.function import *  # noqa: F403
     from .flow.generator import *  # noqa: F403
     from .flow.parallel import *  # noqa: F403
     from .flow.passthrough import *  # noqa: F403
+    from .flow.retry import *  # noqa: F403
     from .flow.runnable import *  # noqa: F403
     from .flow.sequence import *  # noqa: F403
     from .flow.stream import *  # noqa: F403

@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 
 from ..errors import InvalidArgument
 from ..spine.config import DEFAULT_RECURSION_LIMIT
-from ..spine.scope import Scope, enter
+from ..spine.scope import ROOT, Scope, enter
 from .driver import Driver, Outcome, aclose
 from .overrides import Kwargs, exec_of
 
-__all__ = ["as_completed", "batch", "each_by_itself", "with_default_limit"]
+__all__ = ["as_completed", "batch", "each_by_itself", "limit_of", "with_default_limit"]
 
 # Where nothing else is said an async batch is bounded as well: a finite default keeps memory in bounds.
 ASYNC_LIMIT = 1000
@@ -32,6 +32,11 @@ def with_default_limit(scope: Scope) -> Scope:
     scope = scope.copy()
     scope.recursion_limit = DEFAULT_RECURSION_LIMIT
     return scope
+
+
+def limit_of(d: Driver, scope: Scope) -> int:
+    """How many parts of a batch may run at once."""
+    return scope.max_concurrency or (SYNC_LIMIT if d.sync else ASYNC_LIMIT)
 
 
 async def batch(
@@ -84,19 +89,18 @@ def _parts(
 
 
 def _resolved(d: Driver, inputs: Iterable[Any], config: Any) -> tuple[Iterable[Any], ScopeAt, int]:
-    default = SYNC_LIMIT if d.sync else ASYNC_LIMIT
     if isinstance(config, Sequence):
         inputs = list(inputs)
         if len(config) != len(inputs):
             raise InvalidArgument(f"config is a list of {len(config)} for {len(inputs)} inputs; give one for each.")
         scopes = [with_default_limit(enter(each)) for each in config]
-        return inputs, scopes.__getitem__, (scopes[0].max_concurrency if scopes else None) or default
+        return inputs, scopes.__getitem__, limit_of(d, scopes[0] if scopes else ROOT)
     scope = with_default_limit(enter(config))
     if scope.run_id is None:
-        return inputs, lambda _: scope, scope.max_concurrency or default
+        return inputs, lambda _: scope, limit_of(d, scope)
     unnamed = scope.copy()  # an id is given to one run, the first
     unnamed.run_id = None
-    return inputs, lambda index: unnamed if index else scope, scope.max_concurrency or default
+    return inputs, lambda index: unnamed if index else scope, limit_of(d, scope)
 
 
 def _value_or_exception(outcome: Outcome) -> Any:

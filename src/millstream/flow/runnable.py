@@ -26,6 +26,9 @@ from .stream import AsyncStream, SyncStream
 
 if TYPE_CHECKING:
     from .binding import RunnableBinding
+    from .each import RunnableEach
+    from .fallbacks import RunnableWithFallbacks
+    from .retry import ExponentialJitterParams, RunnableRetry
     from .sequence import RunnableSequence
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "folded",
     "once",
     "sync_scope",
+    "watched_whole",
 ]
 
 In = TypeVar("In", contravariant=True)
@@ -216,6 +220,45 @@ class Runnable(Generic[In, Out]):
 
         return RunnableBinding(self, config={**(config or {}), **kwargs})  # type: ignore[arg-type]
 
+    def with_retry(
+        self,
+        *,
+        retry_if_exception_type: tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,),
+        wait_exponential_jitter: bool = True,
+        exponential_jitter_params: ExponentialJitterParams | None = None,
+        stop_after_attempt: int = 3,
+    ) -> RunnableRetry[In, Out]:
+        """This runnable, run again when it fails; see `RunnableRetry`."""
+        from .retry import RunnableRetry
+
+        return RunnableRetry(
+            self,
+            retry_if_exception_type=retry_if_exception_type,
+            wait_exponential_jitter=wait_exponential_jitter,
+            exponential_jitter_params=exponential_jitter_params,
+            stop_after_attempt=stop_after_attempt,
+        )
+
+    def with_fallbacks(
+        self,
+        fallbacks: Sequence[Runnable[Any, Any]],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        exception_key: str | None = None,
+    ) -> RunnableWithFallbacks[In, Any]:
+        """This runnable, and others for when it fails; see `RunnableWithFallbacks`."""
+        from .fallbacks import RunnableWithFallbacks
+
+        return RunnableWithFallbacks(
+            self, fallbacks, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key
+        )
+
+    def map(self) -> RunnableEach[In, Out]:
+        """This runnable over lists: each item by itself, in order."""
+        from .each import RunnableEach
+
+        return RunnableEach(self)  # type: ignore[type-var,unused-ignore]
+
     def pick(self, keys: str | list[str]) -> RunnableSequence[In, Any]:
         """This runnable, then one key of its output (a string), or a dict of some (a list)."""
         from .passthrough import RunnablePick
@@ -260,10 +303,10 @@ class Runnable(Generic[In, Out]):
     def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
-        """Chunks in, chunks out, with the run around it; `given` is the whole input where that is known."""
+        """Chunks in, chunks out, with the run around it; `given` is the whole input where that was not in chunks."""
         if not scope.listeners:
             return self._pour(d, inputs, scope.inner(), kwargs)
-        return _watched(self, d, inputs, scope, kwargs, given)
+        return watched(self, d, inputs, scope, kwargs)
 
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
@@ -303,15 +346,19 @@ def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
     return scope.without_gates()
 
 
-async def _watched(
+async def watched(
     runnable: Runnable[Any, Any],
     d: Driver,
     inputs: AsyncIterator[Any],
     scope: Scope,
     kwargs: Kwargs,
-    given: Any,
+    given: Any = MISSING,
 ) -> AsyncGenerator[Any, None]:
-    """`_pour` with its run: START when the input is known or its first chunk is there, STREAM before each chunk."""
+    """`_pour` with its run: STREAM before each chunk, and START when the first chunk of the input is there.
+
+    Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
+    at their start, and tell of no chunks.
+    """
     taken: list[Any] | None = None
     if given is MISSING:
         first = await anext(inputs, MISSING)
@@ -320,7 +367,7 @@ async def _watched(
         inputs = _taking(first, inputs, taken)
     else:
         run = scope.begin(runnable.get_name(), runnable.run_type, given)
-    wants_chunks = run.mask & STREAM
+    wants_chunks = run.mask & STREAM and given is MISSING
     chunks: list[Any] | None = [] if run.mask & END else None
     items = runnable._pour(d, inputs, run.scope, kwargs)
     try:
@@ -343,6 +390,24 @@ async def _watched(
     finally:
         await items.aclose()
     run.end(fold_chunks(chunks) if chunks else None, fold_chunks(taken) if taken else MISSING)
+
+
+async def watched_whole(
+    runnable: Runnable[Any, Any], d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+) -> AsyncGenerator[Any, None]:
+    """`watched` for runnables that need the whole input before their run begins."""
+    try:
+        whole = await folded(inputs)
+    finally:
+        await aclose(inputs)
+    if whole is MISSING:
+        return
+    items = watched(runnable, d, once(whole), scope, kwargs, whole)
+    try:
+        async for item in items:
+            yield item
+    finally:
+        await items.aclose()
 
 
 async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None) -> AsyncGenerator[Any, None]:

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
-from ..spine.events import MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .coerce import coerce
@@ -101,21 +100,6 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         for _, flow_step, tag in self._parts:
             inputs = flow_step(d, inputs, scope.child(tag), kwargs)
             kwargs = NO_KWARGS
-        return inputs  # type: ignore[return-value]
-
-    def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        if given is not MISSING and not scope.listeners:
-            return self._pour_given(d, inputs, scope.inner(), kwargs, given)
-        return super()._flow(d, inputs, scope, kwargs, given)
-
-    def _pour_given(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
-    ) -> AsyncGenerator[Any, None]:
-        for _, flow_step, _tag in self._parts:
-            inputs = flow_step(d, inputs, scope, kwargs, given)
-            kwargs, given = NO_KWARGS, MISSING
         return inputs  # type: ignore[return-value]
 
     def __repr__(self) -> str:

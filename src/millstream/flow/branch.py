@@ -1,0 +1,118 @@
+"""Runnables that choose: RunnableBranch by condition, RouterRunnable by key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from ..errors import InvalidArgument, InvalidType
+from ..spine.events import MISSING
+from ..spine.scope import Scope
+from .coerce import coerce
+from .driver import Driver, aclose
+from .overrides import folded
+from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, once, watched_whole
+
+__all__ = ["RouterRunnable", "RunnableBranch"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
+    """The first arm whose condition holds, else the default: `RunnableBranch((condition, arm), ..., default)`.
+
+    Conditions are invoked in order; the chosen arm is streamed when the branch is.
+
+    Raises:
+        InvalidArgument: (a ValueError) fewer than two arguments, or an arm that is not a pair.
+        InvalidType: (a TypeError) something that cannot be a runnable, or an arm that is no tuple or list.
+    """
+
+    def __init__(self, *branches: Any) -> None:
+        if len(branches) < 2:
+            raise InvalidArgument("RunnableBranch needs at least one (condition, arm) pair and a default.")
+        *arms, default = branches
+        if not isinstance(default, (Runnable, Mapping)) and not callable(default):
+            raise InvalidType(
+                f"the default of a RunnableBranch must be a runnable, a function or a dict, not {default!r}."
+            )
+        self.branches: list[tuple[Runnable[Any, Any], Runnable[Any, Any]]] = []
+        for arm in arms:
+            if not isinstance(arm, (tuple, list)):
+                raise InvalidType(f"an arm of a RunnableBranch must be a (condition, runnable) pair, not {arm!r}.")
+            if len(arm) != 2:
+                raise InvalidArgument(f"an arm of a RunnableBranch must be a (condition, runnable) pair, not {arm!r}.")
+            self.branches.append((coerce(arm[0]), coerce(arm[1])))
+        self.default = coerce(default)
+
+    async def _chosen(self, d: Driver, input: Any, scope: Scope) -> tuple[Runnable[Any, Any], Scope]:
+        for number, (condition, arm) in enumerate(self.branches, 1):
+            if await exec_of(condition)(d, input, scope.child(f"condition:{number}"), NO_KWARGS):
+                return arm, scope.child(f"branch:{number}")
+        return self.default, scope.child("branch:default")
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        arm, inner = await self._chosen(d, input, scope)
+        return await exec_of(arm)(d, input, inner, kwargs)
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        if not scope.listeners:
+            return self._pour(d, inputs, scope.inner(), kwargs)
+        return watched_whole(self, d, inputs, scope, kwargs)
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            whole = await folded(inputs)
+        finally:
+            await aclose(inputs)
+        if whole is MISSING:
+            return
+        arm, inner = await self._chosen(d, whole, scope)
+        items = flow_of(arm)(d, once(whole), inner, kwargs)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+
+class RouterRunnable(Runnable[dict[str, Any], Any]):
+    """The runnable that the input names: `{"key": name, "input": value}` runs `runnables[name]` on `value`.
+
+    Raises (when run):
+        InvalidArgument: (a ValueError) no runnable has that key.
+    """
+
+    def __init__(self, runnables: Mapping[str, Any]) -> None:
+        self.runnables: dict[str, Runnable[Any, Any]] = {key: coerce(value) for key, value in runnables.items()}
+
+    def _key(self, input: Any) -> str:
+        key = input.get("key") if isinstance(input, Mapping) else None
+        if key not in self.runnables:
+            known = ", ".join(map(repr, self.runnables))
+            raise InvalidArgument(
+                f"no runnable has the key {key!r}; the input must be {{'key': one of {known}, 'input': ...}}."
+            )
+        return str(key)
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await exec_of(self.runnables[self._key(input)])(d, input["input"], scope, kwargs)
+
+    async def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            input = await folded(inputs)
+        finally:
+            await aclose(inputs)
+        items = flow_of(self.runnables[self._key(input)])(d, once(input["input"]), scope, kwargs, input["input"])
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()

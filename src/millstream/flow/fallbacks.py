@@ -1,0 +1,166 @@
+"""RunnableWithFallbacks: others that take over when the first fails."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from ..errors import InvalidArgument
+from ..spine.events import MISSING
+from ..spine.run import Run
+from ..spine.scope import Scope
+from .driver import Driver, Outcome, aclose
+from .overrides import folded
+from .runnable import Kwargs, Runnable, exec_of, flow_of, once, watched_whole
+
+__all__ = ["RunnableWithFallbacks"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
+    """`runnable`, and when it fails with one of `exceptions_to_handle` each of `fallbacks` in turn.
+
+    When all fail, the first one's exception is raised (a batch reports the last one's). With `exception_key` the input must
+    be a dict, and gets the exception under that key before a fallback is tried. A stream falls back only while its
+    first chunk has not come. Attributes are those of `runnable`; a method that gives a runnable is applied to all.
+    """
+
+    def __init__(
+        self,
+        runnable: Runnable[In, Out],
+        fallbacks: Sequence[Runnable[In, Out]],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
+        exception_key: str | None = None,
+    ) -> None:
+        self.runnable = runnable
+        self.fallbacks = list(fallbacks)
+        self.exceptions_to_handle = exceptions_to_handle
+        self.exception_key = exception_key
+
+    @property
+    def runnables(self) -> list[Runnable[In, Out]]:
+        """The first and its fallbacks, in the order in which they are tried."""
+        return [self.runnable, *self.fallbacks]
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        self._check(input)
+        first: BaseException | None = None
+        for each in self.runnables:
+            try:
+                return await exec_of(each)(d, input, scope, kwargs)
+            except self.exceptions_to_handle as error:
+                first = first or error
+                self._tell(input, error)
+        assert first is not None
+        raise first
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        if not scope.listeners:
+            return self._pour(d, inputs, scope.inner(), kwargs)
+        return watched_whole(self, d, inputs, scope, kwargs)
+
+    async def _pour(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            input = await folded(inputs)
+        finally:
+            await aclose(inputs)
+        self._check(input)
+        first: BaseException | None = None
+        for each in self.runnables:
+            items = flow_of(each)(d, once(input), scope, kwargs)
+            try:
+                try:
+                    chunk = await anext(items)
+                except StopAsyncIteration:
+                    return
+                except self.exceptions_to_handle as error:
+                    first = first or error
+                    self._tell(input, error)
+                    continue
+                yield chunk
+                async for chunk in items:
+                    yield chunk
+                return
+            finally:
+                await items.aclose()
+        assert first is not None
+        raise first
+
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: Callable[[int], Scope],
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
+        values = list(inputs)
+        for value in values:
+            self._check(value)
+        scopes = [scope_at(index) for index in range(len(values))]
+        runs: dict[int, Run] = {}
+        for index, scope in enumerate(scopes):
+            if scope.listeners:
+                runs[index] = scope.begin(self.get_name(), self.run_type, values[index])
+            scopes[index] = runs[index].scope if scope.listeners else scope.inner()
+        outcomes = [Outcome(None, None)] * len(values)
+        going = list(range(len(values)))
+        for each in self.runnables:
+            part = [values[index] for index in going]
+            inner = [scopes[index] for index in going]
+            results = await each._outcomes(d, part, inner.__getitem__, limit, True, kwargs)
+            failed = []
+            for index, outcome in zip(going, results, strict=True):
+                outcomes[index] = outcome
+                if isinstance(outcome.error, self.exceptions_to_handle):
+                    failed.append(index)
+                    self._tell(values[index], outcome.error)
+            going = failed
+            if not going:
+                break
+        for index, run in runs.items():
+            error = outcomes[index].error
+            run.end(outcomes[index].value) if error is None else run.fail(error)
+        return outcomes
+
+    def _check(self, input: Any) -> None:
+        if self.exception_key is not None and not isinstance(input, dict):
+            raise InvalidArgument(
+                f"with exception_key={self.exception_key!r} the input must be a dict, got {type(input).__name__}."
+            )
+
+    def _tell(self, input: Any, error: BaseException) -> None:
+        if self.exception_key is not None:
+            input[self.exception_key] = error
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("runnable", "fallbacks"):
+            raise AttributeError(name)
+        found = getattr(self.runnable, name)
+        if not (inspect.ismethod(found) or inspect.isfunction(found)):
+            return found
+
+        def for_all(*args: Any, **kwargs: Any) -> Any:
+            result = found(*args, **kwargs)
+            if not isinstance(result, Runnable):
+                return result
+            return RunnableWithFallbacks(
+                result,
+                [getattr(each, name)(*args, **kwargs) for each in self.fallbacks],
+                exceptions_to_handle=self.exceptions_to_handle,
+                exception_key=self.exception_key,
+            )
+
+        return for_all
+
+    def __repr__(self) -> str:
+        return f"RunnableWithFallbacks({self.runnable!r}, {self.fallbacks!r})"

@@ -1,0 +1,132 @@
+"""RunnableRetry: what failed is run again, after a pause."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from typing import Any, Generic, TypedDict, TypeVar
+
+from ..errors import InvalidArgument
+from ..spine.events import MISSING
+from ..spine.run import Run
+from ..spine.scope import Scope
+from .driver import Driver, Outcome
+from .runnable import Kwargs, Runnable, exec_of, flow_of
+
+__all__ = ["ExponentialJitterParams", "RunnableRetry"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class ExponentialJitterParams(TypedDict, total=False):
+    """The pause before attempt n + 1, in seconds: `initial * exp_base ** (n - 1)` plus up to `jitter`, at most `max`."""
+
+    initial: float
+    max: float
+    exp_base: float
+    jitter: float
+
+
+class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
+    """`bound`, run again when it fails; after the last attempt its own exception is raised.
+
+    `retry_if_exception_type` is a tuple of classes, or a function that says of an exception whether to try again.
+    Streams are not retried: what has been shown cannot be taken back. In a batch only what failed is run again.
+    """
+
+    def __init__(
+        self,
+        bound: Runnable[In, Out],
+        *,
+        retry_if_exception_type: tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,),
+        wait_exponential_jitter: bool = True,
+        exponential_jitter_params: ExponentialJitterParams | None = None,
+        stop_after_attempt: int = 3,
+    ) -> None:
+        if stop_after_attempt < 1:
+            raise InvalidArgument(f"stop_after_attempt must be at least 1, not {stop_after_attempt}.")
+        self.bound = bound
+        self.retry_if_exception_type = retry_if_exception_type
+        self.wait_exponential_jitter = wait_exponential_jitter
+        self.exponential_jitter_params: ExponentialJitterParams = exponential_jitter_params or {}
+        self.stop_after_attempt = stop_after_attempt
+        self._run_bound = exec_of(bound)
+        self._flow_bound = flow_of(bound)
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The name of what is retried."""
+        return self.bound.get_name(suffix, name=name)
+
+    def _again(self, error: BaseException, attempt: int) -> bool:
+        if attempt >= self.stop_after_attempt:
+            return False
+        wanted = self.retry_if_exception_type
+        # A cancellation is never retried: CancelledError is no Exception.
+        return (
+            isinstance(error, wanted) if isinstance(wanted, tuple) else isinstance(error, Exception) and wanted(error)
+        )
+
+    def _pause(self, attempt: int) -> float:
+        if not self.wait_exponential_jitter:
+            return 0.0
+        params = self.exponential_jitter_params
+        pause = params.get("initial", 1.0) * params.get("exp_base", 2.0) ** (attempt - 1)
+        return float(min(pause + random.uniform(0, params.get("jitter", 1.0)), params.get("max", 60.0)))
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        attempt = 1
+        while True:
+            try:
+                return await self._run_bound(d, input, _attempt(scope, attempt), kwargs)
+            except Exception as error:
+                if not self._again(error, attempt):
+                    raise
+            await d.sleep(self._pause(attempt))
+            attempt += 1
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        return self._flow_bound(d, inputs, scope, kwargs, given)
+
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: Callable[[int], Scope],
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
+        values = list(inputs)
+        scopes = [scope_at(index) for index in range(len(values))]
+        runs: dict[int, Run] = {}
+        for index, scope in enumerate(scopes):
+            if scope.listeners:
+                runs[index] = scope.begin(self.get_name(), self.run_type, values[index])
+            scopes[index] = runs[index].scope if scope.listeners else scope.inner()
+        outcomes = [Outcome(None, None)] * len(values)
+        going = list(range(len(values)))
+        attempt = 1
+        while going:
+            attempts = [_attempt(scopes[index], attempt) for index in going]
+            part = [values[index] for index in going]
+            results = await self.bound._outcomes(d, part, attempts.__getitem__, limit, True, kwargs)
+            for index, outcome in zip(going, results, strict=True):
+                outcomes[index] = outcome
+            going = [i for i in going if (error := outcomes[i].error) is not None and self._again(error, attempt)]
+            if going:
+                await d.sleep(self._pause(attempt))
+            attempt += 1
+        for index, run in runs.items():
+            error = outcomes[index].error
+            run.end(outcomes[index].value) if error is None else run.fail(error)
+        return outcomes
+
+    def __repr__(self) -> str:
+        return f"RunnableRetry({self.bound!r})"
+
+
+def _attempt(scope: Scope, attempt: int) -> Scope:
+    return scope.child(f"retry:attempt:{attempt}") if attempt > 1 else scope
