@@ -27,7 +27,9 @@ MAX_NESTING: Final = 50
 MAX_BITS: Final = 4_096  # of a whole number: 1,234 digits
 MAX_FACTORIAL: Final = 450
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d[\d_]*\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-zπ]+)|(?P<mark>\*\*|//|[-+*/%^!(),×÷·−]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d[\d_]*\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-zπ]+)|(?P<mark>\*\*|//|[-+*/%^!(),×÷·−]))"
+)
 _SAME = {"×": "*", "·": "*", "÷": "/", "−": "-", "^": "**", "mod": "%"}
 _CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e, "tau": math.tau}
 
@@ -224,15 +226,15 @@ _PRODUCTS: dict[str, Callable[[Number, Number], Number]] = {
 }
 # Name: function, fewest and most arguments.
 _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {
-    "abs": (abs, 1, 1),
+    "abs": (lambda value: abs(value), 1, 1),
     "ceil": (math.ceil, 1, 1),
     "cos": (math.cos, 1, 1),
     "exp": (math.exp, 1, 1),
     "floor": (math.floor, 1, 1),
     "ln": (math.log, 1, 1),
     "log": (lambda value, base=10: math.log(value, base), 1, 2),
-    "max": (max, 2, 50),
-    "min": (min, 2, 50),
+    "max": (lambda *values: max(values), 2, 50),
+    "min": (lambda *values: min(values), 2, 50),
     "round": (lambda value, digits=0: round(value, max(0, min(int(digits), 15))) if digits else round(value), 1, 2),
     "sin": (math.sin, 1, 1),
     "sqrt": (_root, 1, 1),

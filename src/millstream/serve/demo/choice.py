@@ -81,7 +81,9 @@ def _openai(**settings: Any) -> BaseChatModel:
 
 def _local(model: str, address: tuple[str, int]) -> Choice:
     host, port = address
-    return Choice(_openai(model=model, base_url=f"http://{host}:{port}/v1", api_key="none"), f"{model}, on this machine")
+    return Choice(
+        _openai(model=model, base_url=f"http://{host}:{port}/v1", api_key="none"), f"{model}, on this machine"
+    )
 
 
 def _local_models(host: str, port: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .calculator import CalculationError, calculate
@@ -41,7 +42,9 @@ _OPERATION = re.compile(r"[-+*/^!×÷·−]|%\s*\*|[a-z]\s*\(|\bmod\b|\d%", re.I
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4}")
 
 _TIME = re.compile(r"\b(?:time|clock|o'clock|hour|date|today|day is it|what day)\b", re.I)
-_NOT_THE_TIME = re.compile(r"\b(?:time out|timeout|run ?time|time travel|first time|every time|at a time|next time)\b", re.I)
+_NOT_THE_TIME = re.compile(
+    r"\b(?:time out|timeout|run ?time|time travel|first time|every time|at a time|next time)\b", re.I
+)
 _CLAUSE = re.compile(r"[?!;\n]+|\.(?=\s|$)|,\s*(?:and\s+)?|\band\b|\bthen\b", re.I)
 _GREETING = re.compile(r"\s*(?:hi|hello|hey|thanks|thank you|good (?:morning|evening|day)|help|bye)\b[\s!.]*$", re.I)
 _SEARCH = re.compile(
@@ -63,7 +66,9 @@ def intents(text: str) -> list[Intent]:
     text = text[:4_000]
     rest = _take_arithmetic(text, found)
     _take_clauses(rest, found)
-    ordered = dict.fromkeys((intent.tool, tuple(intent.args.items())) for _, intent in sorted(found, key=lambda it: it[0]))
+    ordered = dict.fromkeys(
+        (intent.tool, tuple(intent.args.items())) for _, intent in sorted(found, key=lambda it: it[0])
+    )
     return [Intent(tool, dict(args)) for tool, args in list(ordered)[:_MOST]]
 
 
@@ -75,20 +80,32 @@ def _take_arithmetic(text: str, found: list[tuple[int, Intent]]) -> str:
         return text
     rest: list[str] = []
     at = 0
-    for match in _ARITHMETIC.finditer(text):
-        expression = match[0].rstrip(" \t\n.,(")
-        if not _OPERATION.search(expression[1:]) or not _reckons(expression):
-            continue
-        found.append((match.start(), Intent("calculator", {"expression": expression})))
-        rest.append(text[at : match.start()])
+    for start, expression in _expressions(text):
+        found.append((start, Intent("calculator", {"expression": expression})))
+        rest.append(text[at:start])
         # What is left of the clause ("what is", "calculate") asks for nothing else.
         rest.append("\0")
-        at = match.start() + len(expression)
+        at = start + len(expression)
     rest.append(text[at:])
     return "".join(rest)
 
 
+def _expressions(text: str) -> Iterator[tuple[int, str]]:
+    for match in _ARITHMETIC.finditer(text):
+        whole = match[0].rstrip(" \t\n.,(")
+        if _reckons(whole):
+            yield match.start(), whole
+            continue
+        # Perhaps a list of several.
+        for piece in re.finditer(r"(?:(?!,\s).)+", whole, re.DOTALL):
+            expression = piece[0].strip()
+            if _reckons(expression):
+                yield match.start() + piece.start() + piece[0].index(expression), expression
+
+
 def _reckons(expression: str) -> bool:
+    if not _OPERATION.search(expression[1:]):
+        return False
     try:
         calculate(expression)
     except CalculationError as error:

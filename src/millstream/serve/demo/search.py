@@ -14,10 +14,10 @@ from pathlib import Path
 __all__ = ["Index", "Section", "load_docs", "sections"]
 
 _WORD = re.compile(r"[a-z0-9_]+")
-_STOP = frozenset(
-    "a about an and are as at be by can do does for from has have how i in is it me my of on or say tell that the there"
-    " this to was what when where which who why will with you your millstream docs documentation".split()
-)
+_STOP_WORDS = """a about an and are as at be by can do does for from has have how i in is it me my of on or say tell
+    that the there this to was what when where which who why will with you your millstream docs
+    documentation"""
+_STOP = frozenset(_STOP_WORDS.split())
 # BM25's usual constants: how soon repetition stops counting, how much long sections are held back.
 _K1, _B = 1.5, 0.75
 # A word in the title says more than one in the text.
@@ -113,16 +113,35 @@ def _finish(found: list[Section], page: str, title: str, lines: list[str]) -> No
 
 
 def excerpt(section: Section, query: str) -> str:
-    """The part of a section that says most about `query`, cut at the ends of paragraphs where it can be."""
+    """The part of a section that says most about `query`, cut between paragraphs where it can be."""
     wanted = set(words(query))
-    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", section.text) if part.strip()]
-    start = max(range(len(paragraphs)), key=lambda index: (len(wanted & set(words(paragraphs[index]))), -index))
+    paragraphs = _paragraphs(section.text)
+    start = max(range(len(paragraphs)), key=lambda index: (_weight(paragraphs[index], wanted), -index))
     text = paragraphs[start]
     for paragraph in paragraphs[start + 1 :]:
         if len(text) + len(paragraph) > _EXCERPT:
             break
         text += "\n\n" + paragraph
     return text if len(text) <= 2 * _EXCERPT else text[: 2 * _EXCERPT].rsplit(" ", 1)[0] + " …"
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Paragraphs of markdown; a code block is one."""
+    found: list[list[str]] = [[]]
+    fenced = False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not line.strip() and not fenced:
+            found.append([])
+            continue
+        found[-1].append(line)
+    return ["\n".join(lines) for lines in found if lines]
+
+
+def _weight(paragraph: str, wanted: set[str]) -> float:
+    # Where prose says as much as code, the prose is the answer.
+    return len(wanted & set(words(paragraph))) - (0.5 if paragraph.startswith("```") else 0)
 
 
 @cache
@@ -142,6 +161,6 @@ def _pages() -> list[tuple[str, str]]:
         with resources.as_file(carried) as folder:
             return [(str(file.relative_to(folder)), file.read_text("utf-8")) for file in sorted(folder.rglob("*.md"))]
     try:
-        return [("README.md", str(metadata.metadata("millstream").get_payload() or ""))]
+        return [("README.md", str(metadata.metadata("millstream").json.get("description") or ""))]
     except metadata.PackageNotFoundError:
         return []
