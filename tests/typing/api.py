@@ -2,14 +2,147 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, assert_type
 
-import millstream
-from millstream import MillstreamError, ProviderStatusError, UsageError
+from millstream import (
+    AIMessage,
+    AIMessageChunk,
+    BaseChatModel,
+    BaseMessage,
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatPromptTemplate,
+    ChatResult,
+    Document,
+    HumanMessage,
+    MessagesPlaceholder,
+    MillstreamError,
+    ProviderStatusError,
+    RunnableConfig,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+    StrOutputParser,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    UsageError,
+    tool,
+)
+
+# -- errors and data -----------------------------------------------------------------------------------------------------
 
 
 def errors_are_one_tree(error: MillstreamError) -> str:
     if isinstance(error, ProviderStatusError | UsageError):
         return str(error)
-    assert_type(millstream.__all__, list[str])
     return repr(error)
+
+
+def messages() -> list[BaseMessage]:
+    call: ToolCall = {"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}
+    asked = AIMessage("", tool_calls=[call])
+    assert_type(asked.tool_calls[0]["name"], str)
+    return [SystemMessage("be brief"), HumanMessage(content="hello"), asked, ToolMessage("2", tool_call_id="1")]
+
+
+def joined() -> str:
+    whole: AIMessageChunk | None = None
+    for chunk in Echo().stream("hello"):
+        whole = chunk if whole is None else whole + chunk
+    return "" if whole is None else whole.text
+
+
+# -- a model of one's own, a chain, and the ways to call it ----------------------------------------------------------------
+
+
+class Echo(BaseChatModel):
+    prefix: str = ""
+
+    @property
+    def _llm_type(self) -> str:
+        return "echo"
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(self.prefix + messages[-1].text))])
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        for word in messages[-1].text.split():
+            yield ChatGenerationChunk(message=AIMessageChunk(word))
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool("search", return_direct=True)
+async def search(query: str) -> str:
+    """Search."""
+    return query
+
+
+prompt = ChatPromptTemplate.from_messages(
+    [("system", "be {manner}"), MessagesPlaceholder("history", optional=True), ("human", "{question}")]
+)
+chain = prompt | Echo(prefix="> ") | StrOutputParser()
+config: RunnableConfig = {"tags": ["prod"], "metadata": {"user": "u"}, "max_concurrency": 4}
+
+
+def called() -> None:
+    reply = Echo().invoke("hello", config)
+    assert_type(reply, AIMessage)
+    assert_type(reply.text, str)
+    for chunk in Echo().stream([HumanMessage("hello")], stop=["x"]):
+        print(chunk.content, end="")
+    for piece in chain.stream({"question": "?", "manner": "brief"}, config):
+        print(piece, end="")
+    print(chain.invoke({"question": "?"}), chain.batch([{"question": "?"}], return_exceptions=True))
+    print(Echo().bind_tools([add, search]).invoke("1 + 2"), add.invoke({"a": 1, "b": 2}))
+
+
+async def awaited() -> str:
+    async for chunk in Echo().astream("hello"):
+        print(chunk.content)
+    async with chain.astream({"question": "?"}) as stream:
+        async for piece in stream:
+            print(piece)
+            break
+    async for event in chain.astream_events({"question": "?"}, config, include_types=["chat_model"]):
+        assert_type(event["event"], Any)
+    print(await chain.abatch([{"question": "?"}], {"max_concurrency": 2}))
+    return await StrOutputParser().ainvoke(AIMessage("x"))
+
+
+# -- composing -------------------------------------------------------------------------------------------------------------
+
+
+def length(text: str) -> int:
+    return len(text)
+
+
+async def upper(parts: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for part in parts:
+        yield part.upper()
+
+
+def retrieve(question: str) -> list[Document]:
+    return [Document(page_content=question, metadata={"n": 1})]
+
+
+def composed() -> None:
+    measured = RunnableLambda(length)
+    assert_type(measured.invoke("four"), int)
+    both: RunnableParallel[dict[str, str]] = RunnableParallel(words=chain, size=measured)
+    print(both.invoke({"question": "x"})["size"])
+    rag: Any = {"context": RunnableLambda(retrieve), "question": RunnablePassthrough()} | prompt | Echo() | upper
+    print(rag.invoke("why"))
+    named = chain.with_config(tags=["a"], run_name="named").bind(stop=["\n"])
+    print(named.invoke({"question": "?"}))
+    print(RunnablePassthrough.assign(size=lambda it: len(it["text"])).invoke({"text": "x"}))
