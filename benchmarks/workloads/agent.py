@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
 from typing import Any
 
 from cases import Budget, case, floor, size
 
-N = size(1_000, 30)
+LONG = [f"tok{n % 10} " for n in range(size(1_000, 30))]
+"""Long enough that the run around it does not count: what one more token costs."""
+SHORT = LONG[:40]
+"""An answer as agents give it, with its share of the whole run."""
 RUNS = size(100, 3)
-TOKENS = [f"tok{n % 10} " for n in range(N)]
 INPUT = {"messages": [("user", "what is a mill?")]}
 
 
@@ -22,42 +24,68 @@ def agent(tokens: list[str], *, sync: bool = False) -> Any:
     return create_react_agent(Scripted(tokens=tokens, calls_tool=True), [lookup if sync else alookup])
 
 
-async def drained(items: AsyncIterator[Any]) -> float:
+def per_token(start: float, seen: int, tokens: list[str], runs: int) -> float:
+    assert seen >= len(tokens) * runs, f"{seen} items for {runs} answers of {len(tokens)} tokens"
+    return (perf_counter() - start) / len(tokens) / runs * 1e6
+
+
+async def drained(make: Callable[[], AsyncIterator[Any]], tokens: list[str]) -> float:
+    """Microseconds a token, over as many runs as make a thousand tokens."""
+    runs = max(1, len(LONG) // len(tokens))
     start, seen = perf_counter(), 0
-    async for _ in items:
-        seen += 1
-    assert seen >= N, f"{seen} items for {N} tokens"
-    return (perf_counter() - start) / N * 1e6
+    for _ in range(runs):
+        async for _ in make():
+            seen += 1
+    return per_token(start, seen, tokens, runs)
 
 
-@case('agent, astream(stream_mode="messages")', "µs/token", Budget(1 / 20))
+def messages(tokens: list[str]) -> float:
+    it = agent(tokens)
+    return asyncio.run(drained(lambda: it.astream(INPUT, stream_mode="messages"), tokens))
+
+
+def sync_messages(tokens: list[str]) -> float:
+    it, runs = agent(tokens, sync=True), max(1, len(LONG) // len(tokens))
+    start, seen = perf_counter(), 0
+    for _ in range(runs):
+        for _ in it.stream(INPUT, stream_mode="messages"):
+            seen += 1
+    return per_token(start, seen, tokens, runs)
+
+
+def events(tokens: list[str]) -> float:
+    it = agent(tokens)
+    return asyncio.run(drained(lambda: it.astream_events(INPUT, version="v2"), tokens))
+
+
+@case('agent, astream(stream_mode="messages"), long answer', "µs/token", Budget(1 / 20))
 def astream_messages() -> float:
-    it = agent(TOKENS)
-
-    async def main() -> float:
-        return await drained(it.astream(INPUT, stream_mode="messages"))
-
-    return asyncio.run(main())
+    return messages(LONG)
 
 
-@case('agent, stream(stream_mode="messages")', "µs/token", Budget(1 / 20))
+@case('agent, astream(stream_mode="messages"), 40 tokens', "µs/token", Budget(1 / 20))
+def astream_messages_short() -> float:
+    return messages(SHORT)
+
+
+@case('agent, stream(stream_mode="messages"), long answer', "µs/token", Budget(1 / 20))
 def stream_messages() -> float:
-    it, seen = agent(TOKENS, sync=True), 0
-    start = perf_counter()
-    for _ in it.stream(INPUT, stream_mode="messages"):
-        seen += 1
-    assert seen >= N
-    return (perf_counter() - start) / N * 1e6
+    return sync_messages(LONG)
 
 
-@case("agent, astream_events", "µs/token", Budget(1 / 12))
+@case('agent, stream(stream_mode="messages"), 40 tokens', "µs/token", Budget(1 / 20))
+def stream_messages_short() -> float:
+    return sync_messages(SHORT)
+
+
+@case("agent, astream_events, long answer", "µs/token", Budget(1 / 12))
 def astream_events() -> float:
-    it = agent(TOKENS)
+    return events(LONG)
 
-    async def main() -> float:
-        return await drained(it.astream_events(INPUT, version="v2"))
 
-    return asyncio.run(main())
+@case("agent, astream_events, 40 tokens", "µs/token", Budget(1 / 12))
+def astream_events_short() -> float:
+    return events(SHORT)
 
 
 @case("agent, one short run, ainvoke", "µs/run", Budget(1 / 10))
@@ -77,7 +105,7 @@ def ainvoke() -> float:
 def plain() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "", {"langgraph_node": "agent"}
     yield "found mill", {"langgraph_node": "tools"}
-    for token in TOKENS:
+    for token in LONG:
         yield token, {"langgraph_node": "agent"}
 
 
@@ -88,15 +116,15 @@ async def aplain() -> AsyncIterator[Any]:
 
 @floor(astream_messages)
 def astream_messages_floor() -> float:
-    return asyncio.run(drained(aplain()))
+    return asyncio.run(drained(aplain, LONG))
 
 
 @floor(stream_messages)
 def stream_messages_floor() -> float:
-    start = perf_counter()
+    start, seen = perf_counter(), 0
     for _ in plain():
-        pass
-    return (perf_counter() - start) / N * 1e6
+        seen += 1
+    return per_token(start, seen, LONG, 1)
 
 
 @floor(astream_events)
@@ -113,7 +141,7 @@ def astream_events_floor() -> float:
                     "data": {"chunk": token},
                 }
 
-    return asyncio.run(drained(events()))
+    return asyncio.run(drained(events, LONG))
 
 
 @floor(ainvoke)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, assert_type
+from typing import Annotated, Any, Literal, TypedDict, assert_type
 
 from millstream import (
+    END,
+    START,
     AIMessage,
     AIMessageChunk,
     BaseChatModel,
@@ -14,8 +16,10 @@ from millstream import (
     ChatGenerationChunk,
     ChatPromptTemplate,
     ChatResult,
+    Command,
     Document,
     HumanMessage,
+    InMemorySaver,
     MessagesPlaceholder,
     MillstreamError,
     ProviderStatusError,
@@ -23,11 +27,14 @@ from millstream import (
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
+    StateGraph,
     StrOutputParser,
     SystemMessage,
     ToolCall,
     ToolMessage,
     UsageError,
+    add_messages,
+    create_react_agent,
     tool,
 )
 
@@ -48,10 +55,8 @@ def messages() -> list[BaseMessage]:
 
 
 def joined() -> str:
-    whole: AIMessageChunk | None = None
-    for chunk in Echo().stream("hello"):
-        whole = chunk if whole is None else whole + chunk
-    return "" if whole is None else whole.text
+    whole: AIMessageChunk = AIMessageChunk("he") + AIMessageChunk(content="llo")
+    return whole.text
 
 
 # -- a model of one's own, a chain, and the ways to call it ----------------------------------------------------------------
@@ -146,3 +151,51 @@ def composed() -> None:
     named = chain.with_config(tags=["a"], run_name="named").bind(stop=["\n"])
     print(named.invoke({"question": "?"}))
     print(RunnablePassthrough.assign(size=lambda it: len(it["text"])).invoke({"text": "x"}))
+
+
+# -- graphs and agents -------------------------------------------------------------------------------------------------------
+
+
+class State(TypedDict):
+    messages: Annotated[list[BaseMessage], add_messages]
+    count: int
+
+
+def counts(state: State) -> dict[str, Any]:
+    return {"count": state["count"] + 1, "messages": [AIMessage("one more")]}
+
+
+async def jumps(state: State) -> Command[Literal["counts"]]:
+    return Command(goto="counts", update={"count": 0})
+
+
+def again(state: State) -> str:
+    return "counts" if state["count"] < 3 else END
+
+
+def graphs() -> None:
+    builder: StateGraph[State, Any, State, State] = StateGraph(State)
+    builder.add_node("jumps", jumps)
+    builder.add_node(counts)
+    builder.add_edge(START, "jumps").add_conditional_edges("counts", again)
+    graph = builder.compile(checkpointer=InMemorySaver())
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}, "recursion_limit": 10}
+    print(graph.invoke({"count": 0, "messages": [("user", "hi")]}, thread)["count"])
+    for update in graph.stream({"count": 0}, thread, stream_mode="updates"):
+        print(update)
+    print(graph.get_state(thread).values)
+
+
+async def agents() -> AsyncIterator[str]:
+    agent = create_react_agent(Echo(), [add, search], prompt="be brief", checkpointer=InMemorySaver())
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    async for message, metadata in agent.astream({"messages": [("user", "hi")]}, thread, stream_mode="messages"):
+        if metadata["langgraph_node"] == "agent":
+            yield message.content
+    async for mode, item in agent.astream({"messages": []}, thread, stream_mode=["updates", "custom"]):
+        print(mode, item)
+    async for event in agent.astream_events(
+        {"messages": []}, thread, version="v2", include_types=["chat_model", "tool"]
+    ):
+        print(event["data"])
+    print((await agent.ainvoke({"messages": []}, thread))["messages"][-1].content)
