@@ -37,6 +37,32 @@ def test_the_root_alone() -> None:
     assert modules & {"asyncio", "typing", "dataclasses", "inspect", "json", "logging", "ssl", "uuid"} == set()
 
 
+def test_messages_are_only_data() -> None:
+    modules = loaded("from millstream import HumanMessage, AIMessageChunk; AIMessageChunk('a') + AIMessageChunk('b')")
+    assert third_party(modules) <= {"typing_extensions"}  # TypedDict, before 3.12
+    assert "asyncio" not in modules
+
+
+GRAPH = """
+from typing import TypedDict
+from millstream import StateGraph
+
+class State(TypedDict):
+    n: int
+
+g = StateGraph(State)
+g.add_node("a", lambda s: {"n": s["n"] + 1})
+g.add_edge("__start__", "a")
+assert g.compile().invoke({"n": 1}) == {"n": 2}
+"""
+
+
+def test_a_plain_graph_needs_no_pydantic() -> None:
+    modules = loaded(GRAPH)
+    assert {module for module in modules if module.startswith("pydantic")} == set()
+    assert modules & NOT_AT_ONCE == set()
+
+
 def test_the_measure_sees_what_is_loaded() -> None:
     assert "pydantic" in third_party(loaded("import pydantic"))
 
