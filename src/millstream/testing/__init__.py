@@ -1,1 +1,33 @@
-"""."""
+"""Tools for testing applications built on millstream: stand-ins for what lies outside."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# One row a module: the names that it gives, loaded when first used.
+_EXPORTS: dict[str, str] = {
+    "openai_streams": "chat_answer chat_error chat_frame chat_stream frames_of",
+    "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
+}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
+
+__all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'millstream.testing' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"millstream.testing.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if TYPE_CHECKING:
+    from .openai_streams import *  # noqa: F403
+    from .provider import *  # noqa: F403

@@ -1,0 +1,154 @@
+"""OpenAI chat-completion answers, built: the bytes a server would send, for tests that need no recording."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["chat_answer", "chat_error", "chat_frame", "chat_stream", "frames_of"]
+
+_ID = "chatcmpl-standin"
+_MODEL = "stand-in-1"
+_CREATED = 1_700_000_000
+
+DONE = b"data: [DONE]\n\n"
+
+
+def chat_frame(
+    delta: Mapping[str, Any] | None = None,
+    *,
+    index: int = 0,
+    finish_reason: str | None = None,
+    choices: Sequence[Mapping[str, Any]] | None = None,
+    **extra: Any,
+) -> bytes:
+    """One `data:` frame with one choice (or the `choices` given), plus any further top-level keys."""
+    if choices is None:
+        choices = [{"index": index, "delta": dict(delta or {}), "logprobs": None, "finish_reason": finish_reason}]
+    payload = {
+        "id": _ID,
+        "object": "chat.completion.chunk",
+        "created": _CREATED,
+        "model": _MODEL,
+        "system_fingerprint": "fp_standin",
+        "choices": list(choices),
+        **extra,
+    }
+    return b"data: " + json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+def chat_stream(
+    text: str | Iterable[str] = (),
+    *,
+    tool_calls: Sequence[Mapping[str, Any]] = (),
+    reasoning: str | Iterable[str] = (),
+    usage: tuple[int, int] | Mapping[str, Any] | None = (9, 4),
+    finish_reason: str | None = None,
+    done: bool = True,
+) -> bytes:
+    """A whole streamed answer: reasoning, then text, then tool calls, the closing chunk, usage, `[DONE]`.
+
+    `text` and `reasoning` are given in pieces, or as one string that is cut after each space. `tool_calls` are
+    mappings with `name`, `args` (a dict, or JSON text) and perhaps `id`; several make parallel calls. `usage` is
+    (prompt, completion) tokens or the whole mapping; None leaves the usage chunk out.
+    """
+    extra: dict[str, Any] = {} if usage is None else {"usage": None}
+    out = [chat_frame({"role": "assistant", "content": "", "refusal": None}, **extra)]
+    out += [chat_frame({"reasoning_content": piece}, **extra) for piece in _pieces(reasoning)]
+    out += [chat_frame({"content": piece}, **extra) for piece in _pieces(text)]
+    for number, call in enumerate(tool_calls):
+        out += [chat_frame({"tool_calls": [piece]}, **extra) for piece in _call_pieces(number, call)]
+    ending = finish_reason or ("tool_calls" if tool_calls else "stop")
+    out.append(chat_frame({}, finish_reason=ending, **extra))
+    if usage is not None:
+        out.append(chat_frame(choices=[], usage=_usage(usage)))
+    if done:
+        out.append(DONE)
+    return b"".join(out)
+
+
+def chat_answer(
+    text: str | None = None,
+    *,
+    tool_calls: Sequence[Mapping[str, Any]] = (),
+    usage: tuple[int, int] | Mapping[str, Any] | None = (9, 4),
+    finish_reason: str | None = None,
+) -> bytes:
+    """The JSON of an answer that is not streamed; see `chat_stream` for the arguments."""
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call.get("id", f"call_{number + 1}"),
+                "type": "function",
+                "function": {"name": call["name"], "arguments": _arguments(call)},
+            }
+            for number, call in enumerate(tool_calls)
+        ]
+    answer: dict[str, Any] = {
+        "id": _ID,
+        "object": "chat.completion",
+        "created": _CREATED,
+        "model": _MODEL,
+        "system_fingerprint": "fp_standin",
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "logprobs": None,
+                "finish_reason": finish_reason or ("tool_calls" if tool_calls else "stop"),
+            }
+        ],
+    }
+    if usage is not None:
+        answer["usage"] = _usage(usage)
+    return json.dumps(answer, ensure_ascii=False).encode()
+
+
+def chat_error(message: str, *, type: str = "invalid_request_error", code: str | int | None = None) -> bytes:
+    """The JSON body of an error answer."""
+    return json.dumps({"error": {"message": message, "type": type, "param": None, "code": code}}).encode()
+
+
+def frames_of(stream: bytes) -> list[bytes]:
+    """Cut a stream whose frames end in a blank line of LFs into those frames."""
+    return [frame + b"\n\n" for frame in stream.split(b"\n\n") if frame]
+
+
+def _pieces(text: str | Iterable[str]) -> list[str]:
+    if not isinstance(text, str):
+        return list(text)
+    words = text.split(" ")
+    return [word + " " for word in words[:-1]] + [word for word in words[-1:] if word]
+
+
+def _arguments(call: Mapping[str, Any]) -> str:
+    args = call.get("args", {})
+    return args if isinstance(args, str) else json.dumps(args, ensure_ascii=False)
+
+
+def _call_pieces(number: int, call: Mapping[str, Any]) -> list[dict[str, Any]]:
+    opening = {
+        "index": number,
+        "id": call.get("id", f"call_{number + 1}"),
+        "type": "function",
+        "function": {"name": call["name"], "arguments": ""},
+    }
+    text = _arguments(call)
+    return [opening] + [
+        {"index": number, "function": {"arguments": text[at : at + 5]}} for at in range(0, len(text), 5)
+    ]
+
+
+def _usage(usage: tuple[int, int] | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(usage, Mapping):
+        return dict(usage)
+    prompt, completion = usage
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
