@@ -40,7 +40,9 @@ class SSEDecoder:
             data = self._plain_line_ends(data)
         buffer = self._buffer
         if not buffer and data.endswith(b"\n\n"):
-            # The usual case: what arrives is whole frames. One split, no copy into the buffer.
+            # The usual case: what arrives is whole frames, or just one. No copy into the buffer.
+            if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
+                return [data[6:-2]]
             return _payloads(data)
         if not data:
             return []

@@ -1,0 +1,125 @@
+"""Where a provider is and what it wants to know of us: base URL, key, organization, from arguments and environment."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from ..errors import InvalidArgument, MissingKey, Unsupported
+from .http import Timeouts
+
+__all__ = ["Endpoint", "resolved_settings"]
+
+# Sent to servers of one's own that want a key and do not look at it.
+_NO_KEY = "no-key-needed"
+
+# Names under which programs also give a setting.
+_OTHER_NAMES = {
+    "openai_api_key": "api_key",
+    "openai_api_base": "base_url",
+    "openai_organization": "organization",
+    "request_timeout": "timeout",
+    "stop_sequences": "stop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A provider's own API and the environment variables that speak of it."""
+
+    provider: str
+    url: str
+    key_variables: tuple[str, ...]
+    url_variables: tuple[str, ...] = ()
+    organization_variables: tuple[str, ...] = ()
+
+    def headers(self, key: str, organization: str | None) -> dict[str, str]:
+        """The headers of a request."""
+        headers = {
+            "authorization": f"Bearer {key}",
+            "content-type": "application/json",
+            "accept": "text/event-stream, application/json",
+            # A compressed stream would come in larger pieces, later.
+            "accept-encoding": "identity",
+            "user-agent": "millstream",
+        }
+        if organization:
+            headers["openai-organization"] = organization
+        return headers
+
+
+def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+    """The settings of a model with what the environment says, checked as early as they can be.
+
+    Raises:
+        MissingKey: (KeyError) the provider's own API needs a key and there is none.
+        InvalidArgument: (ValueError) a setting that cannot work.
+        Unsupported: (NotImplementedError) a setting that asks for another API.
+    """
+    settings = {_OTHER_NAMES.get(name, name): value for name, value in given.items()}
+    settings = _with_unknown_in_model_kwargs(model, settings)
+    url = settings.get("base_url") or _first_set(endpoint.url_variables) or endpoint.url
+    settings["base_url"] = _checked_url(str(url))
+    settings["organization"] = settings.get("organization") or _first_set(endpoint.organization_variables)
+    settings["api_key"] = SecretStr(_key(settings, endpoint))
+    Timeouts.of(settings.get("timeout"))
+    if (settings.get("n") or 1) > 1 and settings.get("streaming"):
+        raise InvalidArgument("n must be 1 with streaming=True: a stream holds one message.")
+    if settings.get("use_responses_api"):
+        raise Unsupported("use_responses_api=True: this model speaks chat completions; leave the setting out.")
+    return settings
+
+
+def _key(settings: dict[str, Any], endpoint: Endpoint) -> str:
+    given = settings.get("api_key")
+    key = given.get_secret_value() if isinstance(given, SecretStr) else given
+    key = (key or _first_set(endpoint.key_variables) or "").strip()
+    if key:
+        if not (key.isascii() and key.isprintable()):
+            raise InvalidArgument("api_key holds characters that no key has; was something else pasted?")
+        return key
+    has_header = any(name.lower() == "authorization" for name in settings.get("default_headers") or {})
+    if settings["base_url"].rstrip("/") == endpoint.url and not has_header:
+        name = endpoint.key_variables[0]
+        raise MissingKey(
+            f"No API key for {endpoint.provider}: set the environment variable {name}, or give `api_key=`. "
+            "A server of your own (`base_url=`) needs none.",
+            key=name,
+        )
+    return _NO_KEY
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidArgument("base_url must be an http or https address such as 'http://localhost:11434/v1'.")
+    if parts.username or parts.password or "@" in parts.netloc:
+        raise InvalidArgument("base_url must not hold a user or password; give `default_headers={'authorization': ...}`.")
+    if parts.query or parts.fragment:
+        raise InvalidArgument("base_url must not hold a query or fragment.")
+    return url
+
+
+def _first_set(variables: tuple[str, ...]) -> str | None:
+    return next((os.environ[name] for name in variables if os.environ.get(name)), None)
+
+
+def _with_unknown_in_model_kwargs(model: type[BaseModel], settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that the provider may know and we do not are sent as they are, with a warning: it may be a typing error."""
+    known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
+    unknown = {name: settings.pop(name) for name in list(settings) if name not in known}
+    if keys := [name for name in unknown if "key" in name.lower()]:
+        raise InvalidArgument(f"{model.__name__} does not know `{keys[0]}`; the key is given as `api_key`.")
+    if unknown:
+        warnings.warn(
+            f"{model.__name__} does not know {', '.join(sorted(unknown))}: sent to the server as given. "
+            "Put such parameters into `model_kwargs` to say that you mean them.",
+            stacklevel=4,
+        )
+        settings["model_kwargs"] = {**unknown, **(settings.get("model_kwargs") or {})}
+    return settings

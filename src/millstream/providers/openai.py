@@ -1,0 +1,254 @@
+"""ChatOpenAI: OpenAI's chat completions, and every server that speaks them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, Field, SecretStr
+
+from ..chat.function_calling import convert_to_openai_tool
+from ..chat.models import BaseChatModel
+from ..data.messages import BaseMessage
+from ..data.outputs import ChatResult
+from ..errors import BadRequestError, ProviderStatusError
+from ..flow.runnable import Runnable
+from ..flow.step import step
+from .asking import Asking, Begun, read_async, read_sync
+from .endpoint import Endpoint, resolved_settings
+from .http import AsyncLink, Link, Post, SyncLink, Timeouts
+from .openai_answer import answer_chunk, read_answer
+from .openai_chat import OpenAIChatDecoder
+from .openai_messages import to_openai
+from .openai_request import call_parameters, tool_choice_of, with_usage
+from .wire_json import dumps
+
+__all__ = ["ChatOpenAI"]
+
+_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "n",
+    "seed",
+    "stop",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "reasoning_effort",
+    "service_tier",
+    "extra_body",
+)
+
+# What is known of servers: whether they take `stream_options`. Filled by asking them.
+_takes_usage: dict[str, bool] = {}
+_MOST_REMEMBERED = 1000
+
+
+class ChatOpenAI(BaseChatModel):
+    """A chat model behind OpenAI's chat-completions API, or behind any server that imitates it (`base_url`).
+
+    The key is `api_key` or OPENAI_API_KEY, the server `base_url` or OPENAI_BASE_URL; a server of one's own needs no
+    key. Usage is asked for with every stream, unless `stream_usage=False`. Requests that fail before their first token
+    are made again up to `max_retries` times; a stream that breaks later raises `ProviderInterrupted`, which carries the
+    message so far. With several choices (`n`) there is no streaming: `stream` gives the first choice in one piece.
+
+    ```python
+    model = ChatOpenAI(model="gpt-4o", temperature=0)
+    for chunk in model.stream("Tell me about mills."):
+        print(chunk.content, end="")
+    ```
+
+    Raises:
+        MissingKey: (KeyError) there is no key, and OpenAI's own API needs one.
+        InvalidArgument: (ValueError) a setting that cannot work.
+    """
+
+    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
+
+    model_name: str = Field(default="gpt-3.5-turbo", alias="model")
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    organization: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = Field(default=None, alias="max_completion_tokens")
+    top_p: float | None = None
+    n: int | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    reasoning_effort: str | None = None
+    reasoning: dict[str, Any] | None = None
+    service_tier: str | None = None
+    streaming: bool = False
+    stream_usage: bool | None = None
+    timeout: Any = None
+    """Seconds, `(connect, read)`, or `Timeouts`, which tells the four limits apart."""
+    max_retries: int = Field(default=2, ge=0)
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    extra_body: dict[str, Any] | None = None
+    disabled_params: dict[str, Any] | None = None
+    default_headers: dict[str, SecretStr] | None = None
+    use_responses_api: bool | None = None
+    http_client: Any = Field(default=None, exclude=True, repr=False)
+    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+
+    _endpoint: ClassVar[Endpoint] = Endpoint(
+        provider="openai",
+        url="https://api.openai.com/v1",
+        key_variables=("OPENAI_API_KEY",),
+        url_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        organization_variables=("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
+    )
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**resolved_settings(type(self), settings, self._endpoint))
+
+    @property
+    def _llm_type(self) -> str:
+        return "openai-chat"
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        post = self._post(self._body(messages, stop, kwargs), kwargs)
+        answer = step(self._asking().ask(self._sync_link(), post))
+        return read_answer(answer, provider=self._endpoint.provider)
+
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        post = self._post(self._body(messages, stop, kwargs), kwargs)
+        answer = await self._asking().ask(self._async_link(), post)
+        return read_answer(answer, provider=self._endpoint.provider)
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        return read_sync(lambda: step(self._begin(self._sync_link(), messages, stop, kwargs)))
+
+    def _astream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        return read_async(lambda: self._begin(self._async_link(), messages, stop, kwargs))
+
+    def _stream_forms(self) -> tuple[Any, Any]:
+        # A stream holds one message; several choices in it would be mixed.
+        return (None, None) if (self.n or 1) > 1 else super()._stream_forms()
+
+    async def _begin(
+        self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> Begun[Any]:
+        """Begin a stream. A server that has refused to be asked for usage is not asked again."""
+        asking = self._asking()
+        body = self._body(messages, stop, kwargs)
+        if (body.get("n") or 1) == 1:
+            body["stream"] = True
+        wanted = kwargs.get("stream_usage", self.stream_usage)
+        server = str(self.base_url)
+        plain = self._post(body, kwargs)
+        if wanted is False or (wanted is None and _takes_usage.get(server) is False) or "stream" not in body:
+            return await asking.begin(link, plain)
+        try:
+            begun = await asking.begin(link, self._post(with_usage(body), kwargs))
+        except BadRequestError as refused:
+            if wanted is True or server in _takes_usage or refused.status not in (400, 422):
+                raise
+            # Perhaps it refuses `stream_options`; if the same request passes without, that was the reason.
+            try:
+                begun = await asking.begin(link, plain)
+            except ProviderStatusError:
+                raise refused from None
+            _remember(server, False)
+            return begun
+        _remember(server, True)
+        return begun
+
+    # -- what is sent ------------------------------------------------------------------------------------------------
+
+    def _body(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        settings = {name: getattr(self, name) for name in _PARAMETERS}
+        # OpenAI has renamed it; most of the others know only the old name.
+        settings["max_completion_tokens" if self._is_official else "max_tokens"] = self.max_tokens
+        if self.reasoning:
+            if self._is_official:
+                settings["reasoning_effort"] = self.reasoning.get("effort")
+            else:
+                settings["reasoning"] = self.reasoning
+        call = {**kwargs, "stop": stop} if stop is not None else kwargs
+        return {
+            "messages": to_openai(messages),
+            "model": self.model_name,
+            **call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params),
+        }
+
+    def _post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
+        return Post(
+            url=f"{str(self.base_url).rstrip('/')}/chat/completions",
+            headers=self._headers(kwargs.get("extra_headers")),
+            body=dumps(body),
+            timeouts=Timeouts.of(kwargs["timeout"] if "timeout" in kwargs else self.timeout),
+            provider=self._endpoint.provider,
+        )
+
+    def _headers(self, extra: dict[str, str] | None) -> dict[str, str]:
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        headers = self._endpoint.headers(key, self.organization)
+        headers |= {name.lower(): value.get_secret_value() for name, value in (self.default_headers or {}).items()}
+        return headers | {name.lower(): value for name, value in (extra or {}).items()}
+
+    def _asking(self) -> Asking:
+        provider = self._endpoint.provider
+        secrets = [secret.get_secret_value() for secret in (self.api_key, *(self.default_headers or {}).values()) if secret]
+        return Asking(
+            decoder=lambda: OpenAIChatDecoder(provider=provider, secrets=secrets),
+            whole=lambda answer: answer_chunk(answer, provider=provider),
+            retries=self.max_retries,
+            secrets=secrets,
+        )
+
+    def _sync_link(self) -> SyncLink:
+        return SyncLink(self.http_client)
+
+    def _async_link(self) -> AsyncLink:
+        return AsyncLink(self.http_async_client)
+
+    @property
+    def _is_official(self) -> bool:
+        return str(self.base_url).rstrip("/") == self._endpoint.url
+
+    # -- tools -------------------------------------------------------------------------------------------------------
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: Any = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[Any, Any]:
+        """This model, told of tools that it may call: tools, functions, pydantic classes, or dicts in OpenAI's form.
+
+        `tool_choice` is "auto", "none", "any" (or True: some tool must be called), or a tool's name. With `strict` the
+        model is held to the tools' schemas; `parallel_tool_calls=False` allows one call at a time.
+        """
+        told = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        if (choice := tool_choice_of(tool_choice, told)) is not None:
+            kwargs["tool_choice"] = choice
+        if parallel_tool_calls is not None:
+            kwargs["parallel_tool_calls"] = parallel_tool_calls
+        return self.bind(tools=told, **kwargs)
+
+
+def _remember(server: str, takes_usage: bool) -> None:
+    if server not in _takes_usage and len(_takes_usage) >= _MOST_REMEMBERED:
+        _takes_usage.clear()
+    _takes_usage[server] = takes_usage

@@ -1,0 +1,58 @@
+"""The body of a chat-completion request: a model's settings and a call's, one under the other. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import InvalidArgument
+
+__all__ = ["call_parameters", "tool_choice_of", "with_usage"]
+
+# Keywords of a call that say how to make it, and are no parameters of the model.
+_NOT_SENT = frozenset({"stream", "streaming", "stream_usage", "extra_body", "extra_headers", "timeout", "ls_structured_output_format"})  # fmt: skip
+
+
+def call_parameters(
+    settings: Mapping[str, Any],
+    call: Mapping[str, Any],
+    *,
+    disabled: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What is sent beside the messages: `settings`, overlaid by the call's keywords, without what is None.
+
+    `disabled` names parameters that this model refuses: with None always, with a list those values.
+    """
+    parameters = {key: value for key, value in {**settings, **call}.items() if key not in _NOT_SENT and value is not None}
+    for key, values in (disabled or {}).items():
+        if key in parameters and (values is None or parameters[key] in values):
+            del parameters[key]
+    if "max_completion_tokens" in parameters and "max_tokens" in parameters:
+        # The call's word counts, whichever of the two names it uses.
+        del parameters["max_tokens" if "max_completion_tokens" in call else "max_completion_tokens"]
+    return {**parameters, **(settings.get("extra_body") or {}), **(call.get("extra_body") or {})}
+
+
+def tool_choice_of(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """A `tool_choice` as the wire wants it: "any" and True mean that some tool must be called, a name means that tool.
+
+    Raises:
+        InvalidArgument: (a ValueError) it names a tool that is not there.
+    """
+    if choice is None or choice is False:
+        return None
+    if choice is True or choice == "any":
+        return "required"
+    if not isinstance(choice, str) or choice in ("auto", "none", "required"):
+        return choice
+    names = [tool["function"]["name"] for tool in tools if "function" in tool]
+    if choice in names:
+        return {"type": "function", "function": {"name": choice}}
+    if any(tool.get("type") == choice for tool in tools):
+        return {"type": choice}
+    raise InvalidArgument(f"tool_choice={choice!r} names no tool that was given; these are: {', '.join(names) or 'none'}.")
+
+
+def with_usage(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a streamed request that also asks for usage, unless the caller's own `stream_options` speak of it."""
+    return {**body, "stream_options": {"include_usage": True, **(body.get("stream_options") or {})}}

@@ -1,0 +1,99 @@
+"""Errors that a provider reports, by status or in a body, as our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import AuthenticationError, BadRequestError, ProviderStatusError, RateLimitError
+from .retry import retry_after
+from .wire_json import loads
+
+__all__ = ["error_in_body", "redacted", "status_error"]
+
+_CLASSES: dict[int, type[ProviderStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: BadRequestError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+_MENDS = {
+    401: " Check the API key.",
+    403: " Check that the API key may use this model.",
+    404: " Check the model's name and `base_url`.",
+    413: " Send less: the request is too large.",
+}
+# What some servers say in a body where others use a status.
+_STATUS_OF_CODE = {
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "invalid_request_error": 400,
+    "server_error": 500,
+    "overloaded_error": 529,
+}
+_LONGEST_MESSAGE = 1000
+
+
+def status_error(
+    status: int, body: bytes, headers: Mapping[str, str], *, provider: str, secrets: Iterable[str] = ()
+) -> ProviderStatusError:
+    """The error for an answer with an error status, or for an error body under a good one.
+
+    `secrets` are taken out of whatever the provider says: some repeat the key that they refuse.
+    """
+    said, code = _read(body)
+    message = f"{provider} answered {status}: {redacted(said, secrets)}"
+    return _CLASSES.get(status, ProviderStatusError)(
+        message.rstrip(".") + "." + _MENDS.get(status, ""),
+        provider=provider,
+        status=status,
+        code=code,
+        request_id=headers.get("x-request-id") or headers.get("request-id"),
+        retry_after=retry_after(headers),
+    )
+
+
+def error_in_body(answer: Any, status: int) -> int | None:
+    """The status that an answer's body means if it is an error body; None if it is none."""
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error") or (answer if answer.get("object") == "error" else None)
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code)
+    if isinstance(code, int) and 400 <= code < 600:
+        return code
+    kind = error.get("type") if isinstance(error, dict) else None
+    return _STATUS_OF_CODE.get(str(code)) or _STATUS_OF_CODE.get(str(kind)) or status
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text without the secrets."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[key removed]")
+    return text
+
+
+def _read(body: bytes) -> tuple[str, str | None]:
+    """What an error body says, and its code."""
+    try:
+        answer = loads(body)
+    except ValueError:
+        text = body.decode("utf-8", "replace").strip()
+        return " ".join(text.split())[:_LONGEST_MESSAGE] or "no reason given", None
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    if not isinstance(error, dict):
+        return str(error)[:_LONGEST_MESSAGE], None
+    message = error.get("message") or error.get("detail") or error.get("msg") or "no reason given"
+    code = error.get("code") or error.get("type")
+    return str(message)[:_LONGEST_MESSAGE], None if code is None else str(code)
