@@ -99,7 +99,9 @@ def _checked_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidArgument("base_url must be an http or https address such as 'http://localhost:11434/v1'.")
     if parts.username or parts.password or "@" in parts.netloc:
-        raise InvalidArgument("base_url must not hold a user or password; give `default_headers={'authorization': ...}`.")
+        raise InvalidArgument(
+            "base_url must not hold a user or password; give `default_headers={'authorization': ...}`."
+        )
     if parts.query or parts.fragment:
         raise InvalidArgument("base_url must not hold a query or fragment.")
     return url

@@ -206,7 +206,9 @@ class ChatOpenAI(BaseChatModel):
 
     def _asking(self) -> Asking:
         provider = self._endpoint.provider
-        secrets = [secret.get_secret_value() for secret in (self.api_key, *(self.default_headers or {}).values()) if secret]
+        secrets = [
+            secret.get_secret_value() for secret in (self.api_key, *(self.default_headers or {}).values()) if secret
+        ]
         return Asking(
             decoder=lambda: OpenAIChatDecoder(provider=provider, secrets=secrets),
             whole=lambda answer: answer_chunk(answer, provider=provider),

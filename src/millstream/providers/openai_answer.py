@@ -61,7 +61,11 @@ def _generation(choice: Mapping[str, Any], told: Mapping[str, Any], usage: Mappi
     extras = {key: said[key] for key in _KEPT if said.get(key)}
     if thought := reasoning_text(said) or thought:
         extras["reasoning_content"] = thought
-    metadata: dict[str, Any] = {**told, "finish_reason": choice.get("finish_reason"), "logprobs": choice.get("logprobs")}
+    metadata: dict[str, Any] = {
+        **told,
+        "finish_reason": choice.get("finish_reason"),
+        "logprobs": choice.get("logprobs"),
+    }
     if usage is not None:
         metadata["token_usage"] = usage
     calls, invalid = _calls(said.get("tool_calls") or (), told.get("id", ""))
@@ -92,7 +96,9 @@ def _calls(given: Any, answer_id: str) -> tuple[list[ToolCall], list[InvalidTool
         if isinstance(args, dict):
             calls.append(tool_call(name=name or "", args=args, id=id))
         else:
-            invalid.append(invalid_tool_call(name=name, args=arguments, id=id, error="the arguments are no JSON object"))
+            invalid.append(
+                invalid_tool_call(name=name, args=arguments, id=id, error="the arguments are no JSON object")
+            )
     return calls, invalid
 
 

@@ -30,7 +30,19 @@ class OpenAIChatDecoder:
     carry their number as `response_metadata["index"]`. `secrets` are taken out of what the server says in an error.
     """
 
-    __slots__ = ("_choices", "_error", "_first", "_joiner", "_last", "_secrets", "_sse", "_usage", "done", "provider", "reported")
+    __slots__ = (
+        "_choices",
+        "_error",
+        "_first",
+        "_joiner",
+        "_last",
+        "_secrets",
+        "_sse",
+        "_usage",
+        "done",
+        "provider",
+        "reported",
+    )
 
     def __init__(self, *, provider: str = "openai", secrets: Sequence[str] = ()) -> None:
         self.provider = provider
@@ -67,14 +79,16 @@ class OpenAIChatDecoder:
             return out
         for payload in self._sse.feed(data):
             try:
-                frame = strict_loads(payload)
-            except ValueError:
-                frame = self._odd(payload)
-            if frame is not None:
                 try:
+                    frame = strict_loads(payload)
+                    if self._joiner.held:
+                        self._join_texts(frame)
+                except ValueError:
+                    frame = self._odd(payload)
+                if frame is not None:
                     self._read(frame, out)
-                except (AttributeError, KeyError, TypeError, ValueError):
-                    self._fail(f"{self.provider} sent a frame of another shape than chat completions have.")
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+                self._fail(f"{self.provider} sent a frame of another shape than chat completions have.")
             if self.done:
                 self._finish(out)
                 break
@@ -113,11 +127,9 @@ class OpenAIChatDecoder:
         return ProviderInterrupted(message, provider=self.provider, partial=partial, code=code)
 
     def _read(self, frame: Any, out: list[AIMessageChunk]) -> None:
-        if self._joiner.held:
-            self._join_texts(frame)
         if usage := frame.get("usage") or ("x_groq" in frame and (frame["x_groq"] or {}).get("usage")):
             self._usage = usage
-        if ("error" in frame and frame["error"]) or frame.get("object") == "error":
+        if frame.get("error") or frame.get("object") == "error":
             self.reported = frame.get("error") or frame
             self._report(self.reported)
             return
@@ -145,11 +157,11 @@ class OpenAIChatDecoder:
             return None
         try:
             frame = loads_odd(payload)
-            self._join_texts(frame)
-            return scrubbed(frame)
-        except (AttributeError, RecursionError, TypeError, ValueError):
+        except ValueError:
             self._fail(f"{self.provider} sent a frame that is not JSON.")
             return None
+        self._join_texts(frame)
+        return scrubbed(frame)
 
     def _join_texts(self, frame: Any) -> None:
         """Hand the texts being streamed to the joiner, in place: a half character may be held, or wait for this one."""
@@ -161,8 +173,8 @@ class OpenAIChatDecoder:
             for call in delta.get("tool_calls") or ():
                 function = call.get("function") or {}
                 if isinstance(function.get("arguments"), str):
-                    key = (index, "arguments", call.get("index"))
-                    function["arguments"] = self._joiner.join(key, function["arguments"])
+                    place = (index, "arguments", call.get("index"))
+                    function["arguments"] = self._joiner.join(place, function["arguments"])
 
     def _finish(self, out: list[AIMessageChunk]) -> None:
         for (index, key, *call), text in self._joiner.rest().items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data.merging import merge_dicts
 from ..data.ai_chunk import AIMessageChunk
+from ..data.merging import merge_dicts
 from ..data.types import UsageMetadata
 from .openai_tool_calls import ToolCallPieces
 

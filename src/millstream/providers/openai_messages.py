@@ -6,7 +6,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..data.messages import AIMessage, BaseMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
+from ..data.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from ..errors import InvalidType
 
 __all__ = ["to_openai"]
@@ -55,7 +63,9 @@ def _role(message: BaseMessage) -> str:
 def _add_answer(message: AIMessage, out: dict[str, Any]) -> None:
     """What only an assistant's message has: its calls, as it made them; its refusal; the id of what it said."""
     extra = message.additional_kwargs
-    calls = [_call(call["id"], call["name"], json.dumps(call["args"], ensure_ascii=False)) for call in message.tool_calls]
+    calls = [
+        _call(call["id"], call["name"], json.dumps(call["args"], ensure_ascii=False)) for call in message.tool_calls
+    ]
     calls += [_call(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls]
     if calls:
         out["tool_calls"] = calls

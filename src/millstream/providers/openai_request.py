@@ -23,7 +23,9 @@ def call_parameters(
 
     `disabled` names parameters that this model refuses: with None always, with a list those values.
     """
-    parameters = {key: value for key, value in {**settings, **call}.items() if key not in _NOT_SENT and value is not None}
+    parameters = {
+        key: value for key, value in {**settings, **call}.items() if key not in _NOT_SENT and value is not None
+    }
     for key, values in (disabled or {}).items():
         if key in parameters and (values is None or parameters[key] in values):
             del parameters[key]
@@ -50,7 +52,9 @@ def tool_choice_of(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
         return {"type": "function", "function": {"name": choice}}
     if any(tool.get("type") == choice for tool in tools):
         return {"type": choice}
-    raise InvalidArgument(f"tool_choice={choice!r} names no tool that was given; these are: {', '.join(names) or 'none'}.")
+    raise InvalidArgument(
+        f"tool_choice={choice!r} names no tool that was given; these are: {', '.join(names) or 'none'}."
+    )
 
 
 def with_usage(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class SSEDecoder:
     not yet complete is kept in one growing buffer and never looked at twice.
     """
 
-    __slots__ = ("_buffer", "_after_cr", "_started")
+    __slots__ = ("_after_cr", "_buffer", "_started")
 
     def __init__(self) -> None:
         self._buffer = bytearray()

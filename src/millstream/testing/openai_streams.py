@@ -23,7 +23,10 @@ def chat_frame(
     choices: Sequence[Mapping[str, Any]] | None = None,
     **extra: Any,
 ) -> bytes:
-    """One `data:` frame with one choice (or the `choices` given), plus any further top-level keys."""
+    """One `data:` frame with one choice (or the `choices` given), plus any further top-level keys.
+
+    Half a character (a lone surrogate, as some servers send) is written as an escape.
+    """
     if choices is None:
         choices = [{"index": index, "delta": dict(delta or {}), "logprobs": None, "finish_reason": finish_reason}]
     payload = {
@@ -35,7 +38,7 @@ def chat_frame(
         "choices": list(choices),
         **extra,
     }
-    return b"data: " + json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _json(payload) + b"\n\n"
 
 
 def chat_stream(
@@ -103,7 +106,7 @@ def chat_answer(
     }
     if usage is not None:
         answer["usage"] = _usage(usage)
-    return json.dumps(answer, ensure_ascii=False).encode()
+    return _json(answer)
 
 
 def chat_error(message: str, *, type: str = "invalid_request_error", code: str | int | None = None) -> bytes:
@@ -114,6 +117,13 @@ def chat_error(message: str, *, type: str = "invalid_request_error", code: str |
 def frames_of(stream: bytes) -> list[bytes]:
     """Cut a stream whose frames end in a blank line of LFs into those frames."""
     return [frame + b"\n\n" for frame in stream.split(b"\n\n") if frame]
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _pieces(text: str | Iterable[str]) -> list[str]:

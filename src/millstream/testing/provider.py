@@ -46,7 +46,9 @@ class Reply:
     ending: Literal["clean", "close", "reset", "silent"] = "clean"
 
     @classmethod
-    def json(cls, body: bytes | Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    def json(
+        cls, body: bytes | Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """An answer that is one JSON body, such as an error."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return cls(data, status=status, headers={**_JSON, **(headers or {})}, chunk=None)
@@ -190,12 +192,13 @@ class StandInProvider:
     async def _shut(self) -> None:
         assert self._server is not None
         self._server.close()
-        players = [connection.player for connection in self._open if connection.player is not None]
-        for connection in list(self._open):
+        connections = list(self._open)
+        for connection in connections:
             connection.transport.abort()
-        await asyncio.gather(*players, return_exceptions=True)
-        while self._open:
-            await asyncio.sleep(0)
+        for connection in connections:
+            await connection.lost.wait()
+            if connection.player is not None:
+                await asyncio.gather(connection.player, return_exceptions=True)
 
     def _note(self) -> None:
         with self._changed:
@@ -232,6 +235,7 @@ class _Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.player: asyncio.Task[None] | None = None
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -252,6 +256,7 @@ class _Connection(asyncio.Protocol):
         if self.player is not None:
             self.player.cancel()
         self._provider._open.discard(self)
+        self.lost.set()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -312,11 +317,10 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         elif reply.ending == "reset":
             # Linger of zero: the kernel answers with RST and drops what is unsent, so let it go out first.
-            while self.transport.get_write_buffer_size():
-                await asyncio.sleep(0.001)
+            self.transport.set_write_buffer_limits(0)
+            await self._writable.wait()
             raw: socket.socket = self.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
         else:
             await asyncio.Event().wait()
-
