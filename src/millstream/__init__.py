@@ -94,6 +94,9 @@ _EXPORTS: dict[str, str] = {
     "graph.savers.memory": "InMemorySaver MemorySaver",
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
+    "providers.openai": "ChatOpenAI",
+    "providers.registry": "init_chat_model",
+    "providers.timeouts": "Timeouts",
     # serve
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
@@ -170,6 +173,9 @@ if TYPE_CHECKING:
     from .graph.savers.codec import *  # noqa: F403
     from .graph.savers.memory import *  # noqa: F403
     from .graph.tool_node import *  # noqa: F403
+    from .providers.openai import *  # noqa: F403
+    from .providers.registry import *  # noqa: F403
+    from .providers.timeouts import *  # noqa: F403
     from .spine.config import *  # noqa: F403
     from .spine.custom import *  # noqa: F403
     from .spine.scope import *  # noqa: F403

@@ -19,11 +19,12 @@ from millstream import (
     ProviderStatusError,
     ProviderTimeout,
     RateLimitError,
+    Timeouts,
 )
 from millstream.errors import InvalidArgument
 from millstream.flow.step import step
 from millstream.providers.asking import Asking, read_async, read_sync
-from millstream.providers.http import AsyncLink, Post, SyncLink, Timeouts
+from millstream.providers.http import AsyncLink, Post, SyncLink
 from millstream.providers.openai_answer import answer_chunk
 from millstream.providers.openai_chat import OpenAIChatDecoder
 from millstream.testing import Reply, StandInProvider, chat_answer, chat_error, chat_frame, chat_stream
@@ -138,7 +139,10 @@ def test_no_more_attempts_than_allowed(asker: MakeAsker) -> None:
     assert (caught.value.status, caught.value.code) == (429, "busy")
 
 
-@pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (401, AuthenticationError), (404, BadRequestError), (302, ProviderStatusError)])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, BadRequestError), (401, AuthenticationError), (404, BadRequestError), (302, ProviderStatusError)],
+)
 def test_what_cannot_pass_is_not_asked_again(asker: MakeAsker, status: int, kind: type[Exception]) -> None:
     with StandInProvider([Reply.json(chat_error("bad key sk-secret"), status=status)] * 3) as provider:
         with pytest.raises(kind, match="bad key") as caught:
@@ -170,7 +174,10 @@ def test_a_server_that_is_not_there(asker: MakeAsker) -> None:
 
 def test_a_body_that_ends_before_the_first_token(asker: MakeAsker) -> None:
     for body in (b"", b": comment\n\n", STREAM[:50]):
-        with StandInProvider([Reply(body)] * 3) as provider, pytest.raises(ProviderConnectionError, match="before its first token"):
+        with (
+            StandInProvider([Reply(body)] * 3) as provider,
+            pytest.raises(ProviderConnectionError, match="before its first token"),
+        ):
             asker().read(provider.base_url)
 
 
@@ -199,9 +206,9 @@ def test_an_error_body_that_is_final(asker: MakeAsker) -> None:
 @pytest.mark.parametrize("body", [b"<html>hi</html>", b"hello there"])
 @pytest.mark.parametrize("kind", ["text/html", "text/plain"])
 def test_a_body_that_is_no_stream(asker: MakeAsker, body: bytes, kind: str) -> None:
-    with StandInProvider([Reply(body, headers={"content-type": kind})]) as provider:
-        with pytest.raises(ProviderError, match=f"{kind}.*base_url"):
-            asker().read(provider.base_url)
+    reply = Reply(body, headers={"content-type": kind})
+    with StandInProvider([reply]) as provider, pytest.raises(ProviderError, match=f"{kind}.*base_url"):
+        asker().read(provider.base_url)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/octet-stream", ""])
@@ -221,7 +228,10 @@ def test_a_compressed_stream(asker: MakeAsker) -> None:
     headers = {"content-type": "text/event-stream", "content-encoding": "gzip"}
     with StandInProvider([Reply(gzip.compress(STREAM), headers=headers, chunk=20)]) as provider:
         assert asker().read(provider.base_url).content == TEXT
-    with StandInProvider([Reply(b"no gzip at all", headers=headers)]) as provider, pytest.raises(ProviderError, match="decompressed"):
+    with (
+        StandInProvider([Reply(b"no gzip at all", headers=headers)]) as provider,
+        pytest.raises(ProviderError, match="decompressed"),
+    ):
         asker().read(provider.base_url)
 
 
@@ -230,7 +240,7 @@ def test_no_first_token_in_time(asker: MakeAsker) -> None:
     for reply in silent:
         with StandInProvider([reply] * 3) as provider:
             start = time.monotonic()
-            with pytest.raises(ProviderTimeout, match="no token within 0.2 s"):
+            with pytest.raises(ProviderTimeout, match=r"no token within 0\.2 s"):
                 asker(first_token=0.2).read(provider.base_url)
             # A blocking socket counts in whole seconds.
             assert time.monotonic() - start < 1.5
@@ -316,7 +326,12 @@ def test_comments_end_a_silence_and_a_slow_reader_makes_none() -> None:
                 await asyncio.sleep(0.4)
         return text
 
-    frames = [chat_frame({"content": "a"}), *[b": still here\n\n"] * 5, chat_frame({"content": "b"}), b"data: [DONE]\n\n"]
+    frames = [
+        chat_frame({"content": "a"}),
+        *[b": still here\n\n"] * 5,
+        chat_frame({"content": "b"}),
+        b"data: [DONE]\n\n",
+    ]
     with StandInProvider([Reply(b"".join(frames), pause=0.08)]) as provider:
         assert asyncio.run(main(provider.base_url)) == "ab"
 
@@ -385,7 +400,7 @@ def test_leaving_closes_the_providers_connection(phase: str, way: str) -> None:
 def test_leaving_before_the_first_token() -> None:
     async def main(provider: StandInProvider) -> float:
         task = asyncio.create_task(Asker("async")._read(provider.base_url))
-        while not provider.requests:
+        while not provider.requests:  # noqa: ASYNC110 - the server is in another thread
             await asyncio.sleep(0.005)
         left = time.monotonic()
         task.cancel()

@@ -51,7 +51,9 @@ def test_what_is_worth_another_attempt(code: int) -> None:
     assert wait_before_retry(ProviderConnectionError("x"), 0, retries=1) is not None
 
 
-@pytest.mark.parametrize("error", [*map(status, (400, 401, 403, 404, 413, 422)), ProviderTimeout("x"), ProviderInterrupted("x")])
+@pytest.mark.parametrize(
+    "error", [*map(status, (400, 401, 403, 404, 413, 422)), ProviderTimeout("x"), ProviderInterrupted("x")]
+)
 def test_what_is_not(error: ProviderStatusError) -> None:
     assert wait_before_retry(error, 0, retries=2) is None
 
@@ -82,7 +84,13 @@ def test_a_status_is_a_typed_error(code: int, kind: type[ProviderStatusError]) -
     body = b'{"error":{"message":"because of sk-1","type":"t","code":"c"}}'
     error = status_error(code, body, headers, provider="openai", secrets=["sk-1"])
     assert type(error) is kind
-    assert (error.status, error.code, error.request_id, error.retry_after, error.provider) == (code, "c", "req_1", 3.0, "openai")
+    assert (error.status, error.code, error.request_id, error.retry_after, error.provider) == (
+        code,
+        "c",
+        "req_1",
+        3.0,
+        "openai",
+    )
     assert str(error).startswith(f"openai answered {code}: because of [key removed].")
 
 

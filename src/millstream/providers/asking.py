@@ -37,15 +37,19 @@ class Decoder(Protocol):
     @property
     def finished(self) -> bool:
         """Nothing that still comes can matter."""
+        ...
 
     def feed(self, data: bytes) -> list[AIMessageChunk]:
         """The chunks that are complete with these bytes."""
+        ...
 
     def close(self) -> list[AIMessageChunk]:
         """The chunks that were waiting for the end; raises where the stream did not end well."""
+        ...
 
     def interrupted(self, message: str, *, code: str | None = None) -> ProviderInterrupted:
         """The error for a stream that ends here, with the message so far."""
+        ...
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, SecretStr
 
 from ..errors import InvalidArgument, MissingKey, Unsupported
-from .http import Timeouts
+from .timeouts import Timeouts
 
 __all__ = ["Endpoint", "resolved_settings"]
 

@@ -15,55 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from ..errors import InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
 from .clients import async_client, sync_client
+from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Answer", "AsyncAnswer", "AsyncLink", "Link", "Post", "SyncAnswer", "SyncLink", "Timeouts", "reraise"]
+__all__ = ["Answer", "AsyncAnswer", "AsyncLink", "Link", "Post", "SyncAnswer", "SyncLink", "reraise"]
 
 # A server that has sent its end mark has nothing more to say; one that ends the body soon keeps its connection.
 _FAREWELL = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits in seconds for one call of a model; None: no limit.
-
-    `connect` is for reaching the server (each attempt), `first_token` from the start of an attempt to its first token
-    (of a call that is not streamed: to the whole answer), `idle` for silence between tokens, `total` for all of it. Bytes
-    that are no token, such as comments that keep a connection open, end a silence too.
-    """
-
-    connect: float | None = 10.0
-    first_token: float | None = 600.0
-    idle: float | None = 120.0
-    total: float | None = None
-
-    @classmethod
-    def of(cls, value: Any) -> Timeouts:
-        """Read what a user may give: `Timeouts`, seconds for each, `(connect, read)`, or an httpx `Timeout`.
-
-        Raises:
-            InvalidArgument: (ValueError) it is none of these, or not positive.
-        """
-        if value is None:
-            return cls()
-        if isinstance(value, Timeouts):
-            return value
-        if isinstance(value, (tuple, list)) and len(value) == 2:
-            connect, read = value
-        elif hasattr(value, "connect") and hasattr(value, "read"):
-            connect, read = value.connect, value.read
-        else:
-            connect = read = value
-        for seconds in (connect, read):
-            if seconds is not None and (
-                isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0
-            ):
-                raise InvalidArgument(
-                    f"timeout={value!r}: give seconds greater than 0, (connect, read), or millstream's Timeouts."
-                )
-        return cls(connect=connect, first_token=read, idle=read)
 
 
 @dataclass(slots=True)
@@ -97,9 +57,11 @@ class Answer(Protocol):
 
     async def next(self) -> bytes | None:
         """The next piece of the body; None at its end."""
+        ...
 
     async def close(self) -> None:
         """Let go of the connection; it is closed unless the body was read to its end."""
+        ...
 
 
 class Link(Protocol):
@@ -107,12 +69,15 @@ class Link(Protocol):
 
     async def open(self, post: Post) -> Answer:
         """Send a request and wait for the head of its answer."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
 
     def limit(self, post: Post) -> AbstractAsyncContextManager[None]:
         """Raises ProviderTimeout where the first token of an attempt takes too long inside."""
+        ...
 
 
 class AsyncLink:

@@ -16,11 +16,12 @@ from ..flow.runnable import Runnable
 from ..flow.step import step
 from .asking import Asking, Begun, read_async, read_sync
 from .endpoint import Endpoint, resolved_settings
-from .http import AsyncLink, Link, Post, SyncLink, Timeouts
+from .http import AsyncLink, Link, Post, SyncLink
 from .openai_answer import answer_chunk, read_answer
 from .openai_chat import OpenAIChatDecoder
 from .openai_messages import to_openai
 from .openai_request import call_parameters, tool_choice_of, with_usage
+from .timeouts import Timeouts
 from .wire_json import dumps
 
 __all__ = ["ChatOpenAI"]
@@ -118,37 +119,37 @@ class ChatOpenAI(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        post = self._post(self._body(messages, stop, kwargs), kwargs)
+        post = self._post(self._request_body(messages, stop, kwargs), kwargs)
         answer = step(self._asking().ask(self._sync_link(), post))
         return read_answer(answer, provider=self._endpoint.provider)
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        post = self._post(self._body(messages, stop, kwargs), kwargs)
+        post = self._post(self._request_body(messages, stop, kwargs), kwargs)
         answer = await self._asking().ask(self._async_link(), post)
         return read_answer(answer, provider=self._endpoint.provider)
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        return read_sync(lambda: step(self._begin(self._sync_link(), messages, stop, kwargs)))
+        return read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
 
     def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        return read_async(lambda: self._begin(self._async_link(), messages, stop, kwargs))
+        return read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
 
     def _stream_forms(self) -> tuple[Any, Any]:
         # A stream holds one message; several choices in it would be mixed.
         return (None, None) if (self.n or 1) > 1 else super()._stream_forms()
 
-    async def _begin(
+    async def _begin_stream(
         self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Begun[Any]:
         """Begin a stream. A server that has refused to be asked for usage is not asked again."""
         asking = self._asking()
-        body = self._body(messages, stop, kwargs)
+        body = self._request_body(messages, stop, kwargs)
         if (body.get("n") or 1) == 1:
             body["stream"] = True
         wanted = kwargs.get("stream_usage", self.stream_usage)
@@ -173,7 +174,9 @@ class ChatOpenAI(BaseChatModel):
 
     # -- what is sent ------------------------------------------------------------------------------------------------
 
-    def _body(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _request_body(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in _PARAMETERS}
         # OpenAI has renamed it; most of the others know only the old name.
         settings["max_completion_tokens" if self._is_official else "max_tokens"] = self.max_tokens
@@ -194,7 +197,7 @@ class ChatOpenAI(BaseChatModel):
             url=f"{str(self.base_url).rstrip('/')}/chat/completions",
             headers=self._headers(kwargs.get("extra_headers")),
             body=dumps(body),
-            timeouts=Timeouts.of(kwargs["timeout"] if "timeout" in kwargs else self.timeout),
+            timeouts=Timeouts.of(kwargs.get("timeout", self.timeout)),
             provider=self._endpoint.provider,
         )
 

@@ -251,8 +251,8 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         self._gone(by_client=True)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._gone(by_client=error is not None)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone(by_client=exc is not None)
         if self.player is not None:
             self.player.cancel()
         self._provider._open.discard(self)
