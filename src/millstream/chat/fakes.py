@@ -12,7 +12,8 @@ from ..data.ai_chunk import AIMessageChunk
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from ..errors import MillstreamError, UsageError
-from ..flow.driver import Driver
+from ..flow.batch import ScopeAt
+from ..flow.driver import Driver, Outcome
 from ..flow.runnable import Kwargs
 from .models import BaseChatModel, SimpleChatModel
 
@@ -82,16 +83,17 @@ class FakeListChatModel(SimpleChatModel):
             position: Any = "last" if number == len(response) - 1 else None
             yield ChatGenerationChunk(message=AIMessageChunk(character, chunk_position=position))
 
-    async def _batch(
-        self, d: Driver, inputs: Iterable[Any], config: Any, return_exceptions: bool, kwargs: Kwargs
-    ) -> list[Any]:
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: ScopeAt,
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
         # One after another, so that responses line up with inputs.
-        one = {"max_concurrency": 1}
-        if isinstance(config, (list, tuple)):
-            config = [{**(each or {}), **one} for each in config]
-        else:
-            config = {**(config or {}), **one}
-        return await super()._batch(d, inputs, config, return_exceptions, kwargs)
+        return await super()._outcomes(d, inputs, scope_at, 1, keep_going, kwargs)
 
 
 class FakeMessagesListChatModel(BaseChatModel):

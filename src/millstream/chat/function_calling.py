@@ -89,15 +89,20 @@ def _from_typed_dict(source: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(source, include_extras=True)
     text, documented = google_docstring(source.__doc__, set(hints), source.__name__)
     found = Parameters()
+    optional = {key for key, annotation in hints.items() if not _is_required(source, key, annotation)}
     for key, annotation in hints.items():
-        required = key in source.__required_keys__
-        found.visible[key] = (_without_default(annotation), ... if required else None)
+        found.visible[key] = (_without_default(annotation), None if key in optional else ...)
     schema = _json(model_of(source.__name__, "", found, documented))
-    for key in hints:
-        if key not in source.__required_keys__:
-            schema["properties"][key].pop("default", None)
+    for key in optional:
+        schema["properties"][key].pop("default", None)
     # `dict` shows its own docstring where a TypedDict has none.
     return _described(source.__name__, text if source.__doc__ != dict.__doc__ else "", schema)
+
+
+def _is_required(source: Any, key: str, annotation: Any) -> bool:
+    # `__required_keys__` cannot see through annotations that are strings.
+    mark = get_origin(annotation)
+    return mark is not typing.NotRequired and (mark is typing.Required or key in source.__required_keys__)
 
 
 def _without_default(annotation: Any) -> Any:

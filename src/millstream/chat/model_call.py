@@ -129,9 +129,9 @@ class ModelCall:
         fn, afn = model._generate_forms()
         manager: Any
         if d.sync or afn is None:
-            afn, manager = None, RunManager(self.inner, run)
+            afn, manager = None, RunManager(self.inner, run, self.run_id)
         else:
-            fn, manager = None, AsyncRunManager(self.inner, run)
+            fn, manager = None, AsyncRunManager(self.inner, run, self.run_id)
         result: ChatResult = await d.call(
             self.inner, fn, afn, self.messages, stop=self.stop, run_manager=manager, **self.kwargs
         )

@@ -92,6 +92,18 @@ class BasePromptTemplate(Component[Any, PromptValue]):
             )
         return {self.input_variables[0]: input}
 
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if not scope.listeners:
+            return await self._body(d, input, scope.inner(), kwargs)
+        run = self._begin(scope, input)
+        try:
+            output = await self._body(d, input, run.scope, kwargs)
+        except BaseException as error:
+            run.fail(error)
+            raise
+        run.end(output)
+        return output
+
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> PromptValue:
         return self.format_prompt(**self._variables(input))
 

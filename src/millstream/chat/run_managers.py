@@ -16,10 +16,10 @@ __all__ = ["AsyncRunManager", "RunManager"]
 class _Manager:
     __slots__ = ("_id", "_run", "_scope")
 
-    def __init__(self, scope: Scope, run: Run | None) -> None:
+    def __init__(self, scope: Scope, run: Run | None, id: str | None = None) -> None:
         self._scope = scope
         self._run = run
-        self._id: str | None = None
+        self._id = id
 
     @property
     def run_id(self) -> str:
@@ -80,4 +80,4 @@ class AsyncRunManager(_Manager):
 
     def get_sync(self) -> RunManager:
         """The same for sync code."""
-        return RunManager(self._scope, self._run)
+        return RunManager(self._scope, self._run, self.run_id)

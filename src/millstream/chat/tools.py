@@ -45,7 +45,7 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
 
     run_type = "tool"
 
-    name: str
+    name: str  # pyright: ignore[reportIncompatibleVariableOverride]
     description: str = ""
     args_schema: Any = None
     return_direct: bool = False
@@ -195,10 +195,7 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
                 raise
             content = _handled(error, self.handle_validation_error, "Tool input validation error")
             return tool_message(content, None, call_id, self.name, "error")
-        if kwargs:
-            named = {**named, **kwargs}
-        for name in leaf.parameters.config:
-            named[name] = scope.config()
+        named.update(kwargs, **leaf.surroundings(d, scope, run))
         try:
             content = await self._call(d, leaf, args, named, scope, run)
             if self.response_format == "content_and_artifact":
@@ -267,10 +264,6 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
         fn, afn = leaf.fn, leaf.afn
         if d.sync and fn is None:
             raise AsyncOnlyMethod(f"the tool {self.name!r}", "ainvoke")
-        if leaf.parameters.manager:
-            manager = RunManager(scope, run) if d.sync or afn is None else AsyncRunManager(scope, run)
-            for name in leaf.parameters.manager:
-                named[name] = manager if name == "run_manager" else manager.get_child()
         if not leaf.yields:
             return await d.call(scope, fn, afn, *args, **named)
         result = None
@@ -319,6 +312,7 @@ class _Leaf:
     afn: Any
     yields: bool
     parameters: Parameters
+    async_parameters: Parameters
     hidden: frozenset[str]
     accepts: frozenset[str]
     model: type[BaseModel] | None = None
@@ -326,7 +320,10 @@ class _Leaf:
     @classmethod
     def of(cls, fn: Any, afn: Any, owner: str, schema: Any) -> _Leaf:
         main = fn if fn is not None else afn
-        parameters = parameters_of(main, owner)
+        parameters = async_parameters = parameters_of(main, owner)
+        if fn is not None and afn is not None:
+            # Two forms need not agree on who wants the config or the run manager.
+            async_parameters = parameters_of(afn, owner)
         if isinstance(schema, type) and issubclass(schema, BaseModel):
             for name, info in schema.model_fields.items():
                 marks = map(injection_mark, [*info.metadata, info.annotation])
@@ -341,6 +338,7 @@ class _Leaf:
             afn,
             yields,
             parameters,
+            async_parameters,
             frozenset(parameters.injected),
             frozenset([*parameters.visible, *parameters.injected]),
         )
@@ -349,6 +347,16 @@ class _Leaf:
     def takes_anything(self) -> bool:
         """`_run(self, *args, **kwargs)` and no schema: nothing to validate by."""
         return self.parameters.rest and not self.parameters.visible
+
+    def surroundings(self, d: Driver, scope: Scope, run: Run | None) -> dict[str, Any]:
+        """What the form that will run is told of its run, where it asks."""
+        in_sync_form = d.sync or self.afn is None
+        form = self.parameters if in_sync_form else self.async_parameters
+        told: dict[str, Any] = {name: scope.config() for name in form.config}
+        if form.manager:
+            manager = RunManager(scope, run) if in_sync_form else AsyncRunManager(scope, run)
+            told.update((name, manager if name == "run_manager" else manager.get_child()) for name in form.manager)
+        return told
 
     def shown(self, given: Any) -> dict[str, Any]:
         """The arguments as watchers see them: without the injected ones."""

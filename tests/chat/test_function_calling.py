@@ -1,0 +1,196 @@
+"""Tools in OpenAI's form, from everything that can be one."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import pytest
+from pydantic import BaseModel, Field
+
+from millstream import InjectedToolArg, InvalidArgument, Tool, convert_to_openai_function, convert_to_openai_tool, tool
+from millstream.chat.json_schema import plain_schema, strict_schema
+
+
+class Size(Enum):
+    BIG = "big"
+    SMALL = "small"
+
+
+class Inner(BaseModel):
+    """Inner doc."""
+
+    title: str = Field(description="a property called title")
+
+
+class Outer(BaseModel):
+    """Outer doc."""
+
+    size: Size
+    inner: Inner | None = Field(default=None, description="beside a reference")
+    many: list[Inner] = []
+
+
+class Node(BaseModel):
+    value: int
+    children: list[Node] = []
+
+
+class Typed(TypedDict):
+    """A typed dict.
+
+    Args:
+        a: from the docstring
+    """
+
+    a: int
+    b: Annotated[str, ..., "the b"]
+    c: NotRequired[Annotated[list[str], None, "the c"]]
+
+
+def plain(x: int, state: Annotated[dict[str, Any], InjectedToolArg], y: str = "z") -> str:
+    """Do it.
+
+    Args:
+        x: the x
+        state: hidden
+    """
+    return ""
+
+
+def test_a_tool() -> None:
+    assert convert_to_openai_tool(tool(plain)) == {
+        "type": "function",
+        "function": {
+            "name": "plain",
+            "description": "Do it.\n\nArgs:\n    x: the x\n    state: hidden",
+            "parameters": {
+                "type": "object",
+                "properties": {"x": {"type": "integer"}, "y": {"type": "string", "default": "z"}},
+                "required": ["x"],
+            },
+        },
+    }
+
+
+def test_a_function() -> None:
+    made = convert_to_openai_function(plain)
+    assert (made["name"], made["description"]) == ("plain", "Do it.")
+    assert made["parameters"]["properties"] == {
+        "x": {"type": "integer", "description": "the x"},
+        "y": {"type": "string", "default": "z"},
+    }
+
+
+def test_a_tool_of_one_string() -> None:
+    assert convert_to_openai_function(Tool("up", str.upper, "Upper")) == {
+        "name": "up",
+        "description": "Upper",
+        "parameters": {
+            "type": "object",
+            "properties": {"tool_input": {"type": "string"}},
+            "required": ["tool_input"],
+        },
+    }
+
+
+def test_a_pydantic_class() -> None:
+    inner = {
+        "description": "Inner doc.",
+        "type": "object",
+        "properties": {"title": {"type": "string", "description": "a property called title"}},
+        "required": ["title"],
+    }
+    assert convert_to_openai_function(Outer) == {
+        "name": "Outer",
+        "description": "Outer doc.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "size": {"enum": ["big", "small"], "type": "string"},
+                "inner": {"anyOf": [inner, {"type": "null"}], "default": None, "description": "beside a reference"},
+                "many": {"type": "array", "items": inner, "default": []},
+            },
+            "required": ["size"],
+        },
+    }
+
+
+def test_a_type_that_contains_itself_keeps_its_references() -> None:
+    parameters = convert_to_openai_function(Node)["parameters"]
+    reference = {"$ref": "#/$defs/Node"}
+    node = {
+        "type": "object",
+        "properties": {
+            "value": {"type": "integer"},
+            "children": {"type": "array", "items": reference, "default": []},
+        },
+        "required": ["value"],
+    }
+    assert parameters["$defs"] == {"Node": node}
+    assert parameters["properties"] == node["properties"]
+
+
+def test_a_typed_dict() -> None:
+    assert convert_to_openai_function(Typed) == {
+        "name": "Typed",
+        "description": "A typed dict.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "a": {"type": "integer", "description": "from the docstring"},
+                "b": {"type": "string", "description": "the b"},
+                "c": {"type": "array", "items": {"type": "string"}, "description": "the c"},
+            },
+            "required": ["a", "b"],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}},
+        {
+            "type": "function",
+            "function": {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}},
+        },
+        {"name": "f", "description": "F", "input_schema": {"type": "object", "properties": {}}},
+        {"title": "f", "description": "F", "type": "object", "properties": {}},
+    ],
+)
+def test_dicts(given: dict[str, Any]) -> None:
+    assert convert_to_openai_tool(given) == {
+        "type": "function",
+        "function": {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}},
+    }
+
+
+def test_a_tool_of_the_provider_is_left_alone() -> None:
+    given = {"type": "web_search_preview", "search_context_size": "low"}
+    assert convert_to_openai_tool(given) is given
+
+
+@pytest.mark.parametrize("given", [5, {"description": "x"}, "text"])
+def test_what_cannot_be_a_tool(given: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        convert_to_openai_tool(given)
+
+
+def test_strict() -> None:
+    made = convert_to_openai_function(Outer, strict=True)
+    assert made["strict"] is True
+    parameters = made["parameters"]
+    assert parameters["required"] == ["size", "inner", "many"]
+    assert parameters["additionalProperties"] is False
+    assert parameters["properties"]["many"]["items"]["additionalProperties"] is False
+    assert convert_to_openai_function(Outer, strict=False)["strict"] is False
+    assert convert_to_openai_function({"name": "f"}, strict=True)["parameters"]["required"] == []
+
+
+def test_schemas_are_copied() -> None:
+    given = {"title": "T", "type": "object", "properties": {"a": {"title": "A", "enum": [{"title": "kept"}]}}}
+    before = repr(given)
+    assert plain_schema(given) == {"type": "object", "properties": {"a": {"enum": [{"title": "kept"}]}}}
+    strict_schema(given)
+    assert repr(given) == before
