@@ -84,12 +84,16 @@ def parse_json_markdown(text: str, *, parser: Callable[[str], Any] = parse_parti
     Raises:
         json.JSONDecodeError: there is none.
     """
-    try:
+    _, fence, rest = text.partition("```")
+    if not fence:
         return parser(text)
-    except JSONDecodeError:
-        _, fence, rest = text.partition("```")
-        if not fence:
-            raise
+    if text.lstrip()[:1] in ("{", "[", '"'):  # prose may begin with what a lenient parser takes for a number
+        try:
+            value = parser(text)
+        except JSONDecodeError:
+            value = None
+        if value is not None:
+            return value
     rest = rest.removeprefix("json").lstrip()
     try:
         # A whole value ends where it ends, whatever is said after the closing fence.
