@@ -24,11 +24,30 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCall"]
 
+# How many pieces of a message are held before they are summed.
+KEPT = 16
+
 
 class ModelCall:
     """Made for each call. `result` answers whole, `chunks` in pieces; one of them is used, once."""
 
-    __slots__ = ("_run_id", "can_stream", "d", "inner", "kwargs", "messages", "model", "run", "scope", "stop", "wanted")
+    __slots__ = (
+        "_calls",
+        "_last",
+        "_parts",
+        "_run_id",
+        "_wants_chunks",
+        "can_stream",
+        "d",
+        "inner",
+        "kwargs",
+        "messages",
+        "model",
+        "run",
+        "scope",
+        "stop",
+        "wanted",
+    )
 
     def __init__(self, model: BaseChatModel, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> None:
         self.model = model
@@ -60,8 +79,7 @@ class ModelCall:
         try:
             result = await (self._streamed() if self._streams_inside() else self._generated())
         except BaseException as error:
-            if self.run is not None:
-                self.run.fail(error)
+            self._failed(error)
             raise
         if self.run is not None:
             self.run.extra["result"] = result
@@ -75,24 +93,25 @@ class ModelCall:
             return
         self._begin()
         run = self.run
-        parts: list[Any] | None = None if run is None else []
-        pieces = self._pieces(parts)
+        pieces = self._pieces(keep=run is not None)
         try:
-            async for message in pieces:
-                yield message
+            async for piece in pieces:
+                yield self._take(piece)
+            closing = self._close()
+            if closing is not None:
+                yield closing
         except GeneratorExit as left:
             # An early close counts as a normal end where the consumer is sync, as an error where it is async.
             if run is not None:
-                _end(run, parts) if self.d.sync else run.fail(left)
+                self._end(run) if self.d.sync else run.fail(left)
             raise
         except BaseException as error:
-            if run is not None:
-                run.fail(error)
+            self._failed(error)
             raise
         finally:
             await pieces.aclose()
         if run is not None:
-            _end(run, parts)
+            self._end(run)
 
     # -- how -------------------------------------------------------------------------------------------------------
 
@@ -168,62 +187,77 @@ class ModelCall:
     # -- in pieces ---------------------------------------------------------------------------------------------------
 
     async def _streamed(self) -> ChatResult:
-        parts: list[Any] = []
-        pieces = self._pieces(parts)
+        pieces = self._pieces(keep=True)
         try:
-            async for _ in pieces:
-                pass
+            async for piece in pieces:
+                self._take(piece)
+            self._close()
         finally:
             await pieces.aclose()
-        message = message_chunk_to_message(merge_chunks(parts))
+        message = message_chunk_to_message(merge_chunks(self._parts))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    async def _pieces(self, parts: list[Any] | None) -> AsyncGenerator[Any, None]:
-        """The message of each piece, reported and collected in `parts`, then a closing one where the model gave none.
-
-        An error finds what had come until then in `run.extra["partial"]`.
-        """
+    def _pieces(self, keep: bool) -> AsyncGenerator[Any, None]:
+        """What the model's own method yields. Each piece goes through `_take`, and after the last comes `_close`."""
         run = self.run
-        own_id = run_message_id(self.run_id)
-        wants_chunks = run is not None and run.mask & STREAM
-        calls = GrowingCalls() if run is not None and run.mask & TOOL_CALL else None
+        self._parts: Any = [] if keep else None
+        self._wants_chunks = run is not None and bool(run.mask & STREAM)
+        self._calls = GrowingCalls() if run is not None and run.mask & TOOL_CALL else None
+        self._last: Any = None
         fn, afn = self.model._stream_forms()
-        message: Any = None
-        # Tokens are reported here, once, so the method gets no manager to report them with.
-        source = self.d.iterate(self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs)
-        try:
-            async for piece in source:
-                message = piece if piece.__class__ is AIMessageChunk else _message_of(piece)
-                if message.id is None:
-                    message.id = own_id
-                if parts is not None:
-                    parts.append(message)
-                if run is not None:
-                    if wants_chunks:
-                        run.emit(STREAM, message)
-                    if calls is not None:
-                        for call in calls.feed(message):
-                            run.emit(TOOL_CALL, call)
-                yield message
-        except Exception:
-            if run is not None and parts:
-                run.extra["partial"] = merge_chunks(parts)
-            raise
-        finally:
-            await source.aclose()
+        # Tokens are reported by `_take`, once, so the method gets no manager to report them with.
+        return self.d.iterate(self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs)
+
+    def _take(self, piece: Any) -> Any:
+        """The message of a piece, kept and reported."""
+        message = self._last = piece if piece.__class__ is AIMessageChunk else _message_of(piece)
+        if message.id is None:
+            message.id = run_message_id(self.run_id)
+        parts = self._parts
+        if parts is not None:
+            parts.append(message)
+            if len(parts) >= KEPT:
+                # A sum keeps the text of its parts, not the parts: a long answer is not held as thousands of objects.
+                parts[:] = (merge_chunks(parts),)
+        run = self.run
+        if run is not None:
+            if self._wants_chunks:
+                run.emit(STREAM, message)
+            if self._calls is not None:
+                for call in self._calls.feed(message):
+                    run.emit(TOOL_CALL, call)
+        return message
+
+    def _close(self) -> Any:
+        """The chunk that closes the message, where the model gave none: it says that the message is whole."""
+        message, run = self._last, self.run
         if message is None:
             raise InvalidArgument(
                 f"{type(self.model).__name__} streamed nothing; `_stream` must yield at least one chunk."
             )
-        if run is not None and calls is not None:
-            for call in calls.end():
+        if run is not None and self._calls is not None:
+            for call in self._calls.end():
                 run.emit(TOOL_CALL, call)
-        if message.chunk_position is None:
-            # Not part of the output: it only tells whoever reads the stream that the message is whole.
-            closing = AIMessageChunk([] if isinstance(message.content, list) else "", id=own_id, chunk_position="last")
-            if run is not None and wants_chunks:
-                run.emit(STREAM, closing)
-            yield closing
+        if message.chunk_position is not None:
+            return None
+        content: Any = [] if isinstance(message.content, list) else ""
+        closing = AIMessageChunk(content, id=run_message_id(self.run_id), chunk_position="last")
+        if run is not None and self._wants_chunks:
+            run.emit(STREAM, closing)
+        return closing
+
+    def _failed(self, error: BaseException) -> None:
+        run = self.run
+        if run is None:
+            return
+        if isinstance(error, Exception) and getattr(self, "_parts", None):
+            run.extra["partial"] = merge_chunks(self._parts)
+        run.fail(error)
+
+    def _end(self, run: Run) -> None:
+        """The closing chunk that we make is no part of the output."""
+        if run.mask & END:
+            run.end(merge_chunks(self._parts) if self._parts else None)
 
 
 def _message_of(piece: Any) -> Any:
@@ -232,8 +266,3 @@ def _message_of(piece: Any) -> Any:
     if piece.generation_info:
         message.response_metadata = {**piece.generation_info, **message.response_metadata}
     return message
-
-
-def _end(run: Run, parts: list[Any] | None) -> None:
-    if run.mask & END:
-        run.end(merge_chunks(parts) if parts else None)

@@ -26,10 +26,13 @@ class Abandoned(BaseException):
     """The reader has gone: unwinds a writer in a thread, which nothing else can stop."""
 
 
+_making_room = threading.Lock()
+
+
 class Mailbox(Generic[T]):
     """Items on their way from writers to one reader.
 
-    The reader owns it: `read` ends when a writer's side calls `close`, and `abandon` tells the writers that nobody
+    The reader owns it: its reading ends when a writer's side calls `close`, and `abandon` tells the writers that nobody
     reads any more (then `put` drops and `drain` returns at once).
     """
 
@@ -43,8 +46,9 @@ class Mailbox(Generic[T]):
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # the reader's loop, once it reads
         self._awake: asyncio.Future[None] | threading.Lock | None = None  # set while the reader waits
-        # Waiting writers. One deque for life: a writer may be about to append to the one it has read.
-        self._room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock] = deque()
+        # Waiting writers, made by the first that waits. Then one deque for life: a writer may be about to append to the
+        # one it has read. (An empty deque is 600 bytes, and most streams never need it.)
+        self._room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock] | None = None
 
     def put(self, item: T) -> None:
         """Leave one item; from any thread."""
@@ -78,14 +82,15 @@ class Mailbox(Generic[T]):
             loop = asyncio.get_running_loop()
             room: asyncio.Future[None] = loop.create_future()
             entry = (loop, room)
-            self._room.append(entry)
+            waiting = self._waiting()
+            waiting.append(entry)
             if len(self._items) < self.mark or self.abandoned:
                 self._make_room()
             try:
                 await room
             finally:
                 try:
-                    self._room.remove(entry)
+                    waiting.remove(entry)
                 except ValueError:
                     pass  # taken out by whoever made room
 
@@ -98,57 +103,76 @@ class Mailbox(Generic[T]):
         while len(self._items) >= self.mark and not self.abandoned:
             room = threading.Lock()
             room.acquire()
-            self._room.append(room)
+            self._waiting().append(room)
             if len(self._items) < self.mark or self.abandoned:
                 self._make_room()
             room.acquire()
         if self.abandoned:
             raise Abandoned
 
-    async def read(self) -> AsyncGenerator[T, None]:
-        """Yield items until closed; on the running event loop."""
-        items = self._items
-        low = self.mark // 2
-        self._loop = asyncio.get_running_loop()
-        while True:
-            while items:
-                yield items.popleft()
-                if self._room and len(items) <= low:
-                    self._make_room()
-            if self._closed and not items:
-                break
-            awake: asyncio.Future[None] = self._loop.create_future()
-            self._awake = awake
-            if items or self._closed:
-                self._awake = None
-                continue
-            try:
-                await awake
-            finally:
-                self._awake = None
-        if self._error is not None:
-            raise self._error
+    # -- the reader's side: `while take()` what is there, then wait for more, until `ended` ---------------------------
 
-    async def read_blocking(self) -> AsyncGenerator[T, None]:
-        """`read` for the sync driver: blocks this thread instead of suspending."""
-        items = self._items
-        low = self.mark // 2
-        while True:
-            while items:
-                yield items.popleft()
-                if self._room and len(items) <= low:
-                    self._make_room()
-            if self._closed and not items:
-                break
-            awake = threading.Lock()
-            awake.acquire()
-            self._awake = awake
-            if items or self._closed:
-                self._awake = None
-                continue
-            awake.acquire()
+    def take(self) -> T:
+        """The next item. The reader asks only while there are some.
+
+        Raises:
+            IndexError: there is none.
+        """
+        item = self._items.popleft()
+        if self._room and len(self._items) <= self.mark // 2:
+            self._make_room()
+        return item
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last item has been taken and no more will come; raises the error that the writers ended with."""
+        if not self._closed or self._items:
+            return False
         if self._error is not None:
             raise self._error
+        return True
+
+    def expect(self) -> asyncio.Future[None] | None:
+        """A future of the running loop that is done when something is there; None when something is there now."""
+        loop = self._loop = asyncio.get_running_loop()
+        awake: asyncio.Future[None] = loop.create_future()
+        self._awake = awake
+        if self._items or self._closed:
+            self._awake = None
+            return None
+        return awake
+
+    def expect_blocking(self) -> None:
+        """Block this thread until something is there."""
+        awake = threading.Lock()
+        awake.acquire()
+        self._awake = awake
+        if self._items or self._closed:
+            self._awake = None
+            return
+        awake.acquire()
+
+    async def read(self, sync: bool = False) -> AsyncGenerator[T, None]:
+        """Yield items until the writers close; with `sync` by blocking this thread instead of suspending."""
+        while True:
+            while self._items:
+                yield self.take()
+            if self.ended:
+                return
+            if sync:
+                self.expect_blocking()
+            elif (awake := self.expect()) is not None:
+                await awake
+
+    def _waiting(self) -> deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock]:
+        if self._room is None:
+            with _making_room:
+                if self._room is None:
+                    self._room = deque()
+        return self._room
 
     def _wake_reader(self) -> None:
         awake, self._awake = self._awake, None
@@ -164,11 +188,11 @@ class Mailbox(Generic[T]):
                 pass  # two writers woke it at once
 
     def _make_room(self) -> None:
-        while True:
+        while self._room:
             try:
                 entry = self._room.popleft()
             except IndexError:
-                return
+                return  # another thread took it
             if isinstance(entry, tuple):
                 _resolve(*entry)
             else:

@@ -100,16 +100,23 @@ async def push(
     after the items that came before it.
     """
     producer = d.spawn(produce, mailbox)
-    items = mailbox.read_blocking() if d.sync else mailbox.read()
+    sync = d.sync
     try:
-        if feed is None:
-            async for item in items:
-                yield item
-        else:
-            async for item in items:
-                for output in feed(item):
-                    yield output
+        # `mailbox.read()` written out: one generator less for every stream that is open.
+        while True:
+            while mailbox:
+                item = mailbox.take()
+                if feed is None:
+                    yield item
+                else:
+                    for output in feed(item):
+                        yield output
+            if mailbox.ended:
+                return
+            if sync:
+                mailbox.expect_blocking()
+            elif (awake := mailbox.expect()) is not None:
+                await awake
     finally:
         mailbox.abandon()
-        await items.aclose()
         await producer.end()
