@@ -4,7 +4,7 @@
 // force when it grows beyond BLOCK_LIMIT, at a place that does not depend on how the text was cut: so the time is linear
 // and the result the same, however the text comes.
 
-const BLOCK_LIMIT = 16_384;
+const BLOCK_LIMIT = 8_192;
 const LINK_TEXT = 1_000;
 const LINK_TARGET = 2_000;
 const DEPTH = 4;
