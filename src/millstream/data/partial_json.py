@@ -66,8 +66,8 @@ def parse_partial_json(s: str, *, strict: bool = False) -> Any:
     """
     try:
         return json.loads(s, strict=strict)
-    except JSONDecodeError as error:
-        whole_error = error
+    except JSONDecodeError:
+        pass
     except RecursionError:
         raise _too_deep() from None
     parser = PartialJson(strict=strict)
@@ -75,7 +75,9 @@ def parse_partial_json(s: str, *, strict: bool = False) -> Any:
     try:
         return parser.value
     except JSONDecodeError:
-        raise whole_error from None  # it says where
+        pass
+    # Once more, for an error that says where. Kept from the first time it would hold this frame, and the frame it.
+    return json.loads(s, strict=strict)
 
 
 def parse_json_markdown(text: str, *, parser: Callable[[str], Any] = parse_partial_json) -> Any:
@@ -123,11 +125,11 @@ class PartialJson:
         "_root",
         "_skipping_string",
         "_state",
-        "_stretch",
+        "_strict",
     )
 
     def __init__(self, *, strict: bool = False) -> None:
-        self._stretch = _STRICT if strict else _LENIENT
+        self._strict = strict
         self._state = _VALUE
         self._kinds: list[str] = []  # the open brackets
         self._holders: list[Any] = []  # the open containers: as many, until the text breaks
@@ -272,26 +274,34 @@ class PartialJson:
         self._state = _AFTER
 
     def _read_string(self, text: str, at: int, end: int) -> int:
+        quote = slash = -1  # the next of each; looked for again only once passed, so that each is found once
         while at < end:
             if self._escape:
                 at = self._read_escape(text, at)
                 if self._state == _BROKEN:
                     return at
                 continue
-            stop = self._stretch.match(text, at).end()  # type: ignore[union-attr]
+            if quote < at:
+                quote = text.find('"', at)
+                quote = end if quote < 0 else quote
+            if slash < at:
+                slash = text.find("\\", at)
+                slash = end if slash < 0 else slash
+            stop = quote if quote < slash else slash
+            if stop == slash < end or self._strict:
+                stop = (_STRICT if self._strict else _LENIENT).match(text, at).end()  # type: ignore[union-attr]
             if stop > at:
                 piece = text[at:stop]
                 self._pieces.append(json.loads(f'"{piece}"', strict=False) if "\\" in piece else piece)
                 at = stop
-                continue
-            char = text[at]
-            if char == '"':
+            elif text[at] == '"':
                 self._end_string()
                 return at + 1
-            if char != "\\":
+            elif text[at] == "\\":
+                self._escape = "\\"
+                at += 1
+            else:
                 return self._break(at, in_string=True)
-            self._escape = "\\"
-            at += 1
         return at
 
     def _end_string(self) -> None:
