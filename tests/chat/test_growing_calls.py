@@ -1,4 +1,4 @@
-"""Tool calls of a streaming message: however the pieces are cut, each call is whole once, and equals the merged message's."""
+"""Tool calls of a streaming message: however the pieces are cut, they equal those of the chunks' sum."""
 
 from __future__ import annotations
 
@@ -23,54 +23,39 @@ def piece(index: Any, args: str | None, name: str | None = None, id: str | None 
     return AIMessageChunk("", tool_call_chunks=[{"name": name, "args": args, "id": id, "index": index}])
 
 
-def fed(chunks: list[AIMessageChunk]) -> tuple[list[Any], list[Any], list[Any]]:
+def fed(chunks: list[AIMessageChunk]) -> list[Any]:
     growing = GrowingCalls()
-    during = [call for chunk in chunks for call in growing.feed(chunk)]
-    return during, growing.end(), growing.calls()
+    for chunk in chunks:
+        growing.feed(chunk)
+    return growing.calls()
 
 
-@given(st.lists(ARGS, max_size=3), st.data())
-def test_cut_anywhere(calls: list[dict[str, Any]], data: Any) -> None:
+@given(st.lists(st.tuples(ARGS, st.booleans(), st.integers(1, 7)), max_size=3), st.floats(0, 1))
+def test_at_any_point_the_calls_of_the_sum(calls: list[tuple[dict[str, Any], bool, int]], point: float) -> None:
     chunks = []
-    for index, args in enumerate(calls):
-        text = json.dumps(args, ensure_ascii=data.draw(st.booleans()))
-        size = data.draw(st.integers(1, 7))
+    for index, (args, ascii_only, size) in enumerate(calls):
+        text = json.dumps(args, ensure_ascii=ascii_only)
         chunks.append(piece(index, "", f"f{index}", f"c{index}"))
         chunks += [piece(index, text[at : at + size]) for at in range(0, len(text), size)]
-    during, at_end, all_calls = fed(chunks)
-    whole = [{"name": f"f{n}", "args": args, "id": f"c{n}", "type": "tool_call"} for n, args in enumerate(calls)]
-    assert (during, at_end, all_calls) == (whole, [], whole)
-    if chunks:
-        assert (chunks[0] + chunks[1:]).tool_calls == whole
-
-
-def test_a_call_is_whole_before_the_next_begins() -> None:
-    growing = GrowingCalls()
-    assert growing.feed(piece(0, '{"a": 1', "f", "c1")) == []
-    assert growing.feed(piece(0, "}")) == [{"name": "f", "args": {"a": 1}, "id": "c1", "type": "tool_call"}]
-    assert growing.feed(piece(0, " ")) == []
-    assert growing.end() == []
-
-
-def test_a_call_without_arguments_is_whole_at_the_end() -> None:
-    during, at_end, _ = fed([piece(0, "", "f", "c1"), piece(1, None, "g", "c2")])
-    assert during == []
-    assert [call["name"] for call in at_end] == ["f", "g"]
-    assert [call["args"] for call in at_end] == [{}, {}]
+    whole = [
+        {"name": f"f{n}", "args": args, "id": f"c{n}", "type": "tool_call"} for n, (args, _, _) in enumerate(calls)
+    ]
+    assert fed(chunks) == whole
+    end = round(point * len(chunks))
+    if end:
+        assert fed(chunks[:end]) == (chunks[0] + chunks[1:end]).tool_calls
 
 
 def test_the_same_index_with_another_id_is_another_call() -> None:
-    during, at_end, calls = fed([piece(0, "", "f", "c1"), piece(0, '{"a": 1}', "g", "c2")])
-    assert [(call["name"], call["id"], call["args"]) for call in during] == [("f", "c1", {}), ("g", "c2", {"a": 1})]
-    assert at_end == []
-    assert calls == during
+    calls = fed([piece(0, "", "f", "c1"), piece(0, '{"a": 1}', "g", "c2")])
+    assert [(call["name"], call["id"], call["args"]) for call in calls] == [("f", "c1", {}), ("g", "c2", {"a": 1})]
 
 
 def test_pieces_without_an_index_are_calls_by_themselves() -> None:
-    during, _, _ = fed([piece(None, '{"a": 1}', "f", "c1"), piece(None, '{"a": 2}', "f", "c2")])
-    assert [call["id"] for call in during] == ["c1", "c2"]
+    calls = fed([piece(None, '{"a": 1}', "f", "c1"), piece(None, '{"a": 2}', "f", "c2")])
+    assert [call["id"] for call in calls] == ["c1", "c2"]
 
 
 def test_arguments_that_are_no_object_are_no_call() -> None:
     for text in ("[1]", "}{", "nonsense", '"text"'):
-        assert fed([piece(0, text, "f", "c1")]) == ([], [], [])
+        assert fed([piece(0, text, "f", "c1")]) == []

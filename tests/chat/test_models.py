@@ -27,7 +27,7 @@ from millstream import (
     Unsupported,
 )
 from millstream.spine.events import END, ERROR, START, STREAM, TOKENS, TOOL_CALL, Event, Tap
-from millstream.testing.models import ScriptedChatModel
+from millstream.testing import ScriptedChatModel
 
 
 class Echo(BaseChatModel):

@@ -30,7 +30,7 @@ from millstream import (
     ValidationError,
 )
 from millstream.spine.events import END, START, STREAM, Event, Tap
-from millstream.testing.models import ScriptedChatModel
+from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]  # a fixture
 

@@ -19,7 +19,7 @@ from millstream import (
     Unsupported,
     convert_to_openai_tool,
 )
-from millstream.testing.models import ScriptedChatModel
+from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]  # a fixture
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millstream import AIMessage, AIMessageChunk, HumanMessage, InvalidArgument
-from millstream.testing.models import ScriptedChatModel
+from millstream.testing import ScriptedChatModel
 
 CALL = AIMessage("", tool_calls=[{"name": "add", "args": {"a": 1}, "id": "c1"}])
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..data.accumulator import Accumulator
 from ..data.ai_chunk import AIMessageChunk
-from ..data.chunks import merge_chunks, message_chunk_to_message
+from ..data.chunks import message_chunk_to_message
 from ..data.ids import generation_id, new_id, run_message_id
 from ..data.outputs import ChatGeneration, ChatResult
+from ..data.types import ToolCall
 from ..errors import InvalidArgument
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..spine.events import END, STREAM, TOKENS, TOOL_CALL
 from ..spine.run import Run
 from ..spine.scope import Scope
-from .growing_calls import GrowingCalls
 from .model_input import as_messages
 from .run_managers import AsyncRunManager, RunManager
 
@@ -32,11 +33,10 @@ class ModelCall:
     """Made for each call. `result` answers whole, `chunks` in pieces; one of them is used, once."""
 
     __slots__ = (
-        "_calls",
         "_last",
-        "_parts",
         "_run_id",
         "_wants_chunks",
+        "_whole",
         "can_stream",
         "d",
         "inner",
@@ -63,6 +63,8 @@ class ModelCall:
             self.wanted = kwargs.pop("stream", streaming)
         self.kwargs = kwargs
         self.run: Run | None = None
+        self._whole: Accumulator | None = None
+        self._last: Any = None
         self._run_id = scope.run_id
         self.can_stream = self._can_stream()
 
@@ -157,9 +159,7 @@ class ModelCall:
         if not result.generations:
             raise InvalidArgument(f"{type(model).__name__}._generate gave no generation; it must give at least one.")
         result = self._finished(result)
-        if run is not None and run.mask & TOOL_CALL:
-            for call in getattr(result.generations[0].message, "tool_calls", ()):
-                run.emit(TOOL_CALL, call)
+        self._tell(getattr(result.generations[0].message, "tool_calls", ()))
         return result
 
     def _finished(self, result: ChatResult) -> ChatResult:
@@ -194,16 +194,15 @@ class ModelCall:
             self._close()
         finally:
             await pieces.aclose()
-        message = message_chunk_to_message(merge_chunks(self._parts))
+        assert self._whole is not None
+        message = message_chunk_to_message(self._whole.message())
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _pieces(self, keep: bool) -> AsyncGenerator[Any, None]:
         """What the model's own method yields. Each piece goes through `_take`, and after the last comes `_close`."""
         run = self.run
-        self._parts: Any = [] if keep else None
+        self._whole = Accumulator() if keep else None
         self._wants_chunks = run is not None and bool(run.mask & STREAM)
-        self._calls = GrowingCalls() if run is not None and run.mask & TOOL_CALL else None
-        self._last: Any = None
         fn, afn = self.model._stream_forms()
         # Tokens are reported by `_take`, once, so the method gets no manager to report them with.
         return self.d.iterate(self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs)
@@ -213,51 +212,53 @@ class ModelCall:
         message = self._last = piece if piece.__class__ is AIMessageChunk else _message_of(piece)
         if message.id is None:
             message.id = run_message_id(self.run_id)
-        parts = self._parts
-        if parts is not None:
-            parts.append(message)
-            if len(parts) >= KEPT:
+        whole = self._whole
+        if whole is not None:
+            calls = whole.feed(message)
+            if len(whole) >= KEPT:
                 # A sum keeps the text of its parts, not the parts: a long answer is not held as thousands of objects.
-                parts[:] = (merge_chunks(parts),)
-        run = self.run
-        if run is not None:
+                whole.message()
             if self._wants_chunks:
-                run.emit(STREAM, message)
-            if self._calls is not None:
-                for call in self._calls.feed(message):
-                    run.emit(TOOL_CALL, call)
+                self.run.emit(STREAM, message)  # type: ignore[union-attr]
+            if calls:
+                self._tell(calls)
         return message
+
+    def _tell(self, calls: Sequence[ToolCall]) -> None:
+        run = self.run
+        if run is not None and run.mask & TOOL_CALL:
+            for call in calls:
+                run.emit(TOOL_CALL, call)
 
     def _close(self) -> Any:
         """The chunk that closes the message, where the model gave none: it says that the message is whole."""
-        message, run = self._last, self.run
+        message, whole = self._last, self._whole
         if message is None:
             raise InvalidArgument(
                 f"{type(self.model).__name__} streamed nothing; `_stream` must yield at least one chunk."
             )
-        if run is not None and self._calls is not None:
-            for call in self._calls.end():
-                run.emit(TOOL_CALL, call)
+        if whole is not None:
+            self._tell(whole.finish())
         if message.chunk_position is not None:
             return None
         content: Any = [] if isinstance(message.content, list) else ""
         closing = AIMessageChunk(content, id=run_message_id(self.run_id), chunk_position="last")
-        if run is not None and self._wants_chunks:
-            run.emit(STREAM, closing)
+        if self._wants_chunks:
+            self.run.emit(STREAM, closing)  # type: ignore[union-attr]
         return closing
 
     def _failed(self, error: BaseException) -> None:
         run = self.run
         if run is None:
             return
-        if isinstance(error, Exception) and getattr(self, "_parts", None):
-            run.extra["partial"] = merge_chunks(self._parts)
+        if isinstance(error, Exception) and self._whole:
+            run.extra["partial"] = self._whole.message()
         run.fail(error)
 
     def _end(self, run: Run) -> None:
         """The closing chunk that we make is no part of the output."""
         if run.mask & END:
-            run.end(merge_chunks(self._parts) if self._parts else None)
+            run.end(self._whole.message() if self._whole else None)
 
 
 def _message_of(piece: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 # One row a module: the names that it gives, loaded when first used.
 _EXPORTS: dict[str, str] = {
+    "models": """FakeChatModel FakeListChatModel FakeMessagesListChatModel GenericFakeChatModel ParrotFakeChatModel
+        ScriptedChatModel""",
     "openai_streams": "chat_answer chat_error chat_frame chat_stream frames_of",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }
@@ -29,5 +31,6 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .models import *  # noqa: F403
     from .openai_streams import *  # noqa: F403
     from .provider import *  # noqa: F403

@@ -10,6 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
+from ..chat.fakes import (
+    FakeChatModel,
+    FakeListChatModel,
+    FakeMessagesListChatModel,
+    GenericFakeChatModel,
+    ParrotFakeChatModel,
+)
 from ..chat.models import BaseChatModel
 from ..data.ai_chunk import AIMessageChunk
 from ..data.chunks import merge_chunks, message_chunk_to_message
@@ -17,7 +24,14 @@ from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration, ChatResult
 from ..errors import InvalidArgument
 
-__all__ = ["ScriptedChatModel"]
+__all__ = [
+    "FakeChatModel",
+    "FakeListChatModel",
+    "FakeMessagesListChatModel",
+    "GenericFakeChatModel",
+    "ParrotFakeChatModel",
+    "ScriptedChatModel",
+]
 
 
 class ScriptedChatModel(BaseChatModel):
