@@ -96,14 +96,15 @@ def test_aadd() -> None:
     assert asyncio.run(aadd(source())) == "ab"
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_folding_long_streams_is_linear() -> None:
     def seconds(count: int) -> float:
         chunks = [
             AddableDict(answer=AIMessageChunk([{"type": "text", "text": "token", "index": 0}]), log="x" * 50)
         ] * count
-        start = time.perf_counter()
+        start = time.process_time()
         whole = fold_chunks(chunks)
-        taken = time.perf_counter() - start
+        taken = time.process_time() - start
         assert len(whole["answer"].content[0]["text"]) == 5 * count
         return taken
 

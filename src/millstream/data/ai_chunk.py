@@ -166,7 +166,7 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         made._tool_chunks = None
         right = other._tool_chunks if other._log is None else other.tool_call_chunks
         # Copies, because the dicts of an operand may be changed before the sum is read.
-        added = [chunk.copy() for chunk in right or ()]
+        added = tuple([chunk.copy() for chunk in right or ()])
         log = self._log
         if log is None:
             made._log, made._count = [[chunk.copy() for chunk in self._tool_chunks or ()], added], 2
