@@ -1,4 +1,4 @@
-"""The HTTP clients that all models share: one for each event loop, one for synchronous calls; made when first needed."""
+"""The HTTP clients that all models share: some for each event loop, one for synchronous calls; made when first needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import AsyncGenerator
 from contextvars import copy_context
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..flow.driver import in_worker
@@ -16,46 +15,84 @@ from ..flow.driver import in_worker
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["async_client", "close_clients", "sync_client"]
+__all__ = ["Lease", "close_clients", "sync_client", "take_client"]
 
-# Enough for a server with a thousand streams at once; a provider's own limit comes first.
-_MOST_CONNECTIONS = 2000
-_MOST_IDLE = 100
 _IDLE_SECONDS = 30.0
+# The library's pool looks at every connection whenever a request comes or goes, and asks the kernel about each idle one:
+# 1,000 streams in one pool spend seconds on that. So a loop has several clients with few connections each.
+_MOST_OF_A_CLIENT = 16
+_CLIENTS_THAT_KEEP_IDLE = 6
+_MOST_SYNC = 1000
+_MOST_SYNC_IDLE = 64
 
 _lock = threading.Lock()
+_lock_of_options = threading.Lock()
+_made_options: dict[str, Any] | None = None
 _sync: httpx2.Client | None = None
-_of_loop: dict[asyncio.AbstractEventLoop, tuple[httpx2.AsyncClient, AsyncGenerator[None, None]]] = {}
+_of_loop: dict[asyncio.AbstractEventLoop, _LoopClients] = {}
 
 
-async def async_client() -> httpx2.AsyncClient:
-    """The client of the running loop. It is closed when the loop shuts down its async generators, as `asyncio.run` does."""
+class Lease:
+    """The use of a client for one request, until `release`."""
+
+    __slots__ = ("busy", "client")
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self.client = client
+        self.busy = 0
+
+    def release(self) -> None:
+        """Say that the answer is closed."""
+        self.busy -= 1
+
+
+class _LoopClients:
+    """The clients of one event loop. The first ones are used first, so that their idle connections are."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._leases: list[Lease] = []
+        self.keeper: AsyncGenerator[None, None] | None = None
+
+    def take(self) -> Lease:
+        lease = next((lease for lease in self._leases if lease.busy < _MOST_OF_A_CLIENT), None)
+        if lease is None:
+            import httpx2
+
+            # Connections of a rare crowd are not kept: nobody would come by to see that they have expired.
+            idle = _MOST_OF_A_CLIENT if len(self._leases) < _CLIENTS_THAT_KEEP_IDLE else 0
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=idle, keepalive_expiry=_IDLE_SECONDS)
+            lease = Lease(httpx2.AsyncClient(limits=limits, **self._options))
+            self._leases.append(lease)
+        lease.busy += 1
+        return lease
+
+    async def keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+        # A loop that ends closes the async generators it has seen: the one notice of its end that it gives.
+        try:
+            yield
+        finally:
+            _of_loop.pop(loop, None)
+            for lease in self._leases:
+                await lease.client.aclose()
+
+
+async def take_client() -> Lease:
+    """A client of the running loop. All are closed when the loop shuts down its async generators, as `asyncio.run` does."""
     loop = asyncio.get_running_loop()
-    entry = _of_loop.get(loop)
-    if entry is not None:
-        return entry[0]
+    clients = _of_loop.get(loop)
+    if clients is not None:
+        return clients.take()
     # The import and the certificates take a tenth of a second the first time: not on the loop.
     options = await in_worker(copy_context(), _options)
-    entry = _of_loop.get(loop)
-    if entry is None:
+    clients = _of_loop.get(loop)  # another request may have been faster
+    if clients is None:
         for old in [old for old in _of_loop if old.is_closed()]:
             del _of_loop[old]
-        import httpx2
-
-        client = httpx2.AsyncClient(**options)
-        keeper = _keep(loop, client)
-        entry = _of_loop[loop] = (client, keeper)
-        await anext(keeper)
-    return entry[0]
-
-
-async def _keep(loop: asyncio.AbstractEventLoop, client: httpx2.AsyncClient) -> AsyncGenerator[None, None]:
-    # A loop that ends closes the async generators it has seen: the one notice of its end that it gives.
-    try:
-        yield
-    finally:
-        _of_loop.pop(loop, None)
-        await client.aclose()
+        clients = _of_loop[loop] = _LoopClients(options)
+        clients.keeper = clients.keep(loop)
+        await anext(clients.keeper)
+    return clients.take()
 
 
 def sync_client() -> httpx2.Client:
@@ -67,7 +104,12 @@ def sync_client() -> httpx2.Client:
             if _sync is None:
                 import httpx2
 
-                _sync = httpx2.Client(**_options())
+                limits = httpx2.Limits(
+                    max_connections=_MOST_SYNC,
+                    max_keepalive_connections=_MOST_SYNC_IDLE,
+                    keepalive_expiry=_IDLE_SECONDS,
+                )
+                _sync = httpx2.Client(limits=limits, **_options())
             client = _sync
     return client
 
@@ -81,26 +123,22 @@ def close_clients() -> None:
         client.close()
 
 
-@cache
 def _options() -> dict[str, Any]:
-    import httpx2
+    # Under a lock: a hundred first requests at once would read the certificates a hundred times.
+    global _made_options
+    with _lock_of_options:
+        if _made_options is None:
+            import httpx2
 
-    return {
-        "verify": httpx2.create_ssl_context(),
-        "limits": httpx2.Limits(
-            max_connections=_MOST_CONNECTIONS,
-            max_keepalive_connections=_MOST_IDLE,
-            keepalive_expiry=_IDLE_SECONDS,
-        ),
-        # Each request brings its own limits; see `Timeouts`.
-        "timeout": None,
-    }
+            # Each request brings its own limits; see `Timeouts`.
+            _made_options = {"verify": httpx2.create_ssl_context(), "timeout": None}
+    return _made_options
 
 
 def _forget() -> None:
     # In a forked child the sockets are the parent's: to close or use them would disturb its streams.
-    global _sync, _lock
-    _lock = threading.Lock()
+    global _sync, _lock, _lock_of_options
+    _lock, _lock_of_options = threading.Lock(), threading.Lock()
     _sync = None
     _of_loop.clear()
 

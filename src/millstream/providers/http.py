@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from ..errors import InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
-from .clients import async_client, sync_client
+from .clients import Lease, sync_client, take_client
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -91,13 +91,16 @@ class AsyncLink:
 
     async def open(self, post: Post) -> AsyncAnswer:
         """Send a request and wait for the head of its answer; closing the answer closes its connection."""
-        client = self._client or await async_client()
-        request = _request(client, post, read=None)
+        lease = Lease(self._client) if self._client is not None else await take_client()
         try:
-            response = await client.send(request, stream=True)
-        except Exception as error:
+            request = _request(lease.client, post, read=None)
+            response = await lease.client.send(request, stream=True)
+        except BaseException as error:
+            lease.release()
+            if not isinstance(error, Exception):
+                raise
             reraise(error, post)
-        return AsyncAnswer(response, post)
+        return AsyncAnswer(response, post, lease)
 
     async def sleep(self, seconds: float) -> None:
         """Wait without blocking the loop."""
@@ -118,7 +121,7 @@ class AsyncLink:
 class AsyncAnswer:
     """The answer to an async request."""
 
-    def __init__(self, response: httpx2.Response, post: Post) -> None:
+    def __init__(self, response: httpx2.Response, post: Post, lease: Lease) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._response = response
@@ -127,6 +130,7 @@ class AsyncAnswer:
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         self.pieces: AsyncGenerator[bytes, None] = response.aiter_bytes() if encoded else response.aiter_raw()
         self._watch: _IdleWatch | None = None
+        self._lease: Lease | None = lease
 
     async def next(self) -> bytes | None:
         """The next piece of the body; None at its end."""
@@ -151,10 +155,15 @@ class AsyncAnswer:
 
     async def close(self) -> None:
         """Let go of the connection; it is closed unless the body was read to its end."""
-        if self._watch is not None:
-            await self._watch.stop()
-        await self.pieces.aclose()
-        await self._response.aclose()
+        try:
+            if self._watch is not None:
+                await self._watch.stop()
+            await self.pieces.aclose()
+            await self._response.aclose()
+        finally:
+            lease, self._lease = self._lease, None
+            if lease is not None:
+                lease.release()
 
 
 class _IdleWatch:
@@ -298,24 +307,28 @@ class _Limit:
 
 def reraise(error: Exception, post: Post) -> NoReturn:
     """Raise what went wrong below as one of our errors; what did not come from the HTTP library goes on as it is."""
-    import httpx2
-
     where = f"{post.provider} at {_shown(post.url)}"
-    if isinstance(error, httpx2.ConnectTimeout):
+    kinds = _kinds(error)
+    if "ConnectTimeout" in kinds:
         limit = post.timeouts.connect or 0
         raise ProviderConnectionError(f"{where} could not be reached within {limit:g} s.", provider=post.provider)
-    if isinstance(error, httpx2.TimeoutException):
+    if "TimeoutException" in kinds:
         raise _no_first_token(post) from error
-    if isinstance(error, httpx2.ConnectError):
+    if "ConnectError" in kinds:
         raise ProviderConnectionError(f"{where} could not be reached: {error}", provider=post.provider) from error
-    if isinstance(error, (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
+    if kinds & {"LocalProtocolError", "UnsupportedProtocol", "InvalidURL"}:
         # What these say may quote a header, and with it the key.
         raise InvalidArgument(f"The request to {where} cannot be sent: look at base_url and the headers.") from None
-    if isinstance(error, httpx2.TransportError):
+    if "TransportError" in kinds:
         raise ProviderConnectionError(f"The connection to {where} broke: {error}", provider=post.provider) from error
-    if isinstance(error, httpx2.DecodingError):
+    if "DecodingError" in kinds:
         raise ProviderError(f"{where} sent a body that cannot be decompressed.", provider=post.provider) from error
     raise error
+
+
+def _kinds(error: Exception) -> set[str]:
+    """The names of the HTTP library's classes that an error has: by name, because a user's client may be of httpx itself."""
+    return {cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] in ("httpx", "httpx2")}
 
 
 def _request(client: Any, post: Post, *, read: Any) -> httpx2.Request:

@@ -153,7 +153,7 @@ class ChatOpenAI(BaseChatModel):
         if (body.get("n") or 1) == 1:
             body["stream"] = True
         wanted = kwargs.get("stream_usage", self.stream_usage)
-        server = str(self.base_url)
+        server = str(self.base_url).rstrip("/")
         plain = self._post(body, kwargs)
         if wanted is False or (wanted is None and _takes_usage.get(server) is False) or "stream" not in body:
             return await asking.begin(link, plain)

@@ -21,7 +21,7 @@ class Timeouts:
 
     connect: float | None = 10.0
     first_token: float | None = 600.0
-    idle: float | None = 120.0
+    idle: float | None = 300.0
     total: float | None = None
 
     @classmethod

@@ -301,6 +301,8 @@ class _Connection(asyncio.Protocol):
             elif number % 64 == 63:
                 await asyncio.sleep(0)
             await self._writable.wait()
+            if self.transport.is_closing() or self._record.closed_at is not None:
+                return
             request.sent.append((time.monotonic(), piece))
             self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self._provider._note()
