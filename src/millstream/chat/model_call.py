@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelCall"]
 
 # How many pieces of a message are held before they are summed.
-KEPT = 16
+KEPT = 8
 
 
 class ModelCall:
