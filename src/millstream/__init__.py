@@ -45,11 +45,14 @@ _EXPORTS: dict[str, str] = {
         invalid_tool_call tool_call tool_call_chunk""",
     # spine
     "spine.config": "RunnableConfig",
+    "spine.config_tools": "ensure_config get_config_list merge_configs patch_config",
     "spine.custom": "adispatch_custom_event dispatch_custom_event",
     "spine.scope": "get_config",
     # flow
     "flow.binding": "RunnableBinding",
     "flow.branch": "RouterRunnable RunnableBranch",
+    "flow.configurable": """ConfigurableField ConfigurableFieldMultiOption ConfigurableFieldSingleOption
+        ConfigurableFieldSpec RunnableConfigurableAlternatives RunnableConfigurableFields""",
     "flow.each": "RunnableEach",
     "flow.fallbacks": "RunnableWithFallbacks",
     "flow.function": "RunnableLambda chain",
@@ -151,6 +154,7 @@ if TYPE_CHECKING:
     from .errors import *  # noqa: F403
     from .flow.binding import *  # noqa: F403
     from .flow.branch import *  # noqa: F403
+    from .flow.configurable import *  # noqa: F403
     from .flow.each import *  # noqa: F403
     from .flow.fallbacks import *  # noqa: F403
     from .flow.function import *  # noqa: F403
@@ -179,5 +183,6 @@ if TYPE_CHECKING:
     from .providers.registry import *  # noqa: F403
     from .providers.timeouts import *  # noqa: F403
     from .spine.config import *  # noqa: F403
+    from .spine.config_tools import *  # noqa: F403
     from .spine.custom import *  # noqa: F403
     from .spine.scope import *  # noqa: F403

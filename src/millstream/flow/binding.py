@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..spine.config import RunnableConfig
@@ -44,6 +44,9 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         """The same with keys of its config replaced (not merged)."""
         changed: RunnableConfig = {**self.config, **(config or {}), **kwargs}  # type: ignore[typeddict-item]
         return type(self)(self.bound, self.kwargs, changed)
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return [self.bound]
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
         """The name of what is bound; a bound `run_name` only names its runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument, InvalidType
@@ -45,6 +45,9 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
                 raise InvalidArgument(f"an arm of a RunnableBranch must be a (condition, runnable) pair, not {arm!r}.")
             self.branches.append((coerce(arm[0]), coerce(arm[1])))
         self.default = coerce(default)
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return [self.default, *(part for arm in self.branches for part in arm)]
 
     async def _chosen(self, d: Driver, input: Any, scope: Scope) -> tuple[Runnable[Any, Any], Scope]:
         for number, (condition, arm) in enumerate(self.branches, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import Unsupported
@@ -21,6 +22,9 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
 
     def __init__(self, bound: Runnable[In, Out]) -> None:
         self.bound = bound
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return [self.bound]
 
     def _default_name(self) -> str:
         return f"RunnableEach<{self.bound.get_name()}>"

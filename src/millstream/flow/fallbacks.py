@@ -132,6 +132,9 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
             run.end(outcomes[index].value) if error is None else run.fail(error)
         return outcomes
 
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return self.runnables
+
     def _check(self, input: Any) -> None:
         if self.exception_key is not None and not isinstance(input, dict):
             raise InvalidArgument(

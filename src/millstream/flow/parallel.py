@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..data.addable import AddableDict
@@ -78,6 +78,9 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
                 await items.aclose()
         finally:
             await aclose(inputs)
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return list(self.steps.values())
 
     def _push_branches(self, d: Driver, tee: _Tee, scope: Scope) -> AsyncGenerator[Any, None]:
         mailbox: Mailbox[AddableDict] = Mailbox()

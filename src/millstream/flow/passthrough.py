@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..data.addable import AddableDict, fold_chunks
@@ -70,6 +70,9 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
 
     def __init__(self, mapper: Mapping[str, Any] | RunnableParallel[Any]) -> None:
         self.mapper = mapper if isinstance(mapper, RunnableParallel) else RunnableParallel(mapper)
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return [self.mapper]
 
     def _default_name(self) -> str:
         return f"RunnableAssign<{','.join(self.mapper.steps)}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Generic, TypedDict, TypeVar
 
 from ..errors import InvalidArgument
@@ -53,6 +53,9 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         self.stop_after_attempt = stop_after_attempt
         self._run_bound = exec_of(bound)
         self._flow_bound = flow_of(bound)
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return [self.bound]
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
         """The name of what is retried."""

@@ -25,7 +25,16 @@ from .step import running_loop, step
 from .stream import AsyncStream, SyncStream
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from .binding import RunnableBinding
+    from .configurable import (
+        AnyField,
+        ConfigurableField,
+        ConfigurableFieldSpec,
+        RunnableConfigurableAlternatives,
+        RunnableConfigurableFields,
+    )
     from .each import RunnableEach
     from .fallbacks import RunnableWithFallbacks
     from .retry import ExponentialJitterParams, RunnableRetry
@@ -271,6 +280,41 @@ class Runnable(Generic[In, Out]):
 
         return self | RunnableAssign(mapping)
 
+    def configurable_fields(self, **fields: AnyField) -> RunnableConfigurableFields[In, Out]:
+        """This component with fields that a call's `config["configurable"]` may set.
+
+        Raises:
+            InvalidArgument: (a ValueError) it has no such field.
+        """
+        from .configurable import RunnableConfigurableFields
+
+        return RunnableConfigurableFields(self, fields)
+
+    def configurable_alternatives(
+        self,
+        which: ConfigurableField,
+        *,
+        default_key: str = "default",
+        prefix_keys: bool = False,
+        **alternatives: Any,
+    ) -> RunnableConfigurableAlternatives[In, Out]:
+        """This runnable, or the alternative that a call's `config["configurable"][which.id]` names."""
+        from .configurable import RunnableConfigurableAlternatives
+
+        return RunnableConfigurableAlternatives(which, self, alternatives, default_key, prefix_keys)
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What can be configured in this runnable and its parts."""
+        specs = (spec for part in self._parts_inside() for spec in part.config_specs)
+        return list({spec.id: spec for spec in specs}.values())
+
+    def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
+        """A pydantic model of the configs that this runnable takes: `configurable`, and the keys in `include`."""
+        from .schemas import config_schema
+
+        return config_schema(self, include or ())  # type: ignore[no-any-return]
+
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
         """The name that runs of this object carry; a suffix is joined in the style of the name."""
         base = name or self.name or self._default_name()
@@ -282,6 +326,10 @@ class Runnable(Generic[In, Out]):
 
     def _default_name(self) -> str:
         return type(self).__name__
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        """The runnables that this one is made of."""
+        return ()
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         """One value in, one out, with the run around it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
@@ -35,6 +35,9 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         self.steps: list[Runnable[Any, Any]] = flat
         self.name = name
         self._parts = [(exec_of(part), flow_of(part), f"seq:step:{n}") for n, part in enumerate(flat, 1)]
+
+    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
+        return self.steps
 
     @property
     def first(self) -> Runnable[In, Any]:

@@ -89,7 +89,7 @@ class StreamEvent(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """As of a dict; knows `created_at`."""
-        return self[key] if key in self else default
+        return self.created_at if key == "created_at" else super().get(key, default)
 
 
 class EventsView:

@@ -1,0 +1,115 @@
+"""Working with configs as dictionaries: complete, merge, change, repeat."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from ..errors import InvalidArgument
+from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig
+from .scope import Callbacks, enter
+
+__all__ = ["ensure_config", "get_config_list", "merge_configs", "patch_config"]
+
+
+def ensure_config(config: Mapping[str, Any] | None = None) -> RunnableConfig:
+    """A complete config: `config` over what the surrounding run hands on, over the defaults. Nothing given is changed."""
+    config = config or {}
+    scope = enter(config)
+    whole = scope.config()
+    if isinstance(callbacks := config.get("callbacks"), (list, tuple)):
+        whole["callbacks"] = list(callbacks)
+    if scope.run_name is not None:
+        whole["run_name"] = scope.run_name
+    if config.get("run_id") is not None:
+        whole["run_id"] = config["run_id"]
+    return whole
+
+
+def merge_configs(*configs: Mapping[str, Any] | None) -> RunnableConfig:
+    """One config out of several, later ones first: tags are united and sorted, `metadata` and `configurable` merged key
+    by key, callbacks joined; a `recursion_limit` of 25, the default, overrides none.
+    """
+    merged: dict[str, Any] = {"tags": [], "metadata": {}, "configurable": {}}
+    for config in configs:
+        for key, value in (_sorted_out(config) if config else {}).items():
+            if key == "tags":
+                merged["tags"] = sorted({*merged["tags"], *(value or ())})
+            elif key in ("metadata", "configurable"):
+                merged[key] = {**merged[key], **(value or {})}
+            elif key == "callbacks":
+                merged[key] = _joined(merged.get(key), value)
+            elif key == "recursion_limit":
+                if value is not None and (value != DEFAULT_RECURSION_LIMIT or key not in merged):
+                    merged[key] = value
+            elif value or key not in merged:
+                merged[key] = value
+    return cast(RunnableConfig, merged)
+
+
+def patch_config(
+    config: Mapping[str, Any] | None,
+    *,
+    callbacks: Any = None,
+    recursion_limit: int | None = None,
+    max_concurrency: int | None = None,
+    run_name: str | None = None,
+    configurable: Mapping[str, Any] | None = None,
+) -> RunnableConfig:
+    """A complete copy of `config` with changes. New callbacks take the name and id of the run with them."""
+    whole = ensure_config(config)
+    if callbacks is not None:
+        whole["callbacks"] = callbacks
+        whole.pop("run_name", None)
+        whole.pop("run_id", None)
+    if recursion_limit is not None:
+        whole["recursion_limit"] = recursion_limit
+    if max_concurrency is not None:
+        whole["max_concurrency"] = max_concurrency
+    if run_name is not None:
+        whole["run_name"] = run_name
+    if configurable is not None:
+        whole["configurable"] = {**whole["configurable"], **configurable}
+    return whole
+
+
+def get_config_list(
+    config: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, length: int
+) -> list[RunnableConfig]:
+    """A complete config for each of `length` inputs. One config is repeated; its `run_id` is the first one's only.
+
+    Raises:
+        InvalidArgument: (a ValueError) a negative length, or a list of another length.
+    """
+    if length < 0:
+        raise InvalidArgument(f"the number of inputs cannot be negative: {length}.")
+    if isinstance(config, Sequence):
+        if len(config) != length:
+            raise InvalidArgument(f"config is a list of {len(config)} for {length} inputs; give one for each.")
+        return [ensure_config(each) for each in config]
+    if config and config.get("run_id") is not None and length > 1:
+        warnings.warn("a run_id names one run: only the first input gets it.", RuntimeWarning, stacklevel=3)
+        rest = {key: value for key, value in config.items() if key != "run_id"}
+        return [ensure_config(config), *(ensure_config(rest) for _ in range(length - 1))]
+    return [ensure_config(config) for _ in range(length)]
+
+
+def _sorted_out(config: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: value for key, value in config.items() if key in RunnableConfig.__annotations__}
+    extra = {key: value for key, value in config.items() if key not in known}
+    if extra:
+        known["configurable"] = {**(known.get("configurable") or {}), **extra}
+    return known
+
+
+def _joined(left: Any, right: Any) -> Any:
+    if left is None or right is None:
+        return left if right is None else right
+    if isinstance(left, Callbacks) or isinstance(right, Callbacks):
+        manager, other = (left, right) if isinstance(left, Callbacks) else (right, left)
+        added = other.scope.listeners if isinstance(other, Callbacks) else other
+        scope = manager.scope.copy()
+        scope.listeners = (*scope.listeners, *(each for each in added if each not in scope.listeners))
+        return Callbacks(scope)
+    return [*left, *right]

@@ -1,0 +1,229 @@
+"""Retry, fallbacks, branches, routing, mapping and configurable parts, the same in both colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from colours import Colour, colour
+from pydantic import BaseModel
+
+from millstream import (
+    ConfigurableField,
+    ConfigurableFieldSingleOption,
+    PromptTemplate,
+    RouterRunnable,
+    RunnableBranch,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+)
+from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported
+from millstream.spine.events import END, ERROR, EVERYTHING, START, STREAM, Event
+from millstream.spine.run import Run
+
+__all__ = ["colour"]
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def interest(self, run: Run) -> int:
+        return EVERYTHING
+
+    def feed(self, event: Event) -> None:
+        self.events.append(event)
+
+    def told(self) -> list[str]:
+        kinds = {START: "start", STREAM: "stream", END: "end", ERROR: "error"}
+        return [f"{e.run.name}{list(e.run.tags)} {kinds[e.kind]}" for e in self.events]
+
+
+def flaky(c: Colour, fails: int, error: type[Exception] = ValueError) -> tuple[Any, list[int]]:
+    calls: list[int] = []
+
+    def fn(x: int) -> int:
+        calls.append(x)
+        if len(calls) <= fails:
+            raise error("no")
+        return x * 10
+
+    return RunnableLambda(c.function(fn), name="flaky"), calls
+
+
+def test_retry(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        runnable, calls = flaky(c, 2)
+        recorder = Recorder()
+        retried = runnable.with_retry(wait_exponential_jitter=False)
+        assert await c.invoke(retried, 1, {"callbacks": [recorder]}) == 10
+        assert len(calls) == 3
+        assert recorder.told() == [
+            "flaky[] start",
+            "flaky[] start",
+            "flaky[] error",
+            "flaky['retry:attempt:2'] start",
+            "flaky['retry:attempt:2'] error",
+            "flaky['retry:attempt:3'] start",
+            "flaky['retry:attempt:3'] end",
+            "flaky[] end",
+        ]
+        runnable, calls = flaky(c, 9)
+        with pytest.raises(ValueError, match="no"):
+            await c.invoke(runnable.with_retry(wait_exponential_jitter=False, stop_after_attempt=2), 1)
+        assert len(calls) == 2
+        runnable, calls = flaky(c, 9, KeyError)
+        only = runnable.with_retry(wait_exponential_jitter=False, retry_if_exception_type=lambda e: "x" in str(e))
+        with pytest.raises(KeyError):
+            await c.invoke(only, 1)
+        assert len(calls) == 1
+        runnable, calls = flaky(c, 1)
+        with pytest.raises(ValueError, match="no"):
+            await c.collect(runnable.with_retry(wait_exponential_jitter=False), 1)  # a stream is not retried
+        with pytest.raises(InvalidArgument, match="at least 1"):
+            runnable.with_retry(stop_after_attempt=0)
+
+    colour.run(body)
+
+
+def test_retry_waits_longer_each_time() -> None:
+    retry = RunnableLambda(str).with_retry(exponential_jitter_params={"initial": 2, "jitter": 0, "max": 5})
+    assert [retry._pause(attempt) for attempt in (1, 2, 3)] == [2, 4, 5]
+
+
+def test_fallbacks(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        bad, _ = flaky(c, 99)
+        good = RunnableLambda(c.function(lambda x: f"good {x}"))
+        chain = bad.with_fallbacks([good])
+        assert await c.invoke(chain, 1) == "good 1"
+        assert await c.collect(chain, 1) == ["good 1"]
+        worse, _ = flaky(c, 99, KeyError)
+        with pytest.raises(ValueError, match="no"):  # the first one's
+            await c.invoke(bad.with_fallbacks([worse]), 1)
+        with pytest.raises(KeyError):
+            await c.invoke(worse.with_fallbacks([good], exceptions_to_handle=(ValueError,)), 1)
+        late = RunnableGenerator(c.generator("part", fail=ValueError("late")))
+        seen: list[Any] = []
+        with pytest.raises(ValueError, match="late"):
+            async for item in c.stream(late.with_fallbacks([good]), 1):
+                seen.append(item)
+        assert seen == ["part"]
+        keyed = bad.with_fallbacks([RunnableLambda(c.function(lambda d: repr(d["error"])))], exception_key="error")
+        assert await c.invoke(keyed, {}) == "ValueError('no')"
+        with pytest.raises(InvalidArgument, match="must be a dict"):
+            await c.invoke(keyed, "text")
+
+    colour.run(body)
+
+
+def test_a_method_that_gives_a_runnable_is_applied_to_all_fallbacks() -> None:
+    first = RunnableLambda(lambda x, suffix="": 1 / 0)
+    second = RunnableLambda(lambda x, suffix="": f"{x}{suffix}")
+    assert first.with_fallbacks([second]).runnable is first
+    bound = first.bind(suffix="!").with_fallbacks([second.bind(suffix="?")])
+    assert bound.invoke("a") == "a?"
+
+
+def test_branch(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        f = c.function
+        branch = RunnableBranch(
+            (f(lambda x: x > 10), f(lambda x: "big")),
+            (f(lambda x: x < 0), RunnableGenerator(c.generator("ne", "gative"))),
+            f(lambda x: "small"),
+        )
+        assert [await c.invoke(branch, n) for n in (11, -1, 1)] == ["big", "negative", "small"]
+        recorder = Recorder()
+        assert await c.collect(branch, -1, {"callbacks": [recorder]}) == ["ne", "gative"]
+        assert recorder.events[0].data == -1
+        tags = [tag for e in recorder.events if e.kind == START for tag in e.run.tags]
+        assert tags == ["condition:1", "condition:2", "branch:2"]
+        assert not any(e.kind == STREAM and e.run.name == "RunnableBranch" for e in recorder.events)
+
+    colour.run(body)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ([lambda x: x], InvalidArgument, "at least one"),
+        ([(lambda x: x,), lambda x: x], InvalidArgument, "pair"),
+        (["arm", lambda x: x], InvalidType, "pair"),
+        ([(lambda x: x, lambda x: x), 5], InvalidType, "default"),
+    ],
+)
+def test_branches_of_the_wrong_shape(arguments: list[Any], error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        RunnableBranch(*arguments)
+
+
+def test_router_and_map(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        router = RouterRunnable({"a": c.function(lambda x: x + 1), "b": c.function(lambda x: -x)})
+        assert await c.invoke(router, {"key": "b", "input": 3}) == -3
+        assert await c.collect(router, {"key": "a", "input": 3}) == [4]
+        with pytest.raises(InvalidArgument, match=r"no runnable has the key 'z'; .* 'a', 'b'"):
+            await c.invoke(router, {"key": "z", "input": 3})
+        mapped = RunnableLambda(c.function(lambda x: x * 2), name="double").map()
+        assert await c.invoke(mapped, [1, 2, 3]) == [2, 4, 6]
+        assert mapped.get_name() == "RunnableEach<double>"
+        with pytest.raises(Unsupported, match="watch the runnable that is mapped"):
+            mapped.astream_events([1])
+
+    colour.run(body)
+
+
+def test_assign_streams_what_passes_through_first(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        source = RunnableGenerator(c.generator({"a": 1}, {"k": "old", "b": 2}))
+        chain = source | RunnablePassthrough.assign(k=c.function(lambda d: "new"))
+        assert await c.collect(chain, None) == [{"a": 1}, {"b": 2}, {"k": "new"}]
+        with pytest.raises(InvalidArgument, match="needs a dict as its input, got int"):
+            await c.invoke(RunnablePassthrough.assign(k=c.function(str)), 5)
+        assert await c.invoke(RunnableLambda(c.function(lambda x: {"a": x, "b": 0})).pick("a"), 1) == 1
+        assert await c.collect(RunnableLambda(c.function(lambda x: {"a": x})).pick("missing"), 1) == []
+
+    colour.run(body)
+
+
+def test_configurable_fields_and_alternatives() -> None:
+    prompt = PromptTemplate.from_template("Hello {who}").configurable_fields(template=ConfigurableField(id="tpl"))
+    chain = prompt | RunnableLambda(lambda p: p.to_string())
+    assert chain.invoke({"who": "x"}) == "Hello x"
+    assert chain.invoke({"who": "x"}, {"configurable": {"tpl": "Bye {who}!"}}) == "Bye x!"
+    assert [spec.id for spec in chain.config_specs] == ["tpl"]
+    schema: type[BaseModel] = chain.config_schema(include=["tags"])
+    assert sorted(schema.model_json_schema()["properties"]) == ["configurable", "tags"]
+    with pytest.raises(InvalidArgument, match="no field 'nope'"):
+        PromptTemplate.from_template("x").configurable_fields(nope=ConfigurableField(id="n"))
+    option = ConfigurableFieldSingleOption(id="mood", options={"glad": "Hi {who}", "sad": "Oh {who}"}, default="glad")
+    moody = PromptTemplate.from_template("x").configurable_fields(template=option)
+    assert moody.invoke({"who": "y"}).to_string() == "Hi y"
+    with pytest.raises(MissingKey, match=r"no option 'odd'; there are \['glad', 'sad'\]"):
+        moody.invoke({"who": "y"}, {"configurable": {"mood": "odd"}})
+    either = RunnableLambda(lambda x: "a").configurable_alternatives(
+        ConfigurableField(id="which"), b=RunnableLambda(lambda x: "b"), late=lambda: RunnableLambda(lambda x: "late")
+    )
+    assert [either.invoke(0, {"configurable": {"which": w}}) for w in ("default", "b", "late")] == ["a", "b", "late"]
+    with pytest.raises(InvalidArgument, match="no alternative 'z' for 'which'; there are 'default', 'b', 'late'"):
+        either.invoke(0, {"configurable": {"which": "z"}})
+
+
+def test_users_subclasses_are_honoured_where_they_are_composed(colour: Colour) -> None:
+    class Loud(RunnableLambda[Any, Any]):
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            return str(super().invoke(input, config)) + "!"
+
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            return str(await super().ainvoke(input, config)) + "!"
+
+    async def body(c: Colour) -> None:
+        loud = Loud(c.function(lambda x: x))
+        assert await c.invoke(loud | c.function(lambda s: s + "?"), "a") == "a!?"
+        assert await c.invoke(RunnableParallel(k=loud), "a") == {"k": "a!"}
+        assert await c.collect(loud | c.function(lambda s: s + "?"), "a") == ["a!?"]
+
+    colour.run(body)
