@@ -7,6 +7,7 @@ import importlib
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -138,7 +139,7 @@ def _load(reference: str) -> Any:
             raise _Refused(f"there is no module {error.name!r} (looked from {os.getcwd()})") from None
         raise _Refused(f"{module_name} cannot be imported: it needs {error.name!r}, which is not installed") from error
     except Exception as error:
-        raise _Refused(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
+        raise _Refused(f"{module_name} cannot be imported: {_described(error)}") from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise _Refused(f"{module_name} has no {name!r}{_suggestion(found)}")
@@ -150,12 +151,19 @@ def _agent_of(found: Any, reference: str) -> Any:
     if not _is_agent(found) and callable(found) and not isinstance(found, type):
         try:
             found = found()
-        except TypeError as error:
-            raise _Refused(f"{reference} is a function that could not be called without arguments: {error}") from None
+        except Exception as error:
+            raise _Refused(f"{reference} is a function that could not be called without arguments: {_described(error)}") from error
     if _is_agent(found):
         return found
     hint = "; it is not compiled yet: serve what its .compile() returns" if hasattr(found, "compile") else ""
     raise _Refused(f"{reference} is no agent but {type(found).__name__}{hint}")
+
+
+def _described(error: Exception) -> str:
+    """The error and the line of the user's code that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _is_agent(found: Any) -> bool:

@@ -18,7 +18,6 @@ from serving import Running, serving, until
 from millstream import (
     AIMessageChunk,
     BaseChatModel,
-    ChatGeneration,
     ChatGenerationChunk,
     ChatResult,
     InMemorySaver,
@@ -106,7 +105,6 @@ class Paced(BaseChatModel):
 
     words: int = 40
     pause: float = 0.02
-    inputs: list[Any] = []
 
     @property
     def _llm_type(self) -> str:
@@ -121,7 +119,6 @@ class Paced(BaseChatModel):
     async def _astream(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        self.inputs.append(list(messages))
         id = f"m{len(messages)}"
         usage = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
         if messages[-1].type == "human" and "tool" in messages[-1].content:
