@@ -152,7 +152,9 @@ def _agent_of(found: Any, reference: str) -> Any:
         try:
             found = found()
         except Exception as error:
-            raise _Refused(f"{reference} is a function that could not be called without arguments: {_described(error)}") from error
+            raise _Refused(
+                f"{reference} is a function that could not be called without arguments: {_described(error)}"
+            ) from error
     if _is_agent(found):
         return found
     hint = "; it is not compiled yet: serve what its .compile() returns" if hasattr(found, "compile") else ""

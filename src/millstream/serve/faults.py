@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from uuid import uuid4
 
 from ..errors import (
     AuthenticationError,
@@ -17,7 +19,9 @@ from ..errors import (
     StorageError,
 )
 
-__all__ = ["Fault", "fault_of"]
+__all__ = ["Fault", "fault_of", "reported"]
+
+logger = logging.getLogger("millstream.serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,10 @@ def fault_of(error: BaseException) -> Fault:
         if isinstance(error, kind):
             return fault
     return _INTERNAL
+
+
+def reported(error: BaseException, what: str) -> str:
+    """Write an error to the server's log; the id under which it is found there."""
+    error_id = str(uuid4())
+    logger.error("%s (error id %s)", what, error_id, exc_info=error)
+    return error_id

@@ -21,6 +21,7 @@ class Problem(Exception):
         message: str,
         *,
         path: str | None = None,
+        error_id: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -28,13 +29,15 @@ class Problem(Exception):
         self.code = code
         self.message = message
         self.path = path
+        self.error_id = error_id
         self.headers = headers
 
     def response(self) -> Response:
         """The answer to send."""
         error = {"code": self.code, "message": self.message}
-        if self.path is not None:
-            error["path"] = self.path
+        for key in ("path", "error_id"):
+            if getattr(self, key) is not None:
+                error[key] = getattr(self, key)
         return json_response({"error": error}, self.status, self.headers)
 
 

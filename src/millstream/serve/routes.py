@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from ..errors import InvalidType
 from .body import Allowed, check_thread_id, parse_run, read_json
+from .faults import fault_of, reported
 from .limits import Limits
 from .problems import Problem, json_response
 from .runs import Busy, Draining, Full, OnDisconnect, Runs
@@ -129,6 +130,8 @@ def router(
             return problem.response()
         except (Busy, Draining, Full) as refused:
             return _REFUSALS[type(refused)].response()
+        except Exception as error:
+            return _failure(error).response()
         return RunStream(run, viewer, framing_for(request.headers.get("accept", "")), runs.limits)
 
     @routes.post("/runs/{run_id}/stop", status_code=202, responses=_errors(404))
@@ -145,6 +148,8 @@ def router(
             return json_response(await _thread(runs, check_thread_id(thread_id), state_keys))
         except Problem as problem:
             return problem.response()
+        except Exception as error:
+            return _failure(error).response()
 
     return routes
 
@@ -160,11 +165,18 @@ async def _thread(runs: Runs, thread_id: str, state_keys: Collection[str]) -> di
     unknown = Problem(404, "unknown_thread", "No such thread.")
     if not runs.memory:
         raise Problem(404, "no_memory", "This agent keeps no conversations: it has no checkpointer.")
-    snapshot = await runs.agent.aget_state({"configurable": {"thread_id": thread_id}})  # type: ignore[attr-defined]
+    snapshot = await runs.agent.aget_state({"configurable": {"thread_id": thread_id}})
     view = thread_view(thread_id, snapshot, running=runs.on_thread(thread_id) is not None, state_keys=state_keys)
     if view is None:
         raise unknown
     return view
+
+
+def _failure(error: Exception) -> Problem:
+    """What is told of an error of the agent or its storage; the rest is for the log."""
+    error_id = reported(error, "a request failed")
+    fault = fault_of(error)
+    return Problem(503 if fault.retryable else 500, fault.code, fault.message, error_id=error_id)
 
 
 def _checked(agent: Any) -> Any:

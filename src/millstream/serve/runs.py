@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections import OrderedDict
 from typing import Any, Literal, Protocol
@@ -13,13 +12,12 @@ from ..errors import GraphInterrupt
 from ..spine.events import Event
 from ..spine.run import Run
 from .dialects.native import NativeView, Record
-from .faults import fault_of
+from .faults import fault_of, reported
 from .limits import Limits
 from .log import RunLog, Viewer
+from .threads import answers_owed
 
 __all__ = ["Agent", "Busy", "Cause", "Draining", "Full", "OnDisconnect", "Runs", "ServedRun"]
-
-logger = logging.getLogger("millstream.serve")
 
 Cause = Literal["stop", "disconnect", "drain", "timeout"]
 OnDisconnect = Literal["cancel", "continue"]
@@ -29,9 +27,14 @@ _REMEMBERED = 10_000
 
 
 class Agent(Protocol):
-    """What can be served: a compiled graph, or any runnable that takes the same input."""
+    """What can be served: a compiled graph, or any runnable that takes the same input.
+
+    `aget_state` is only asked of agents with memory.
+    """
 
     async def ainvoke(self, input: Any, config: Any = None) -> Any: ...
+
+    async def aget_state(self, config: Any) -> Any: ...
 
 
 class Full(Exception):
@@ -144,8 +147,7 @@ class ServedRun:
         if self.cause is not None:
             self._stopped()  # what breaks while a run is being cancelled is not what ended it
             return
-        error_id = str(uuid4())
-        logger.error("run %s failed (error id %s)", self.id, error_id, exc_info=error)
+        error_id = reported(error, f"run {self.id} failed")
         fault = fault_of(error)
         told = {"message": fault.message, "code": fault.code, "retryable": fault.retryable, "error_id": error_id}
         self._end([*self._view.close(), ("error", told)])
@@ -172,7 +174,7 @@ class Runs:
 
     async def start(
         self,
-        input: Any,
+        input: dict[str, Any],
         *,
         thread_id: str,
         config: dict[str, Any],
@@ -188,6 +190,9 @@ class Runs:
         """
         if self.memory:
             await self._await_thread(thread_id)
+            input = await self._answering(input, config)
+            if thread_id in self._by_thread:
+                raise Busy  # another request was quicker
         if self.draining:
             raise Draining
         if len(self._tasks) >= self.limits.concurrent_runs:
@@ -236,6 +241,15 @@ class Runs:
             await asyncio.wait({run.task}, timeout=self.limits.cancel_grace)
         if thread_id in self._by_thread:
             raise Busy
+
+    async def _answering(self, input: Any, config: dict[str, Any]) -> Any:
+        """`input`, with answers to tool calls that a stopped run has left open on the thread."""
+        given = input.get("messages")
+        if not given:
+            return input
+        stored = (await self.agent.aget_state(config)).values.get("messages") or ()
+        owed = answers_owed(stored, given)
+        return {**input, "messages": [*owed, *given]} if owed else input
 
     def _ended(self, run: ServedRun, task: asyncio.Task[None]) -> None:
         run.settle()  # a task that was cancelled before its first step never ran at all

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-__all__ = ["public_messages", "thread_view"]
+__all__ = ["answers_owed", "public_messages", "thread_view"]
 
 _ROLES = {"human": "user", "ai": "assistant", "tool": "tool"}
 
@@ -33,6 +33,28 @@ def thread_view(thread_id: str, snapshot: Any, *, running: bool, state_keys: Col
 def public_messages(messages: Any) -> list[dict[str, Any]]:
     """Messages in the words of the native dialect."""
     return [shown for message in messages if (shown := _message(message)) is not None]
+
+
+def answers_owed(stored: Sequence[Any], given: Sequence[Any]) -> list[dict[str, Any]]:
+    """Tool messages for the calls at the end of a conversation that were never answered.
+
+    A run that is stopped while its tools work leaves such calls, and no model takes a conversation with a call left
+    open. `given` are the messages about to be added: calls that they answer are not owed.
+    """
+    answered = {message["tool_call_id"] for message in given if message["role"] == "tool"}
+    for message in reversed(stored):
+        if message.type == "tool":
+            answered.add(message.tool_call_id)
+        elif message.type == "ai":
+            return [_cancelled(call) for call in message.tool_calls if call["id"] not in answered]
+        else:
+            break
+    return []
+
+
+def _cancelled(call: Any) -> dict[str, Any]:
+    text = "The call was cancelled before it gave a result."
+    return {"role": "tool", "content": text, "tool_call_id": call["id"], "name": call["name"], "status": "error"}
 
 
 def _message(message: Any) -> dict[str, Any] | None:
