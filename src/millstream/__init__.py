@@ -38,9 +38,11 @@ _EXPORTS: dict[str, str] = {
     "data.merging": "add_usage merge_content merge_dicts merge_lists merge_obj",
     "data.messages": """AIMessage BaseMessage ChatMessage FunctionMessage HumanMessage RemoveMessage SystemMessage
         ToolMessage""",
+    "data.openai_format": "convert_to_openai_messages",
     "data.outputs": "ChatGeneration ChatGenerationChunk ChatResult Generation GenerationChunk LLMResult RunInfo",
     "data.partial_json": "PartialJson parse_json_markdown parse_partial_json",
     "data.prompt_values": "ChatPromptValue PromptValue StringPromptValue",
+    "data.token_estimate": "count_tokens_approximately",
     "data.types": """InputTokenDetails InvalidToolCall OutputTokenDetails ToolCall ToolCallChunk UsageMetadata
         invalid_tool_call tool_call tool_call_chunk""",
     # spine
@@ -70,6 +72,7 @@ _EXPORTS: dict[str, str] = {
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
     "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
     "chat.marks": "InjectedToolArg InjectedToolCallId",
+    "chat.message_filters": "filter_messages merge_message_runs",
     "chat.message_prompts": """AIMessagePromptTemplate ChatMessagePromptTemplate HumanMessagePromptTemplate MessagesPlaceholder
         SystemMessagePromptTemplate""",
     "chat.models": "BaseChatModel SimpleChatModel",
@@ -80,6 +83,7 @@ _EXPORTS: dict[str, str] = {
     "chat.tool_parsers": "JsonOutputKeyToolsParser JsonOutputToolsParser PydanticToolsParser",
     "chat.tool_schema": "UntypedParameterWarning",
     "chat.tools": "BaseTool",
+    "chat.trimming": "trim_messages",
     # graph
     "graph.agent": "AgentState create_react_agent",
     "graph.builder": "StateGraph",
@@ -127,6 +131,7 @@ if TYPE_CHECKING:
     from .chat.function_calling import *  # noqa: F403
     from .chat.json_parsers import *  # noqa: F403
     from .chat.marks import *  # noqa: F403
+    from .chat.message_filters import *  # noqa: F403
     from .chat.message_prompts import *  # noqa: F403
     from .chat.models import *  # noqa: F403
     from .chat.openai_form import *  # noqa: F403
@@ -136,6 +141,7 @@ if TYPE_CHECKING:
     from .chat.tool_parsers import *  # noqa: F403
     from .chat.tool_schema import *  # noqa: F403
     from .chat.tools import *  # noqa: F403
+    from .chat.trimming import *  # noqa: F403
     from .data.accumulator import *  # noqa: F403
     from .data.addable import *  # noqa: F403
     from .data.ai_chunk import *  # noqa: F403
@@ -147,9 +153,11 @@ if TYPE_CHECKING:
     from .data.ids import *  # noqa: F403
     from .data.merging import *  # noqa: F403
     from .data.messages import *  # noqa: F403
+    from .data.openai_format import *  # noqa: F403
     from .data.outputs import *  # noqa: F403
     from .data.partial_json import *  # noqa: F403
     from .data.prompt_values import *  # noqa: F403
+    from .data.token_estimate import *  # noqa: F403
     from .data.types import *  # noqa: F403
     from .errors import *  # noqa: F403
     from .flow.binding import *  # noqa: F403

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from math import ceil
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from ..data.coercion import convert_to_messages, get_buffer_string
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration, ChatResult, LLMResult, RunInfo
 from ..data.prompt_values import PromptValue
+from ..data.token_estimate import count_tokens_approximately
 from ..errors import InvalidArgument, Unsupported
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
 from ..flow.runnable import Kwargs, Runnable
@@ -18,6 +21,7 @@ from ..flow.step import step
 from ..spine.events import MISSING
 from ..spine.scope import Scope, enter
 from .component import Component, whole_of
+from .function_calling import convert_to_openai_tool
 from .model_call import ModelCall
 
 __all__ = ["BaseChatModel", "LanguageModelInput", "SimpleChatModel"]
@@ -189,6 +193,19 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         """`generate`, all conversations at once; the first error is raised after all have ended."""
         config = {"callbacks": callbacks, "tags": tags, "metadata": metadata, "run_name": run_name, "run_id": run_id}
         return await self._generate_all(ASYNC, messages, enter(config), {"stop": stop, **kwargs}, None)
+
+    def get_num_tokens(self, text: str) -> int:
+        """The tokens of a text, by `custom_get_token_ids`; without it an estimate, unless the provider knows better."""
+        ids = self.custom_get_token_ids
+        return ceil(len(text) / 4) if ids is None else len(ids(text))
+
+    def get_num_tokens_from_messages(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> int:
+        """The tokens of a conversation, and of the tools that go with it; an estimate as `get_num_tokens`."""
+        described = [convert_to_openai_tool(tool) for tool in tools or ()]
+        if self.custom_get_token_ids is None:
+            return count_tokens_approximately(messages, tools=described)
+        texts = [get_buffer_string([message]) for message in convert_to_messages(messages)]
+        return sum(map(self.get_num_tokens, [*texts, *map(str, described)]))
 
     # -- running -----------------------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ def _places(messages: list[BaseMessage], ids: set[str | None]) -> dict[str | Non
 
 
 def _in_openai_form(messages: list[BaseMessage]) -> list[BaseMessage]:
-    from ..chat.openai_form import convert_to_openai_messages
+    from ..data.openai_format import convert_to_openai_messages
 
     shown = convert_to_openai_messages(messages, text_format="block")
     for message, form in zip(messages, shown, strict=True):
