@@ -56,6 +56,8 @@ _FILLER = re.compile(
     r"|in the docs|what do the docs say about|say about)\s+",
     re.I,
 )
+# A place that no zone is known for is for the clock to say so.
+_NAMED = re.compile(r"\b(?:in|at|for)\s+([A-Z][\w-]*(?:\s+[A-Z][\w-]*)*)")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_/+-]*(?:\d[\d:]*)?")
 _MOST = 8
 
@@ -126,7 +128,9 @@ def _take_clauses(text: str, found: list[tuple[int, Intent]]) -> None:
         asks_time = bool(_TIME.search(clause)) and not _NOT_THE_TIME.search(clause)
         if asks_time or (telling_time and places and len(clause.split()) <= 5):
             telling_time = True
-            found += [(start, Intent("clock", {"place": place})) for place in places or ["UTC"]]
+            found += [
+                (start, Intent("clock", {"place": place})) for place in places or _NAMED.findall(clause) or ["UTC"]
+            ]
             continue
         telling_time = False
         query = _query(clause)
