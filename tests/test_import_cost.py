@@ -14,6 +14,7 @@ CLIENTS = {"httpx", "httpx2", "httpcore2", "aiohttp", "requests", "openai", "ant
 DATABASES = {"apsw", "sqlite3", "aiosqlite", "psycopg", "redis"}
 WEB = {"fastapi", "starlette", "uvicorn", "http.server"}
 NOT_AT_ONCE = CLIENTS | DATABASES | WEB | {"numpy"}
+PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
 
 
 def loaded(program: str) -> set[str]:
@@ -26,7 +27,8 @@ def loaded(program: str) -> set[str]:
 
 
 def third_party(modules: set[str]) -> set[str]:
-    tops = {module.partition(".")[0] for module in modules}
+    # Of the standard library too, though its list of names leaves it out.
+    tops = {module.partition(".")[0] for module in modules if not module.startswith("_sysconfigdata")}
     return tops - set(sys.stdlib_module_names) - {"millstream"}
 
 
@@ -61,6 +63,12 @@ def test_a_plain_graph_needs_no_pydantic() -> None:
     modules = loaded(GRAPH)
     assert {module for module in modules if module.startswith("pydantic")} == set()
     assert modules & NOT_AT_ONCE == set()
+
+
+def test_an_agent_and_a_model_need_no_client_before_a_call() -> None:
+    modules = loaded("from millstream import ChatOpenAI, StateGraph, create_react_agent")
+    assert modules & NOT_AT_ONCE == set()
+    assert third_party(modules) <= PYDANTIC | {"orjson"}
 
 
 def test_the_measure_sees_what_is_loaded() -> None:
