@@ -5,14 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from millstream.providers.clients import close_clients
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+@pytest.fixture(autouse=True)
+def closed_clients(no_leaks: None) -> Iterator[None]:
+    """The connections of sync clients are kept for the next call; here there is none."""
+    yield
+    close_clients()
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
