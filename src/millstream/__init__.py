@@ -76,7 +76,6 @@ _EXPORTS: dict[str, str] = {
     "chat.message_prompts": """AIMessagePromptTemplate ChatMessagePromptTemplate HumanMessagePromptTemplate MessagesPlaceholder
         SystemMessagePromptTemplate""",
     "chat.models": "BaseChatModel SimpleChatModel",
-    "chat.openai_form": "convert_to_openai_messages",
     "chat.parsers": "BaseGenerationOutputParser BaseOutputParser BaseTransformOutputParser StrOutputParser",
     "chat.prompts": "BasePromptTemplate PromptTemplate",
     "chat.structured_tool": "StructuredTool Tool tool",
@@ -134,7 +133,6 @@ if TYPE_CHECKING:
     from .chat.message_filters import *  # noqa: F403
     from .chat.message_prompts import *  # noqa: F403
     from .chat.models import *  # noqa: F403
-    from .chat.openai_form import *  # noqa: F403
     from .chat.parsers import *  # noqa: F403
     from .chat.prompts import *  # noqa: F403
     from .chat.structured_tool import *  # noqa: F403
