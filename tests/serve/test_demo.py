@@ -30,7 +30,7 @@ def local_server(listing: bytes, status: int = 200) -> Iterator[tuple[str, int]]
     """What answers on Ollama's port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class wants it
+        def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
             self.wfile.write(listing)
