@@ -78,6 +78,7 @@ _EXPORTS: dict[str, str] = {
     "chat.models": "BaseChatModel SimpleChatModel",
     "chat.parsers": "BaseGenerationOutputParser BaseOutputParser BaseTransformOutputParser StrOutputParser",
     "chat.prompts": "BasePromptTemplate PromptTemplate",
+    "chat.runnable_tool": "convert_runnable_to_tool",
     "chat.structured_tool": "StructuredTool Tool tool",
     "chat.tool_parsers": "JsonOutputKeyToolsParser JsonOutputToolsParser PydanticToolsParser",
     "chat.tool_schema": "UntypedParameterWarning",
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
     from .chat.models import *  # noqa: F403
     from .chat.parsers import *  # noqa: F403
     from .chat.prompts import *  # noqa: F403
+    from .chat.runnable_tool import *  # noqa: F403
     from .chat.structured_tool import *  # noqa: F403
     from .chat.tool_parsers import *  # noqa: F403
     from .chat.tool_schema import *  # noqa: F403

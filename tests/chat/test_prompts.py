@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from millstream import HumanMessage, InvalidArgument, InvalidType, MissingKey, PromptTemplate
+from millstream import ChatPromptTemplate, HumanMessage, InvalidArgument, InvalidType, MissingKey, PromptTemplate
 
 
 def test_variables_are_read_from_the_text() -> None:
@@ -80,3 +80,15 @@ def test_constructor_tags_and_metadata_belong_to_its_own_run() -> None:
     event = asyncio.run(start())
     assert sorted(event["tags"]) == ["given", "own"]  # type: ignore[call-overload]
     assert event["metadata"] == {"u": 1}
+
+
+def test_a_text_that_is_changed_afterwards() -> None:
+    prompt = PromptTemplate.from_template("{a}")
+    assert prompt.format(a=1) == "1"
+    assert prompt.model_copy(update={"template": "<{a}>"}).format(a=1) == "<1>"
+    prompt.template = "[{a}]"
+    assert prompt.format(a=1) == "[1]"
+    chat = ChatPromptTemplate([("human", "{a}")])
+    assert chat.format(a=1) == "Human: 1"
+    chat.messages[0].prompt.template = "new {a}"
+    assert chat.format(a=1) == "Human: new 1"

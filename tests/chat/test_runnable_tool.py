@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from millstream import InvalidArgument, RunnableLambda, tool
-from millstream.chat.runnable_tool import tool_of_runnable
+from millstream.chat.runnable_tool import convert_runnable_to_tool
 from millstream.spine.events import START, Event, Tap
 
 
@@ -22,7 +22,7 @@ adder = RunnableLambda(lambda d: d["a"] + d["b"], name="adder")
 
 
 def test_the_arguments_may_be_named() -> None:
-    made = tool_of_runnable(adder, description="Adds", arg_types={"a": int, "b": int})
+    made = convert_runnable_to_tool(adder, description="Adds", arg_types={"a": int, "b": int})
     assert (made.name, made.description) == ("adder", "Adds")
     assert made.args == {"a": {"title": "A", "type": "integer"}, "b": {"title": "B", "type": "integer"}}
     assert made.invoke({"a": "1", "b": 2}) == 3
@@ -30,7 +30,7 @@ def test_the_arguments_may_be_named() -> None:
 
 
 def test_by_a_schema() -> None:
-    made = tool_of_runnable(adder, In, name="plus")
+    made = convert_runnable_to_tool(adder, In, name="plus")
     assert (made.name, made.description) == ("plus", "plus: takes a, b.")
     assert made.invoke({"a": 1}) == 3
     assert tool("other", adder, args_schema=In, description="D").invoke({"a": 1}) == 3
@@ -38,13 +38,13 @@ def test_by_a_schema() -> None:
 
 def test_nothing_known_of_the_arguments() -> None:
     with pytest.raises(InvalidArgument, match="what 'adder' takes is not known"):
-        tool_of_runnable(RunnableLambda(lambda d: d, name="adder"), arg_types={})
+        convert_runnable_to_tool(RunnableLambda(lambda d: d, name="adder"), arg_types={})
 
 
 def test_the_runnable_runs_below_the_tool() -> None:
     events: list[Event] = []
     config: Any = {"callbacks": [Tap(lambda run: START, events.append)]}
-    tool_of_runnable(adder, In, name="plus").invoke({"a": 1}, config)
+    convert_runnable_to_tool(adder, In, name="plus").invoke({"a": 1}, config)
     outer, inner = (event.run for event in events)
     assert (outer.name, outer.type, inner.name, inner.type) == ("plus", "tool", "adder", "chain")
     assert inner.parent is outer

@@ -700,3 +700,38 @@ def test_a_generator_tool_that_fails_is_closed() -> None:
     f.handle_tool_error = True
     assert f.invoke({}) == "te"
     assert log == ["closed"]
+
+
+# -- changed afterwards ------------------------------------------------------------------------------------------
+
+
+def test_a_copy_or_an_assignment_with_another_function() -> None:
+    def one(x: int) -> str:
+        """One."""
+        return "one"
+
+    def other(y: str) -> str:
+        """Other."""
+        return f"other {y}"
+
+    first = tool(one)
+    assert first.invoke({"x": 1}) == "one"
+    copied = first.model_copy(update={"func": other, "name": "copied"})
+    assert (copied.name, copied.invoke({"x": 1, "y": "a"})) == ("copied", "other a")
+    assert first.invoke({"x": 1}) == "one"
+    first.func = other
+    first.args_schema = None
+    assert first.invoke({"y": "b"}) == "other b"
+
+
+def test_a_copy_of_a_subclass_runs_by_itself() -> None:
+    class Mine(BaseTool):
+        name: str = "mine"
+        factor: int = 2
+
+        def _run(self, n: int) -> int:
+            return n * self.factor
+
+    first = Mine()
+    assert first.invoke({"n": 1}) == 2
+    assert first.model_copy(update={"factor": 5}).invoke({"n": 1}) == 5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from ..data.coercion import convert_to_messages
 from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
@@ -44,12 +44,17 @@ class _MessagePromptTemplate(BaseMessagePromptTemplate):
     prompt: PromptTemplate | list[Any]
     additional_kwargs: dict[str, Any] = Field(default_factory=dict)
 
-    _content: ContentTemplate = PrivateAttr()
     _message: ClassVar[type[BaseMessage]]
 
+    # A slot, because a private attribute of pydantic costs 3 us a read.
+    __slots__ = ("_blocks",)
+
+    if TYPE_CHECKING:
+        _blocks: ClassVar[ContentTemplate]  # of each instance; a plain annotation would be a field
+
     def model_post_init(self, context: Any, /) -> None:
-        prompt = self.prompt
-        self._content = ContentTemplate(prompt.template if isinstance(prompt, PromptTemplate) else prompt)
+        if not isinstance(self.prompt, PromptTemplate):
+            self._content_blocks()
 
     @classmethod
     def from_template(
@@ -74,22 +79,34 @@ class _MessagePromptTemplate(BaseMessagePromptTemplate):
     def input_variables(self) -> list[str]:
         if isinstance(self.prompt, PromptTemplate):
             return self.prompt.input_variables
-        return sorted(self._content.names)
+        return sorted(self._content_blocks().names)
 
     def format(self, **kwargs: Any) -> BaseMessage:
         """The message for these variables."""
         if isinstance(self.prompt, PromptTemplate):
             return self._make(self.prompt.format(**kwargs))
-        return self._make(self._content.render(kwargs))
+        return self._make(self._content_blocks().render(kwargs))
 
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
         return [self.format(**kwargs)]
 
     def _fill(self, values: Mapping[str, Any]) -> BaseMessage:
         """`format` for a caller that has checked that every variable is given."""
-        if isinstance(self.prompt, PromptTemplate) and self.prompt.partial_variables:
+        prompt = self.prompt
+        if not isinstance(prompt, PromptTemplate):
+            return self._make(self._content_blocks().render(values))
+        if prompt.partial_variables:
             return self.format(**values)
-        return self._make(self._content.render(values))
+        return self._make(prompt._text.render(values))
+
+    def _content_blocks(self) -> ContentTemplate:
+        """The templates inside a list of blocks, read once."""
+        try:
+            return self._blocks
+        except AttributeError:
+            blocks = ContentTemplate(list(self.prompt))
+            object.__setattr__(self, "_blocks", blocks)
+            return blocks
 
     def _make(self, content: Any) -> BaseMessage:
         if self.additional_kwargs:

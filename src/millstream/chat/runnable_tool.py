@@ -13,7 +13,7 @@ from ..spine.scope import Scope
 from .structured_tool import StructuredTool
 from .tool_schema import Parameters, model_of
 
-__all__ = ["tool_of_runnable"]
+__all__ = ["convert_runnable_to_tool"]
 
 
 class _RunnableTool(StructuredTool):
@@ -30,7 +30,7 @@ class _RunnableTool(StructuredTool):
         return await exec_of(self.runnable)(d, args[0] if args else named, scope, NO_KWARGS)
 
 
-def tool_of_runnable(
+def convert_runnable_to_tool(
     runnable: Runnable[Any, Any],
     args_schema: Any = None,
     *,

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, Field
 
 from ..errors import InvalidArgument, InvalidType, ToolException
 from ..flow.runnable import Runnable
@@ -26,7 +26,8 @@ class StructuredTool(BaseTool):
     func: Callable[..., Any] | None = None
     coroutine: Callable[..., Any] | None = None
 
-    _documented: dict[str, str] = PrivateAttr(default_factory=dict)
+    documented_args: dict[str, str] = Field(default_factory=dict, repr=False)
+    """What the docstring says of each argument."""
 
     def model_post_init(self, context: Any, /) -> None:
         if self.func is None and self.coroutine is None and type(self)._run is StructuredTool._run:
@@ -78,7 +79,7 @@ class StructuredTool(BaseTool):
             text = dedented(doc)
         if args_schema is None:
             warn_untyped(source, name, stacklevel)
-        made = cls(
+        return cls(
             name=name,
             description=_description(name, description, text, args_schema),
             func=func,
@@ -86,13 +87,12 @@ class StructuredTool(BaseTool):
             args_schema=args_schema,
             return_direct=return_direct,
             response_format=response_format,
+            documented_args=documented,
             **kwargs,
         )
-        made._documented = documented
-        return made
 
     def _documented_args(self) -> dict[str, str]:
-        return self._documented
+        return self.documented_args
 
     def _forms(self) -> tuple[Any, Any]:
         cls = type(self)
@@ -209,9 +209,9 @@ def tool(
 
     def make(source: Callable[..., Any] | Runnable[Any, Any], name: str | None) -> StructuredTool:
         if isinstance(source, Runnable):
-            from .runnable_tool import tool_of_runnable
+            from .runnable_tool import convert_runnable_to_tool
 
-            return tool_of_runnable(source, args_schema, name=name, description=description)
+            return convert_runnable_to_tool(source, args_schema, name=name, description=description)
         options: dict[str, Any] = {
             "return_direct": return_direct,
             "response_format": response_format,

@@ -7,10 +7,10 @@ import inspect
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import pydantic
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, Field
 
 from ..data.types import ToolCall
 from ..errors import AsyncOnlyMethod, InvalidArgument, ToolException, ValidationError
@@ -58,8 +58,12 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
     response_format: Literal["content", "content_and_artifact"] = "content"
     extras: dict[str, Any] | None = None
 
-    _leaf_known: _Leaf | None = PrivateAttr(default=None)
-    _schema_known: tuple[Any, Any] | None = PrivateAttr(default=None)
+    # What is read from the function once. A slot, because a private attribute of pydantic costs 3 us a read; and a copy
+    # of the tool does not get it, as it may have another function.
+    __slots__ = ("_leaf_known",)
+
+    if TYPE_CHECKING:
+        _leaf_known: ClassVar[_Leaf]  # of each instance; a plain annotation would be a field
 
     def model_post_init(self, context: Any, /) -> None:
         if self.args_schema is None:
@@ -92,13 +96,12 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
             return self._own_model()
         if isinstance(schema, dict):
             return schema
-        known = self._schema_known
-        if known is None or known[0] is not schema:
-            hidden = [name for name in schema.model_fields if name in self._leaf.hidden]
-            shown = subset(schema, self.name, self.description, hidden) if hidden else schema
-            self._schema_known = known = (schema, shown)
-        shown_schema: type[BaseModel] = known[1]
-        return shown_schema
+        leaf = self._leaf
+        model = leaf.model
+        if model is None:
+            hidden = [name for name in schema.model_fields if name in leaf.hidden]
+            leaf.model = model = subset(schema, self.name, self.description, hidden) if hidden else schema
+        return model
 
     def get_input_schema(self, config: Any = None) -> type[BaseModel]:
         """The pydantic class that validates the arguments."""
@@ -129,11 +132,19 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
 
     @property
     def _leaf(self) -> _Leaf:
-        leaf = self._leaf_known
-        if leaf is None:
-            fn, afn = self._forms()
-            self._leaf_known = leaf = _Leaf.of(fn, afn, self.name, self._given_schema())
+        try:
+            return self._leaf_known
+        except AttributeError:
+            pass
+        fn, afn = self._forms()
+        leaf = _Leaf.of(fn, afn, self.name, self._given_schema())
+        object.__setattr__(self, "_leaf_known", leaf)
         return leaf
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if hasattr(self, "_leaf_known"):
+            object.__delattr__(self, "_leaf_known")
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +241,7 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
         elif leaf.takes_anything and schema is None:
             named = {name: value for name, value in given.items() if name not in parameters.injected}
         else:
-            model = schema or leaf.model or self._own_model()
+            model = schema or self._own_model()
             valid = model.model_validate({**given, **injected} if injected else given)
             named = dict(valid.__dict__)
             if valid.__pydantic_extra__:
@@ -316,6 +327,7 @@ class _Leaf:
     hidden: frozenset[str]
     accepts: frozenset[str]
     model: type[BaseModel] | None = None
+    """What the model that calls is told to fill in."""
 
     @classmethod
     def of(cls, fn: Any, afn: Any, owner: str, schema: Any) -> _Leaf:
