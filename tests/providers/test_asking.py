@@ -45,7 +45,9 @@ class Asker:
         self.asking = Asking(OpenAIChatDecoder, answer_chunk, retries, ["sk-secret"])
 
     def post(self, url: str) -> Post:
-        return Post(f"{url}/chat/completions", {"authorization": "Bearer sk-secret"}, b"{}", self.limits, "openai")
+        return Post(
+            f"{url}/chat/completions", {"authorization": "Bearer sk-secret"}, b'{"stream":true}', self.limits, "openai"
+        )
 
     def read(self, url: str) -> AIMessageChunk:
         self.chunks = []

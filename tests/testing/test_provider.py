@@ -17,7 +17,7 @@ STREAM = chat_stream("one two three")
 def post(provider: StandInProvider, body: object = None) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", provider.port, timeout=5)
     try:
-        connection.request("POST", "/v1/chat/completions", json.dumps(body or {}), {"X-Test": "yes"})
+        connection.request("POST", "/v1/chat/completions", json.dumps(body or {"stream": True}), {"X-Test": "yes"})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -26,12 +26,12 @@ def post(provider: StandInProvider, body: object = None) -> tuple[int, bytes]:
 
 def test_the_script_is_played_in_order_and_requests_are_kept() -> None:
     with StandInProvider([STREAM, Reply.json(chat_error("slow down"), status=429, headers={"retry-after": "2"})]) as it:
-        assert post(it, {"n": 1}) == (200, STREAM)
+        assert post(it, {"n": 1, "stream": True}) == (200, STREAM)
         assert post(it)[0] == 429
         assert post(it)[0] == 400
     first = it.requests[0]
     assert (first.method, first.path, first.headers["x-test"]) == ("POST", "/v1/chat/completions", "yes")
-    assert first.json == {"n": 1}
+    assert first.json == {"n": 1, "stream": True}
     assert [piece for _, piece in first.sent] == frames_of(STREAM)
     assert first.at <= first.sent[0][0] <= first.sent[-1][0]
     assert all(connection.closed_at for connection in it.connections)
@@ -41,7 +41,7 @@ def test_a_file_and_a_function_as_script(tmp_path) -> None:  # type: ignore[no-u
     (tmp_path / "a.sse").write_bytes(STREAM)
     with StandInProvider(lambda request: tmp_path / "a.sse" if request.json.get("stream") else chat_answer("x")) as it:
         assert post(it, {"stream": True}) == (200, STREAM)
-        assert json.loads(post(it)[1])["choices"][0]["message"]["content"] == "x"
+        assert json.loads(post(it, {"n": 1})[1])["choices"][0]["message"]["content"] == "x"
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 7, "frame"])
@@ -63,7 +63,7 @@ def test_a_body_that_breaks_off(ending: str) -> None:
 def test_silence_ends_when_the_client_leaves_and_that_is_noticed_at_once() -> None:
     with StandInProvider([Reply(STREAM, stop_after=100, ending="silent")]) as it:
         client = socket.create_connection(("127.0.0.1", it.port))
-        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
+        client.sendall(b'POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 15\r\n\r\n{"stream":true}')
         assert it.wait_until(lambda it: bool(it.requests and it.requests[0].sent))
         left = time.monotonic()
         client.close()
@@ -77,7 +77,7 @@ def test_a_connection_is_used_again_and_pauses_are_kept() -> None:
     with StandInProvider([Reply(STREAM, pause=0.01), STREAM]) as it:
         connection = http.client.HTTPConnection("127.0.0.1", it.port, timeout=5)
         for _ in range(2):
-            connection.request("POST", "/v1/chat/completions", "{}")
+            connection.request("POST", "/v1/chat/completions", '{"stream": true}')
             assert connection.getresponse().read() == STREAM
         connection.close()
         times = [at for at, _ in it.requests[0].sent]
@@ -89,13 +89,20 @@ def test_in_the_running_loop() -> None:
     async def main() -> bytes:
         async with StandInProvider([STREAM]) as it:
             reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
-            writer.write(b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
+            writer.write(b'POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 15\r\n\r\n{"stream":true}')
             data = await reader.readuntil(b"0\r\n\r\n")
             writer.close()
             await writer.wait_closed()
             return data
 
     assert b"three" in asyncio.run(main())
+
+
+def test_bytes_of_a_stream_answer_a_request_for_a_whole_too() -> None:
+    calls = [{"name": "f", "args": {"a": 1}}, {"name": "g", "args": {}}]
+    with StandInProvider([chat_stream("one two", tool_calls=calls, usage=(3, 4))]) as it:
+        got = json.loads(post(it, {"n": 1})[1])
+    assert got == json.loads(chat_answer("one two", tool_calls=calls, usage=(3, 4)))
 
 
 def test_other_paths() -> None:

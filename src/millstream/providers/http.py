@@ -126,9 +126,9 @@ class AsyncAnswer:
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._post = post
-        # A compressing proxy is the exception: undoing it costs a layer for each piece.
-        encoded = response.headers.get("content-encoding", "identity") != "identity"
-        self.pieces: AsyncGenerator[bytes, None] = response.aiter_bytes() if encoded else response.aiter_raw()
+        # The stream itself, which saves a layer for each piece; only a compressing proxy makes that layer needed.
+        stream: Any = response.aiter_bytes() if _is_encoded(response) else response.stream
+        self.pieces: AsyncGenerator[bytes, None] = aiter(stream)
         self._watch: _IdleWatch | None = None
         self._lease: Lease | None = lease
 
@@ -250,8 +250,8 @@ class SyncAnswer:
         self._post = post
         self._limit = limit
         self._first_end = _end(post.first_limit())
-        encoded = response.headers.get("content-encoding", "identity") != "identity"
-        self.pieces: Iterator[bytes] = response.iter_bytes() if encoded else response.iter_raw()
+        stream: Any = response.iter_bytes() if _is_encoded(response) else response.stream
+        self.pieces: Iterator[bytes] = iter(stream)
 
     async def next(self) -> bytes | None:
         """The next piece of the body before its first token; None at its end. Does not suspend."""
@@ -350,6 +350,10 @@ def _no_first_token(post: Post) -> ProviderTimeout:
         "Give it longer with `timeout=`, if the model needs that.",
         provider=post.provider,
     )
+
+
+def _is_encoded(response: httpx2.Response) -> bool:
+    return bool(response.headers.get("content-encoding", "identity") != "identity")
 
 
 def _shown(url: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 _EXPORTS: dict[str, str] = {
     "models": """FakeChatModel FakeListChatModel FakeMessagesListChatModel GenericFakeChatModel ParrotFakeChatModel
         ScriptedChatModel""",
-    "openai_streams": "chat_answer chat_error chat_frame chat_stream frames_of",
+    "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream frames_of",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}

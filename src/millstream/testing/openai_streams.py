@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["chat_answer", "chat_error", "chat_frame", "chat_stream", "frames_of"]
+__all__ = ["answer_of", "chat_answer", "chat_error", "chat_frame", "chat_stream", "frames_of"]
 
 _ID = "chatcmpl-standin"
 _MODEL = "stand-in-1"
@@ -107,6 +107,28 @@ def chat_answer(
     if usage is not None:
         answer["usage"] = _usage(usage)
     return _json(answer)
+
+
+def answer_of(stream: bytes) -> bytes:
+    """The whole answer that a stream of `chat_stream` (or one like it) adds up to: what `chat_answer` would give."""
+    text: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    usage: Mapping[str, Any] | None = None
+    finish_reason = None
+    for line in stream.decode().splitlines():
+        frame = json.loads(line[6:]) if line.startswith("data: {") else {}
+        usage = frame.get("usage") or usage
+        for choice in frame.get("choices") or ():
+            finish_reason = choice.get("finish_reason") or finish_reason
+            text.append(choice["delta"].get("content") or "")
+            for piece in choice["delta"].get("tool_calls") or ():
+                call = calls.setdefault(piece.get("index", len(calls)), {"args": ""})
+                call.update({key: value for key, value in (("id", piece.get("id")),) if value})
+                call.update({key: value for key, value in piece["function"].items() if key == "name" and value})
+                call["args"] += piece["function"].get("arguments") or ""
+    return chat_answer(
+        "".join(text) or None, tool_calls=list(calls.values()), usage=usage, finish_reason=finish_reason or "stop"
+    )
 
 
 def chat_error(message: str, *, type: str = "invalid_request_error", code: str | int | None = None) -> bytes:

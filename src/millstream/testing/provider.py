@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
-from .openai_streams import chat_error, frames_of
+from .openai_streams import answer_of, chat_error, frames_of
 
 __all__ = ["RecordedConnection", "RecordedRequest", "Reply", "StandInProvider"]
 
@@ -68,7 +68,10 @@ class Reply:
 
 
 Step: TypeAlias = Reply | bytes | str | Path
-"""A reply, or just the bytes of a stream, or the path of a file that holds them."""
+"""A reply, which is sent as it is; or the bytes of a stream, or the path of a file that holds them.
+
+Bytes of a stream are sent as one whole answer where the request asks for no stream.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +101,14 @@ class RecordedRequest:
     def json(self) -> Any:
         """The body, read as JSON."""
         return json.loads(self.body)
+
+    @property
+    def wants_stream(self) -> bool:
+        """The answer was asked for as a stream."""
+        try:
+            return bool(self.json.get("stream"))
+        except (AttributeError, ValueError):
+            return False
 
 
 class StandInProvider:
@@ -220,7 +231,11 @@ class StandInProvider:
         if isinstance(step, Reply):
             return step
         body = step if isinstance(step, bytes) else Path(step).read_bytes()
-        return Reply(body, pause=self._pause) if not body.startswith(b"{") else Reply.json(body)
+        if body.startswith(b"{"):
+            return Reply.json(body)
+        if not request.wants_stream:
+            return Reply.json(answer_of(body))
+        return Reply(body, pause=self._pause)
 
 
 class _Connection(asyncio.Protocol):
