@@ -154,17 +154,17 @@ class ChatOpenAI(BaseChatModel):
             body["stream"] = True
         wanted = kwargs.get("stream_usage", self.stream_usage)
         server = str(self.base_url).rstrip("/")
-        plain = self._post(body, kwargs)
         if wanted is False or (wanted is None and _takes_usage.get(server) is False) or "stream" not in body:
-            return await asking.begin(link, plain)
+            return await asking.begin(link, self._post(body, kwargs))
         try:
             begun = await asking.begin(link, self._post(with_usage(body), kwargs))
         except BadRequestError as refused:
-            if wanted is True or server in _takes_usage or refused.status not in (400, 422):
+            known = self._is_official or server in _takes_usage
+            if wanted is True or known or refused.status not in (400, 422):
                 raise
             # Perhaps it refuses `stream_options`; if the same request passes without, that was the reason.
             try:
-                begun = await asking.begin(link, plain)
+                begun = await asking.begin(link, self._post(body, kwargs))
             except ProviderStatusError:
                 raise refused from None
             _remember(server, False)
