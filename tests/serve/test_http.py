@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agents import ScriptedAgent, Told, speaking
+from agents import ScriptedAgent, Told, message, speaking
 from fastapi import FastAPI, Request
 from serving import Client, Running, connect, serving, until
 from starlette.middleware.gzip import GZipMiddleware
 
-from millstream.errors import GraphInterrupt, InvalidType, RateLimitError
+from millstream.errors import GraphInterrupt, InvalidType, RateLimitError, StorageError
 from millstream.serve import Allowed, Limits, router
+from millstream.serve.threads import answers_owed
 
 HELLO = {"input": "Hello"}
 
@@ -477,6 +478,7 @@ class Memory(ScriptedAgent):
     """An agent that says it keeps conversations."""
 
     stored: dict[str, Any]
+    error: Exception
 
     async def aget_state(self, config: Any) -> Any:
         from types import SimpleNamespace
@@ -486,8 +488,6 @@ class Memory(ScriptedAgent):
 
 
 def test_a_thread_is_shown_without_internals() -> None:
-    from agents import message
-
     agent = Memory(speaking("x"), checkpointer=object())
     usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
     agent.stored = {
@@ -567,6 +567,43 @@ def test_a_thread_takes_one_run_at_a_time() -> None:
         until(lambda: agent.cancelled == 1)
         with Client(server.port, "/runs", body) as third:
             assert next(third.records())["type"] == "start"
+
+
+def test_a_storage_that_fails_says_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Memory):
+        async def aget_state(self, config: Any) -> Any:
+            raise self.error
+
+    agent = Broken(speaking("x"), checkpointer=object())
+    with serving(app_for(agent)) as server:
+        for error, status in ((ValueError("/secret/path"), 500), (StorageError("/secret/path"), 503)):
+            agent.error = error
+            for client in (Client(server.port, "/runs", HELLO), Client(server.port, "/threads/t1", method="GET")):
+                with client:
+                    assert client.head().status == status
+                    told = client.json()["error"]
+                assert "secret" not in str(told) and told["error_id"] in caplog.text
+
+
+def test_what_a_stopped_run_left_open_is_answered() -> None:
+    def ai(*ids: str) -> Any:
+        return message(tool_calls=[{"id": id, "name": "look", "args": {}, "type": "tool_call"} for id in ids])
+
+    def answer(id: str) -> Any:
+        return message("x", type="tool", tool_call_id=id, status="success")
+
+    human = message("x", type="human")
+    cases: list[tuple[list[Any], list[dict[str, Any]], list[str]]] = [
+        ([], [], []),
+        ([human], [], []),
+        ([human, ai()], [], []),
+        ([human, ai("a", "b")], [], ["a", "b"]),
+        ([human, ai("a", "b"), answer("a")], [], ["b"]),
+        ([human, ai("a"), answer("a"), ai()], [], []),
+        ([human, ai("a", "b")], [{"role": "tool", "tool_call_id": "a"}, {"role": "user"}], ["b"]),
+    ]
+    for stored, given, owed in cases:
+        assert [each["tool_call_id"] for each in answers_owed(stored, given)] == owed
 
 
 # The router

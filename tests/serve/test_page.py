@@ -178,6 +178,7 @@ def test_a_conversation(browser: Browser) -> None:
         page.wait_for_selector(".tool.success")
         assert page.locator(".bubble").all_inner_texts() == ["use the tool", "and now?"]
         assert len(page.locator(".answer").nth(1).inner_text().split()) == 40
+        assert page.locator(".usage").all_inner_texts() == ["200 tokens in · 40 out", "100 tokens in · 20 out"]
         page.click("#new")
         assert page.locator(".turn").count() == 0 and page.is_visible("text=use the tool")
 

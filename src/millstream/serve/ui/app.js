@@ -11,16 +11,16 @@ const $ = (id) => document.getElementById(id);
 const [form, input, sendButton, stopButton] = ["form", "input", "send", "stop"].map($);
 const view = new View({ log: $("log"), scroller: $("scroller"), latest: $("latest") });
 
-let current = null; // the run under way: {runId, abort, stopped}
+let current = null; // the run under way: {runId, abort, stopped, done}
 
 // Running
 
 /** Sends a message and shows the run until it ends. `id` makes a second try replace the message and not repeat it. */
 async function send(text, id = crypto.randomUUID?.() ?? `m-${Date.now()}-${Math.random()}`) {
   const turn = view.turn();
-  const mine = (current = { runId: null, abort: new AbortController(), stopped: false });
+  const mine = (current = { runId: null, abort: new AbortController(), stopped: false, done: false });
   const started = performance.now();
-  const totals = { input_tokens: 0, output_tokens: 0, total_tokens: 0 };
+  const totals = noTokens();
   setBusy(true);
   turn.wait();
   say("Answering");
@@ -37,7 +37,7 @@ async function send(text, id = crypto.randomUUID?.() ?? `m-${Date.now()}-${Math.
     else if (current === mine) turn.note("Stopped.");
   }
   turn.end();
-  turn.usage(totals, (performance.now() - started) / 1000, null);
+  if (mine.done || totals.total_tokens) turn.usage(totals, (performance.now() - started) / 1000);
   if (current === mine) {
     current = null;
     setBusy(false);
@@ -65,18 +65,27 @@ function take(record, turn, mine, totals, retry) {
       turn.toolResult(record.id, String(record.name), record.result, record.status);
       break;
     case "usage":
-      for (const key of Object.keys(totals)) totals[key] += Number(record[key]) || 0;
+      count(totals, record);
       break;
     case "error":
       turn.end();
       turn.error(String(record.message), record.error_id, retry);
       break;
     case "done":
+      mine.done = true;
       turn.end();
       if (record.status === "interrupted") turn.note("Waiting for an answer.");
       if (record.status === "stopped") turn.note(STOPPED[record.cause] ?? "Stopped.");
       break;
   }
+}
+
+function noTokens() {
+  return { input_tokens: 0, output_tokens: 0, total_tokens: 0 };
+}
+
+function count(totals, usage) {
+  for (const key of Object.keys(totals)) totals[key] += Number(usage?.[key]) || 0;
 }
 
 const STOPPED = {
@@ -166,14 +175,21 @@ async function restore() {
   if (current || !thread.messages.length) return;
   $("empty").hidden = true;
   let turn = null;
+  let totals = noTokens();
+  const finish = () => {
+    turn?.end();
+    if (totals.total_tokens) turn.usage(totals, null);
+    turn = null;
+    totals = noTokens();
+  };
   for (const message of thread.messages) {
     if (message.role === "user") {
-      turn?.end();
-      turn = null;
+      finish();
       view.person(textOf(message.content));
       continue;
     }
     turn ??= view.turn();
+    count(totals, message.usage);
     if (message.role === "tool") {
       turn.toolResult(message.tool_call_id, message.name ?? "tool", message.content, message.status);
       continue;
@@ -182,7 +198,7 @@ async function restore() {
     if (text) turn.token(message.message_id, text);
     for (const call of message.tool_calls ?? []) turn.toolCall(call.id, call.name, call.args);
   }
-  turn?.end();
+  finish();
   view.toEnd();
 }
 

@@ -151,11 +151,11 @@ class Turn {
     return [...this.#tools.values()].filter((card) => card.running).length;
   }
 
-  usage(usage, seconds, model) {
+  /** What the turn cost; `seconds` is null where it is not known. */
+  usage(usage, seconds) {
     const parts = [];
     if (usage.total_tokens) parts.push(`${number(usage.input_tokens)} tokens in`, `${number(usage.output_tokens)} out`);
     if (seconds !== null) parts.push(`${seconds.toFixed(1)} s`);
-    if (model) parts.push(model);
     if (parts.length) this.#put(element("p", { class: "usage" }, parts.join(" · ")));
   }
 
