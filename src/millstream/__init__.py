@@ -55,6 +55,7 @@ _EXPORTS: dict[str, str] = {
     "flow.branch": "RouterRunnable RunnableBranch",
     "flow.configurable": """ConfigurableField ConfigurableFieldMultiOption ConfigurableFieldSingleOption
         ConfigurableFieldSpec RunnableConfigurableAlternatives RunnableConfigurableFields""",
+    "flow.drawing": "Edge Graph Node",
     "flow.each": "RunnableEach",
     "flow.fallbacks": "RunnableWithFallbacks",
     "flow.function": "RunnableLambda chain",
@@ -163,6 +164,7 @@ if TYPE_CHECKING:
     from .flow.binding import *  # noqa: F403
     from .flow.branch import *  # noqa: F403
     from .flow.configurable import *  # noqa: F403
+    from .flow.drawing import *  # noqa: F403
     from .flow.each import *  # noqa: F403
     from .flow.fallbacks import *  # noqa: F403
     from .flow.function import *  # noqa: F403

@@ -53,7 +53,7 @@ def convert_runnable_to_tool(
         read = getattr(runnable, "get_input_schema", None)
         args_schema = read() if read is not None else None
     fields = getattr(args_schema, "model_fields", None)
-    if not isinstance(args_schema, dict) and not fields:
+    if not isinstance(args_schema, dict) and (not fields or "root" in fields):  # a RootModel names no arguments
         raise InvalidArgument(
             f"what {name!r} takes is not known, so a model cannot call it; give `arg_types={{'argument': str}}` or `args_schema`."
         )

@@ -29,21 +29,42 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         bound: Runnable[In, Out],
         kwargs: dict[str, Any] | None = None,
         config: RunnableConfig | None = None,
+        *,
+        input_type: Any = None,
+        output_type: Any = None,
     ) -> None:
         self.bound = coerce(bound)
         self.kwargs = dict(kwargs or {})
         self.config: RunnableConfig = config or {}
+        self.input_type = input_type
+        self.output_type = output_type
         self._run_bound = exec_of(self.bound)
         self._flow_bound = flow_of(self.bound)
 
     def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
         """The same with more keyword arguments."""
-        return type(self)(self.bound, {**self.kwargs, **kwargs}, self.config)
+        return self._copy({**self.kwargs, **kwargs}, self.config)
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableBinding[In, Out]:
         """The same with keys of its config replaced (not merged)."""
         changed: RunnableConfig = {**self.config, **(config or {}), **kwargs}  # type: ignore[typeddict-item]
-        return type(self)(self.bound, self.kwargs, changed)
+        return self._copy(self.kwargs, changed)
+
+    def with_types(self, *, input_type: Any = None, output_type: Any = None) -> RunnableBinding[In, Out]:
+        """The same with other types in its schemas."""
+        copy = self._copy(self.kwargs, self.config)
+        copy.input_type = input_type if input_type is not None else self.input_type
+        copy.output_type = output_type if output_type is not None else self.output_type
+        return copy
+
+    def _copy(self, kwargs: dict[str, Any], config: RunnableConfig) -> RunnableBinding[In, Out]:
+        return type(self)(self.bound, kwargs, config, input_type=self.input_type, output_type=self.output_type)
+
+    def _input_shape(self) -> Any:
+        return self.bound._input_shape() if self.input_type is None else self.input_type
+
+    def _output_shape(self) -> Any:
+        return self.bound._output_shape() if self.output_type is None else self.output_type
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.bound]

@@ -46,6 +46,12 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
             self.branches.append((coerce(arm[0]), coerce(arm[1])))
         self.default = coerce(default)
 
+    def _input_shape(self) -> Any:
+        return self.default._input_shape()
+
+    def _output_shape(self) -> Any:
+        return self.default._output_shape()
+
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.default, *(part for arm in self.branches for part in arm)]
 

@@ -132,6 +132,12 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
             run.end(outcomes[index].value) if error is None else run.fail(error)
         return outcomes
 
+    def _input_shape(self) -> Any:
+        return self.runnable._input_shape()
+
+    def _output_shape(self) -> Any:
+        return self.runnable._output_shape()
+
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return self.runnables
 

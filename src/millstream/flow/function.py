@@ -12,6 +12,7 @@ from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver, aclose
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, folded, once
+from .schemas import function_input, function_output
 
 __all__ = ["RunnableLambda", "chain"]
 
@@ -81,6 +82,12 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
     def _default_name(self) -> str:
         name = getattr(self.func or self.afunc, "__name__", "<lambda>")
         return type(self).__name__ if name == "<lambda>" else str(name)
+
+    def _input_shape(self) -> Any:
+        return function_input(self.func or self.afunc)  # type: ignore[arg-type]
+
+    def _output_shape(self) -> Any:
+        return function_output(self.func or self.afunc)  # type: ignore[arg-type]
 
     def _form(self, d: Driver, scope: Scope) -> tuple[bool, Kwargs]:
         """Whether the form that `d` will pick is a generator, and the extra arguments it wants."""

@@ -15,6 +15,7 @@ from .coerce import coerce
 from .driver import Driver, Outcome, aclose
 from .mailbox import Mailbox
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
+from .schemas import fields_of
 from .stream import push
 
 __all__ = ["RunnableMap", "RunnableParallel"]
@@ -78,6 +79,21 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
                 await items.aclose()
         finally:
             await aclose(inputs)
+
+    def _input_shape(self) -> Any:
+        merged: dict[str, Any] = {}
+        for part in self.steps.values():
+            fields = fields_of(part._input_shape())
+            if fields is None:
+                return Any
+            merged |= fields
+        return merged or Any
+
+    def _output_shape(self) -> Any:
+        from .schemas import schema_of
+
+        shapes = {key: part._output_shape() for key, part in self.steps.items()}
+        return {key: (schema_of(key, s) if isinstance(s, dict) else s, ...) for key, s in shapes.items()}
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return list(self.steps.values())

@@ -13,6 +13,7 @@ from .function import is_async
 from .mailbox import Mailbox
 from .parallel import RunnableParallel
 from .runnable import NO_KWARGS, Kwargs, Runnable
+from .schemas import fields_of
 from .stream import push
 
 __all__ = ["RunnableAssign", "RunnablePassthrough", "RunnablePick"]
@@ -40,6 +41,15 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
     def assign(cls, **mapping: Any) -> RunnableAssign:  # type: ignore[override]
         """A runnable that adds keys to a dict, each computed from that dict."""
         return RunnableAssign(mapping)
+
+    def _input_shape(self) -> Any:
+        return self.input_type or Any
+
+    def _output_shape(self) -> Any:
+        return self.input_type or Any
+
+    def _output_shape_after(self, before: Any) -> Any:
+        return before
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if self.func is not None or self.afunc is not None:
@@ -70,6 +80,15 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
 
     def __init__(self, mapper: Mapping[str, Any] | RunnableParallel[Any]) -> None:
         self.mapper = mapper if isinstance(mapper, RunnableParallel) else RunnableParallel(mapper)
+
+    def _input_shape(self) -> Any:
+        return self.mapper._input_shape()
+
+    def _output_shape(self) -> Any:
+        return self._output_shape_after(self._input_shape())
+
+    def _output_shape_after(self, before: Any) -> Any:
+        return {**(fields_of(before) or {}), **self.mapper._output_shape()}
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.mapper]
@@ -139,6 +158,12 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
 
     def _default_name(self) -> str:
         return f"RunnablePick<{','.join([self.keys] if isinstance(self.keys, str) else self.keys)}>"
+
+    def _output_shape_after(self, before: Any) -> Any:
+        fields = fields_of(before) or {}
+        if isinstance(self.keys, str):
+            return fields[self.keys][0] if self.keys in fields else Any
+        return {key: fields.get(key, (Any, ...)) for key in self.keys}
 
     def _picked(self, value: Any) -> Any:
         _needs_dict(self, value)

@@ -54,6 +54,12 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         self._run_bound = exec_of(bound)
         self._flow_bound = flow_of(bound)
 
+    def _input_shape(self) -> Any:
+        return self.bound._input_shape()
+
+    def _output_shape(self) -> Any:
+        return self.bound._output_shape()
+
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.bound]
 

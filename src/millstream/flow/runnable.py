@@ -6,7 +6,6 @@ form is honoured wherever it is composed; `exec_of` and `flow_of` see to that.
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -19,19 +18,17 @@ from ..spine.config import RunnableConfig
 from ..spine.events import END, MISSING, STREAM
 from ..spine.scope import Scope, enter
 from .batch import as_completed, batch, each_by_itself
+from .described import Described
 from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async, in_worker
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
 from .step import running_loop, step
 from .stream import AsyncStream, SyncStream
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from .binding import RunnableBinding
     from .configurable import (
         AnyField,
         ConfigurableField,
-        ConfigurableFieldSpec,
         RunnableConfigurableAlternatives,
         RunnableConfigurableFields,
     )
@@ -59,14 +56,13 @@ Other = TypeVar("Other")
 NO_KWARGS: Final[Kwargs] = {}
 
 
-class Runnable(Generic[In, Out]):
+class Runnable(Described, Generic[In, Out]):
     """Something that turns an input into an output, whole or as a stream, alone or composed with `|`.
 
     Users who subclass it override `invoke` (and `ainvoke`, `stream`, `transform`, ... where they can do better than the
     defaults: `ainvoke` runs `invoke` on a worker thread, `stream` yields its one result).
     """
 
-    name: str | None = None
     run_type: str = "chain"
     _ms_root = True  # see overrides.py: the native methods of this class are defaults, not a body
 
@@ -303,33 +299,30 @@ class Runnable(Generic[In, Out]):
 
         return RunnableConfigurableAlternatives(which, self, alternatives, default_key, prefix_keys)
 
-    @property
-    def config_specs(self) -> list[ConfigurableFieldSpec]:
-        """What can be configured in this runnable and its parts."""
-        specs = (spec for part in self._parts_inside() for spec in part.config_specs)
-        return list({spec.id: spec for spec in specs}.values())
+    def with_types(self, *, input_type: Any = None, output_type: Any = None) -> RunnableBinding[In, Out]:
+        """This runnable with other types in its schemas; nothing is checked or changed when it runs."""
+        from .binding import RunnableBinding
 
-    def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
-        """A pydantic model of the configs that this runnable takes: `configurable`, and the keys in `include`."""
-        from .schemas import config_schema
+        return RunnableBinding(self, input_type=input_type, output_type=output_type)
 
-        return config_schema(self, include or ())  # type: ignore[no-any-return]
+    def as_tool(
+        self,
+        args_schema: Any = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        arg_types: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """This runnable as a tool that a model can call; it gets the dict of the arguments.
 
-    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """The name that runs of this object carry; a suffix is joined in the style of the name."""
-        base = name or self.name or self._default_name()
-        if not suffix:
-            return base
-        return base + "_" + suffix.lower() if base[0].islower() else base + re.sub("^.", _upper, suffix)
+        Raises:
+            InvalidArgument: (a ValueError) nothing tells what the arguments are; give `arg_types`.
+        """
+        from millstream import convert_runnable_to_tool
+
+        return convert_runnable_to_tool(self, args_schema, name=name, description=description, arg_types=arg_types)
 
     # -- what our own classes write ----------------------------------------------------------------------------------
-
-    def _default_name(self) -> str:
-        return type(self).__name__
-
-    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
-        """The runnables that this one is made of."""
-        return ()
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         """One value in, one out, with the run around it."""
@@ -505,7 +498,3 @@ async def _folded_stream(
 def _in_notebook() -> bool:
     shell = sys.modules.get("IPython")
     return shell is not None and shell.get_ipython() is not None
-
-
-def _upper(first: re.Match[str]) -> str:
-    return first.group().upper()

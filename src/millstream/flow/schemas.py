@@ -1,18 +1,79 @@
-"""Pydantic models of what a runnable takes, made when somebody asks."""
+"""Pydantic models of what a runnable takes and gives, made when somebody asks.
+
+A runnable says its *shape*: a type, a pydantic model, or a dict of fields `{name: (type, default)}`. The shapes of
+composites come from those of their parts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import ast
+import inspect
+import operator
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, get_type_hints
 
 from ..spine.config import RunnableConfig
 
-__all__ = ["config_schema"]
+__all__ = ["config_schema", "fields_of", "function_input", "function_output", "schema_of"]
+
+
+def schema_of(name: str, shape: Any) -> Any:
+    """The pydantic model for a shape; a model class is its own."""
+    from pydantic import BaseModel, RootModel, create_model
+
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        return shape
+    if isinstance(shape, dict):
+        return create_model(name, **shape)
+    made: Any = create_model(name, __base__=RootModel[shape])
+    return made
+
+
+def fields_of(shape: Any) -> dict[str, Any] | None:
+    """The fields of a shape that has some, else None."""
+    if isinstance(shape, dict):
+        return shape
+    fields = getattr(shape, "model_fields", None)
+    if fields is None:
+        return None
+    from pydantic_core import PydanticUndefined
+
+    return {
+        name: (field.annotation, ... if field.default is PydanticUndefined else field.default)
+        for name, field in fields.items()
+    }
+
+
+def function_input(fn: Callable[..., Any]) -> Any:
+    """What a function of one argument takes: its annotation, else the keys that it reads from its argument, else Any."""
+    if isinstance(fn, operator.itemgetter):
+        return dict.fromkeys(_keys_of_itemgetter(fn), (Any, ...)) or Any
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+        hints = get_type_hints(fn)
+    except (TypeError, ValueError, NameError):
+        return Any
+    if not parameters:
+        return Any
+    first = parameters[0]
+    if hints.get(first.name, Any) is not Any:
+        return hints[first.name]
+    keys = _keys_read(fn, first.name)
+    return dict.fromkeys(sorted(keys), (Any, ...)) if keys else Any
+
+
+def function_output(fn: Callable[..., Any]) -> Any:
+    """What a function gives, by its annotation."""
+    try:
+        return get_type_hints(fn).get("return", Any)
+    except (TypeError, NameError):
+        return Any
 
 
 def config_schema(runnable: Any, include: Sequence[str]) -> Any:
     """A pydantic model with `configurable` (when there is something to configure) and the keys in `include`."""
-    from pydantic import BaseModel, Field, create_model
+    from pydantic import Field, create_model
 
     fields: dict[str, Any] = {}
     specs = runnable.config_specs
@@ -26,5 +87,31 @@ def config_schema(runnable: Any, include: Sequence[str]) -> Any:
     for key in include:
         if key != "configurable" and key in RunnableConfig.__annotations__:
             fields[key] = (Any, None)
-    model: type[BaseModel] = create_model(runnable.get_name("Config"), **fields)
-    return model
+    return create_model(runnable.get_name("Config"), **fields)
+
+
+def _keys_of_itemgetter(fn: Any) -> list[str]:
+    _, items = fn.__reduce__()
+    return [item for item in items if isinstance(item, str)]
+
+
+def _keys_read(fn: Callable[..., Any], argument: str) -> set[str]:
+    """The string keys that the source reads with `argument["key"]` or `argument.get("key")`."""
+    try:
+        source = textwrap.dedent(inspect.getsource(fn))
+    except (OSError, TypeError):
+        return set()
+    try:
+        tree = ast.parse(source.strip())
+    except SyntaxError:  # a lambda in the middle of a longer expression
+        return set()
+    keys: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == argument:
+                keys.add(key)
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[ast.Constant(value=str(key)), *_]
+            ) if name == argument:
+                keys.add(key)
+    return keys

@@ -36,6 +36,15 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         self.name = name
         self._parts = [(exec_of(part), flow_of(part), f"seq:step:{n}") for n, part in enumerate(flat, 1)]
 
+    def _input_shape(self) -> Any:
+        return self.steps[0]._input_shape()
+
+    def _output_shape(self) -> Any:
+        shape = self.steps[0]._output_shape()
+        for part in self.steps[1:]:
+            shape = part._output_shape_after(shape)
+        return shape
+
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return self.steps
 

@@ -1,0 +1,100 @@
+"""Names, schemas, graphs and drawings of runnables."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from millstream import (
+    ChatPromptTemplate,
+    FakeListChatModel,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+    StrOutputParser,
+    tool,
+)
+from millstream.errors import InvalidArgument
+
+
+def properties(schema: type[BaseModel]) -> list[str]:
+    return sorted(schema.model_json_schema().get("properties", {}))
+
+
+def reads_keys(d: Any) -> Any:
+    return d["a"] + d.get("b")
+
+
+class Question(BaseModel):
+    text: str
+
+
+def asks(question: Question) -> int:
+    return len(question.text)
+
+
+def test_the_shape_of_a_function_is_its_annotation_or_the_keys_it_reads() -> None:
+    assert RunnableLambda(asks).input_schema is Question
+    assert RunnableLambda(asks).get_output_jsonschema()["type"] == "integer"
+    assert properties(RunnableLambda(reads_keys).input_schema) == ["a", "b"]
+    assert properties(RunnableLambda(operator.itemgetter("k")).input_schema) == ["k"]
+
+
+def test_the_shape_of_composites() -> None:
+    both = RunnableParallel(x=RunnableLambda(reads_keys), y=RunnableLambda(asks))
+    assert properties(both.input_schema) == ["a", "b", "text"]
+    assert properties(both.output_schema) == ["x", "y"]
+    chain = both | RunnablePassthrough.assign(z=RunnableLambda(asks))
+    assert properties(chain.output_schema) == ["x", "y", "z"]
+    assert properties(chain.pick(["x", "z"]).output_schema) == ["x", "z"]
+    assert chain.pick("z").get_output_jsonschema()["type"] == "integer"
+    typed = RunnableLambda(print).with_types(input_type=int, output_type=str)
+    assert typed.get_input_jsonschema()["type"] == "integer"
+    assert typed.get_output_jsonschema()["type"] == "string"
+
+
+@pytest.mark.parametrize(
+    ("runnable", "suffix", "name"),
+    [
+        (RunnableLambda(reads_keys), "Input", "reads_keys_input"),
+        (RunnableLambda(lambda x: x) | (lambda x: x), "Input", "RunnableSequenceInput"),
+        (RunnableParallel(a=reads_keys), None, "RunnableParallel<a>"),
+        (RunnablePassthrough.assign(k=reads_keys), None, "RunnableAssign<k>"),
+        (RunnableLambda(reads_keys, name="given"), None, "given"),
+    ],
+)
+def test_names(runnable: Any, suffix: str | None, name: str) -> None:
+    assert runnable.get_name(suffix) == name
+
+
+def test_a_graph_and_its_drawings() -> None:
+    chain = RunnableLambda(reads_keys) | RunnableLambda(asks) | RunnableLambda(lambda x: x, name="last")
+    graph = chain.get_graph()
+    assert (len(graph.nodes), len(graph.edges)) == (5, 4)
+    first, last = graph.first_node(), graph.last_node()
+    assert first is not None and last is not None
+    assert (first.name, last.name) == ("RunnableSequenceInput", "RunnableSequenceOutput")
+    assert graph.draw_mermaid().splitlines()[0] == "graph TD;"
+    assert "\treads_keys --> asks;" in graph.draw_mermaid()
+    assert "| asks |" in graph.draw_ascii()
+    forked = (RunnableLambda(asks) | {"x": reads_keys, "y": asks}).get_graph()
+    assert sum(node.name == "asks" for node in forked.nodes.values()) == 2
+    assert forked.to_json()["edges"][0] == {"source": 0, "target": 1}
+
+
+def test_the_prompts_of_a_chain() -> None:
+    prompt = ChatPromptTemplate.from_messages([("human", "{q}")])
+    chain = prompt | FakeListChatModel(responses=["a"]) | StrOutputParser()
+    assert RunnableParallel(a=chain, b=chain).get_prompts() == [prompt, prompt]
+
+
+def test_a_runnable_as_a_tool() -> None:
+    add = RunnableLambda(reads_keys).as_tool(name="adder", description="Adds.", arg_types={"a": int, "b": int})
+    assert (add.name, add.invoke({"a": 1, "b": 2})) == ("adder", 3)
+    assert RunnableLambda(asks).as_tool(description="Counts.").args["text"]["type"] == "string"
+    with pytest.raises(InvalidArgument, match="give `arg_types="):
+        RunnableLambda(print).as_tool()
+    assert tool("named", RunnableLambda(asks)).name == "named"
