@@ -68,23 +68,27 @@ _EXPORTS: dict[str, str] = {
     "flow.stream": "AsyncStream SyncStream",
     # chat
     "chat.chat_prompt": "ChatPromptTemplate",
+    "chat.embeddings": "DeterministicFakeEmbedding Embeddings FakeEmbeddings",
     "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
         ParrotFakeChatModel""",
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
     "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
     "chat.marks": "InjectedToolArg InjectedToolCallId",
+    "chat.memory_vectors": "InMemoryVectorStore",
     "chat.message_filters": "filter_messages merge_message_runs",
     "chat.message_prompts": """AIMessagePromptTemplate ChatMessagePromptTemplate HumanMessagePromptTemplate MessagesPlaceholder
         SystemMessagePromptTemplate""",
     "chat.models": "BaseChatModel SimpleChatModel",
     "chat.parsers": "BaseGenerationOutputParser BaseOutputParser BaseTransformOutputParser StrOutputParser",
     "chat.prompts": "BasePromptTemplate PromptTemplate",
+    "chat.retrievers": "BaseRetriever",
     "chat.runnable_tool": "convert_runnable_to_tool",
     "chat.structured_tool": "StructuredTool Tool tool",
     "chat.tool_parsers": "JsonOutputKeyToolsParser JsonOutputToolsParser PydanticToolsParser",
     "chat.tool_schema": "UntypedParameterWarning",
     "chat.tools": "BaseTool",
     "chat.trimming": "trim_messages",
+    "chat.vectorstore": "VectorStore VectorStoreRetriever",
     # graph
     "graph.agent": "AgentState create_react_agent",
     "graph.builder": "StateGraph",
@@ -128,21 +132,25 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from .chat.chat_prompt import *  # noqa: F403
+    from .chat.embeddings import *  # noqa: F403
     from .chat.fakes import *  # noqa: F403
     from .chat.function_calling import *  # noqa: F403
     from .chat.json_parsers import *  # noqa: F403
     from .chat.marks import *  # noqa: F403
+    from .chat.memory_vectors import *  # noqa: F403
     from .chat.message_filters import *  # noqa: F403
     from .chat.message_prompts import *  # noqa: F403
     from .chat.models import *  # noqa: F403
     from .chat.parsers import *  # noqa: F403
     from .chat.prompts import *  # noqa: F403
+    from .chat.retrievers import *  # noqa: F403
     from .chat.runnable_tool import *  # noqa: F403
     from .chat.structured_tool import *  # noqa: F403
     from .chat.tool_parsers import *  # noqa: F403
     from .chat.tool_schema import *  # noqa: F403
     from .chat.tools import *  # noqa: F403
     from .chat.trimming import *  # noqa: F403
+    from .chat.vectorstore import *  # noqa: F403
     from .data.accumulator import *  # noqa: F403
     from .data.addable import *  # noqa: F403
     from .data.ai_chunk import *  # noqa: F403

@@ -1,0 +1,93 @@
+"""BaseRetriever: a question in, documents out."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import lru_cache
+from typing import Any
+
+from pydantic import Field
+
+from ..data.documents import Document
+from ..flow.driver import ASYNC, Driver
+from ..flow.runnable import Kwargs
+from ..spine.events import MISSING
+from ..spine.run import Run
+from ..spine.scope import Scope, enter
+from .component import Component, whole_of
+from .run_managers import AsyncRunManager, RunManager
+
+__all__ = ["BaseRetriever"]
+
+
+class BaseRetriever(Component[str, list[Document]]):
+    """Finds documents. A subclass writes `_get_relevant_documents`, and the async form where it can do better than a thread.
+
+    Example:
+        >>> class Words(BaseRetriever):
+        ...     texts: list[str]
+        ...
+        ...     def _get_relevant_documents(self, query):
+        ...         return [Document(text) for text in self.texts if query in text]
+        >>> [found.page_content for found in Words(texts=["red fish", "cat"]).invoke("fish")]
+        ['red fish']
+    """
+
+    run_type = "retriever"
+
+    tags: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    callbacks: Any = Field(default=None, exclude=True, repr=False)
+
+    @abstractmethod
+    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        """The documents for a query. An override may leave `run_manager` out, and may take keywords of its own."""
+
+    async def _aget_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        """The same in async form; by default on a worker thread."""
+        fn = self._get_relevant_documents
+        named = {"run_manager": run_manager.get_sync()} if _takes_manager(type(self)._get_relevant_documents) else {}
+        found: list[Document] = await ASYNC.call(enter(None), fn, None, query, **named)
+        return found
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        run: Run | None = None
+        if scope.listeners or self.callbacks:
+            run = self._begin(scope, input)
+            scope = run.scope
+        else:
+            scope = scope.inner()
+        try:
+            found = await self._found(d, input, scope, run, kwargs)
+        except BaseException as error:
+            if run is not None:
+                run.fail(error)
+            raise
+        if run is not None:
+            run.end(found)
+        return found
+
+    async def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        # It is run on the whole of its input and finds all at once: its run has a start and an end, no chunk.
+        whole = await whole_of(inputs, given)
+        if whole is not MISSING:
+            yield await self._exec(d, whole, scope, kwargs)
+
+    async def _found(self, d: Driver, query: Any, scope: Scope, run: Run | None, kwargs: Kwargs) -> Any:
+        cls = type(self)
+        fn, afn = self._get_relevant_documents, None
+        if not d.sync and cls._aget_relevant_documents is not BaseRetriever._aget_relevant_documents:
+            afn = self._aget_relevant_documents
+        if _takes_manager(cls._get_relevant_documents if afn is None else cls._aget_relevant_documents):
+            kwargs = {**kwargs, "run_manager": (RunManager if afn is None else AsyncRunManager)(scope, run)}
+        return await d.call(scope, fn, afn, query, **kwargs)
+
+
+@lru_cache(maxsize=256)
+def _takes_manager(method: Any) -> bool:
+    parameters = inspect.signature(method).parameters.values()
+    return any(each.name == "run_manager" or each.kind is each.VAR_KEYWORD for each in parameters)
