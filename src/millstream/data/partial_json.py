@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from json import JSONDecodeError
 from typing import Any
@@ -24,12 +25,14 @@ MAX_DEPTH = 500  # who reads a value recurses into it, and Python's stack ends
 
 # Stretches of a string that C code can decode: no quote, no broken or unfinished escape, no half of a surrogate pair.
 # Possessive, so that a long run of escapes leaves nothing to go back to.
+# (Python before 3.11.5 goes wrong there when an alternative fails midway: gh-106052.)
+_MANY = "*+" if sys.version_info >= (3, 11, 5) else "*"
 _STRETCH = (
     r"(?:%s|\\[\"\\/bfnrt]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}"
-    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
-_LENIENT = re.compile(_STRETCH % r'[^"\\]++')
-_STRICT = re.compile(_STRETCH % r'[^"\\\x00-\x09\x0b-\x1f]++')  # a raw newline is forgiven: models write them
+_LENIENT = re.compile(_STRETCH % r'[^"\\]++' + _MANY)
+_STRICT = re.compile(_STRETCH % r'[^"\\\x00-\x09\x0b-\x1f]++' + _MANY)  # a raw newline is forgiven: models write them
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _SCALAR_TEXT = re.compile(r"[-+.0-9A-Za-z]*")
 _SCALAR_START = frozenset("-0123456789tfnNI")
