@@ -105,6 +105,7 @@ _EXPORTS: dict[str, str] = {
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
     "graph.savers.codec": "register_type",
     "graph.savers.memory": "InMemorySaver MemorySaver",
+    "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
     "providers.openai": "ChatOpenAI",
@@ -196,6 +197,7 @@ if TYPE_CHECKING:
     from .graph.savers.base import *  # noqa: F403
     from .graph.savers.codec import *  # noqa: F403
     from .graph.savers.memory import *  # noqa: F403
+    from .graph.savers.sqlite import *  # noqa: F403
     from .graph.tool_node import *  # noqa: F403
     from .providers.openai import *  # noqa: F403
     from .providers.registry import *  # noqa: F403

@@ -40,8 +40,6 @@ class _AnsweringState(AgentState):
     structured_response: NotRequired[Any]
 
 
-
-
 def create_react_agent(
     model: Any,
     tools: Sequence[Any] | ToolNode,
@@ -72,10 +70,13 @@ def create_react_agent(
     if version not in ("v1", "v2"):
         raise InvalidArgument(f"version must be 'v1' or 'v2', not {version!r}.")
     node = tools if isinstance(tools, ToolNode) else ToolNode([t for t in tools if not isinstance(t, dict)])
-    offered = [*node.tools_by_name.values(), *([] if isinstance(tools, ToolNode) else [t for t in tools if isinstance(t, dict)])]
+    offered = [
+        *node.tools_by_name.values(),
+        *([] if isinstance(tools, ToolNode) else [t for t in tools if isinstance(t, dict)]),
+    ]
     schema = _checked_schema(state_schema, response_format)
     caller = _CallModel(_model_of(model, offered), _prompt_of(prompt), node, name, pre_model_hook is not None)
-    graph = StateGraph(schema, context_schema=context_schema)
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema, context_schema=context_schema)
     entry, after = "agent", "agent"
     if pre_model_hook is not None:
         entry = "pre_model_hook"
@@ -145,8 +146,8 @@ class _CallModel(Runnable[Any, Any]):
         run.end(output)
         return output
 
-    async def _body(self, d: Driver, state: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        messages = self.messages(state)
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        state, messages = input, self.messages(input)
         _check_history(messages)
         if self._choose is None:
             run = self._run
@@ -209,12 +210,12 @@ class _Prompt(Runnable[Any, Any]):
                 raise InvalidType(f"prompt must be a text, a SystemMessage, a function or a runnable, not {prompt!r}.")
             self._call = Call(prompt)
 
-    async def _body(self, d: Driver, state: Any, scope: Scope, kwargs: Kwargs) -> Any:
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if self._call is None:
-            messages: list[BaseMessage] = _get(state, "messages")
+            messages: list[BaseMessage] = _get(input, "messages")
             return [*self._before, *messages] if self._before else messages
         assert self._call.run is not None
-        return await self._call.run(d, state, scope)
+        return await self._call.run(d, input, scope)
 
 
 class _Route(Runnable[Any, Any]):
@@ -230,8 +231,8 @@ class _Route(Runnable[Any, Any]):
         if pending_only:
             self.name = "post_model_hook_router"
 
-    async def _body(self, d: Driver, state: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        messages = _get(state, "messages")
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        messages = _get(input, "messages")
         calls: list[Any] = []
         if self._pending_only:
             calls = _pending_calls(messages)
@@ -244,7 +245,7 @@ class _Route(Runnable[Any, Any]):
         if self._version == "v1":
             return "tools"
         return [
-            Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": state}) for call in calls
+            Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": input}) for call in calls
         ]
 
 
@@ -258,8 +259,8 @@ class _AfterTools(Runnable[Any, Any]):
         self._entry = entry
         self._last = last
 
-    async def _body(self, d: Driver, state: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        for message in reversed(_get(state, "messages")):
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        for message in reversed(_get(input, "messages")):
             if not isinstance(message, ToolMessage):
                 break
             if message.name in self._direct:
@@ -280,18 +281,18 @@ class _Structured(Runnable[Any, Any]):
             wanted = wanted[1]
         self._wanted = wanted
 
-    async def _exec(self, d: Driver, state: Any, scope: Scope, kwargs: Kwargs) -> Any:
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         caller = self._caller
-        model = caller.model if caller._choose is None else await caller._chosen(d, state, scope)
+        model: Any = caller.model if caller._choose is None else await caller._chosen(d, input, scope)
         while isinstance(model, RunnableBinding):
             model = model.bound
         answer = await exec_of(model.with_structured_output(self._wanted))(
-            d, [*self._before, *_get(state, "messages")], scope, NO_KWARGS
+            d, [*self._before, *_get(input, "messages")], scope, NO_KWARGS
         )
         return {"structured_response": answer}
 
-    async def _body(self, d: Driver, state: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        return await self._exec(d, state, scope, kwargs)
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await self._exec(d, input, scope, kwargs)
 
 
 class _Chosen:
@@ -317,9 +318,11 @@ def _model_of(model: Any, tools: Sequence[Any]) -> Any:
     return _bind(model, tools) if tools else model
 
 
-def _bind(model: Any, tools: Sequence[Any]) -> Any:
+def _bind(given: Any, tools: Sequence[Any]) -> Any:
     """The model told of the tools; in a sequence its (first) chat model is."""
-    if isinstance(model, RunnableSequence):
+    model: Any = given
+    if isinstance(given, RunnableSequence):
+        part: Any
         for index, part in enumerate(model.steps):
             if hasattr(part, "bind_tools"):
                 return RunnableSequence(*model.steps[:index], part.bind_tools(tools), *model.steps[index + 1 :])
@@ -331,7 +334,7 @@ def _bound_tools(model: Any) -> list[Any] | None:
     if isinstance(model, RunnableSequence):
         return next((found for part in model.steps if (found := _bound_tools(part)) is not None), None)
     if isinstance(model, RunnableBinding):
-        return model.kwargs.get("tools")  # type: ignore[no-any-return]
+        return model.kwargs.get("tools")
     return None
 
 
@@ -357,7 +360,9 @@ def _checked_schema(given: Any, response_format: Any) -> Any:
     if given is None:
         return AgentState if response_format is None else _AnsweringState
     required = {"messages", "remaining_steps"} | ({"structured_response"} if response_format is not None else set())
-    missing = sorted(({"messages"} if response_format is None else required - {"remaining_steps"}) - get_type_hints(given).keys())
+    missing = sorted(
+        ({"messages"} if response_format is None else required - {"remaining_steps"}) - get_type_hints(given).keys()
+    )
     if missing:
         raise InvalidArgument(f"Missing required key(s) {missing} in the state schema {given.__name__}; add them.")
     return given
@@ -367,7 +372,8 @@ def _with_prepared(schema: Any) -> Any:
     """The schema of the model node where a hook prepares its messages."""
     if isinstance(schema, type) and issubclass(schema, dict):
         hints = get_type_hints(schema, include_extras=True)
-        return TypedDict("CallModelInput", {**hints, "llm_input_messages": list[BaseMessage]})  # type: ignore[operator]
+        make: Any = TypedDict  # with fields that are known only now
+        return make("CallModelInput", {**hints, "llm_input_messages": list[BaseMessage]})
     return type("CallModelInput", (schema,), {"__annotations__": {"llm_input_messages": list[BaseMessage]}})
 
 

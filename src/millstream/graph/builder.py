@@ -31,7 +31,17 @@ logger = logging.getLogger("millstream")
 class NodeSpec:
     """What `add_node` was told about one node."""
 
-    __slots__ = ("cache_policy", "call", "defer", "destinations", "input", "metadata", "name", "retry_policy", "timeout")
+    __slots__ = (
+        "cache_policy",
+        "call",
+        "defer",
+        "destinations",
+        "input",
+        "metadata",
+        "name",
+        "retry_policy",
+        "timeout",
+    )
 
     def __init__(self, name: str, call: Call, input: Schema) -> None:
         self.name = name
@@ -126,7 +136,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         """
         renamed = _renamed(deprecated, {"retry": "retry_policy", "input": "input_schema"}, "add_node")
         if error_handler is not None:
-            raise InvalidArgument("add_node(error_handler=...) is not supported by this version; catch the error in the node.")
+            raise InvalidArgument(
+                "add_node(error_handler=...) is not supported by this version; catch the error in the node."
+            )
         self._warn_if_compiled("node")
         call, name = self._named(node, action)
         self._check_name(name)
@@ -211,7 +223,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             self._register(branch.input_type)
         own = self.branches.setdefault(source, {})
         if branch.name in own:
-            raise InvalidGraph(f"Branch with name `{branch.name}` already exists for node `{source}`; rename one of the functions.")
+            raise InvalidGraph(
+                f"Branch with name `{branch.name}` already exists for node `{source}`; rename one of the functions."
+            )
         own[branch.name] = branch
         return self
 
@@ -257,9 +271,13 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         known = self.nodes.keys()
         for start, end in self._all_edges():
             if start not in known and start != START:
-                raise InvalidGraph(f"an edge starts at the unknown node {start!r} (to {end!r}); add the node, or mend the name.")
+                raise InvalidGraph(
+                    f"an edge starts at the unknown node {start!r} (to {end!r}); add the node, or mend the name."
+                )
             if end not in known and end != END:
-                raise InvalidGraph(f"an edge ends at the unknown node {end!r} (from {start!r}); add the node, or mend the name.")
+                raise InvalidGraph(
+                    f"an edge ends at the unknown node {end!r} (from {start!r}); add the node, or mend the name."
+                )
         if not any(start == START for start, _ in self.edges) and START not in self.branches:
             raise InvalidGraph("Graph must have an entrypoint: add at least one edge from START to a node.")
         for name in interrupt:
@@ -401,5 +419,3 @@ def _renamed(given: dict[str, Any], names: dict[str, str], where: str) -> dict[s
             raise InvalidType(f"{where} has no parameter {old!r}.")
         warnings.warn(f"{where}({old}=...) is now called {names[old]!r}.", DeprecationWarning, stacklevel=3)
     return {names[old]: value for old, value in given.items()}
-
-

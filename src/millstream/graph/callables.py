@@ -82,7 +82,7 @@ class Call:
             self.iterate = _iterate(None, target, self.inject)
         elif inspect.isgeneratorfunction(code):
             self.fn = target
-            self.iterate = _iterate(_with_return(target), None, self.inject)
+            self.iterate = _iterate(_with_return(self.fn), None, self.inject)
         else:
             if inspect.iscoroutinefunction(code):
                 self.afn = target
@@ -166,7 +166,7 @@ def _runnable(target: Runnable[Any, Any]) -> Callable[[Driver, Any, Scope], Awai
     return lambda d, input, scope: execute(d, input, scope, NO_KWARGS)
 
 
-def _with_return(target: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Generator[Any, None, None]]:
+def _with_return(target: Callable[..., Any]) -> Callable[..., Generator[Any, None, None]]:
     @functools.wraps(target)
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
         value = yield from target(*args, **kwargs)

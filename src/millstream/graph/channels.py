@@ -172,9 +172,9 @@ class BinaryOperatorAggregate(BaseChannel):
     def __init__(self, typ: Any, operator: Reducer) -> None:
         super().__init__(typ)
         self.operator = operator
-        self._start = _constructor(typ)
+        self._start: Callable[[], Any] | None = _constructor(typ)
         try:
-            self._logged = LOGGED_REDUCERS.get(operator)
+            self._logged: LoggedReducer | None = LOGGED_REDUCERS.get(operator)
         except TypeError:  # an unhashable callable object
             self._logged = None
 
@@ -214,7 +214,8 @@ class BinaryOperatorAggregate(BaseChannel):
         if not isinstance(other, BinaryOperatorAggregate):
             return False
         names = {getattr(f, "__name__", None) for f in (self.operator, other.operator)}
-        return self.operator is other.operator or self.operator == other.operator or names == {"<lambda>"}
+        # Two lambdas cannot be told apart, so a lambda counts as the same as any other.
+        return self.operator == other.operator or "<lambda>" in names
 
 
 class DeltaChannel(BinaryOperatorAggregate):
@@ -259,8 +260,8 @@ _CONCRETE: dict[Any, Callable[[], Any]] = {
 
 
 def _constructor(typ: Any) -> Callable[[], Any] | None:
-    origin = get_origin(typ) or typ
-    make = _CONCRETE.get(origin, origin)
+    origin: Any = get_origin(typ) or typ
+    make: Any = _CONCRETE.get(origin, origin)
     try:
         make()
     except Exception:  # a type that needs arguments, or no type: the first write is the first value
@@ -296,7 +297,7 @@ def _add_logged(old: Any, write: Any) -> tuple[Any, list[Op]]:
 
 def _concat_logged(old: Any, write: Any) -> tuple[Any, list[Op]]:
     """`operator.iadd`-like reducers change the old list in place; the appended items are the same."""
-    new = operator.iadd(old, write)
+    new = operator.iadd(old, write)  # type: ignore[no-untyped-call]
     if type(old) is list and isinstance(write, list):
         return new, [("append", write)] if write else []
     return new, [("set", new)]

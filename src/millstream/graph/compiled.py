@@ -76,7 +76,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self.interrupt_before_nodes = tuple(interrupt_before)
         self.interrupt_after_nodes = tuple(interrupt_after)
         self.debug = debug
-        self.name: str = name
+        self.name = name
         if isinstance(checkpointer, BaseCheckpointSaver):
             checkpointer.learn(self.builder)
 
@@ -305,23 +305,17 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self._listen(loop, options, modes, said.append)
         return _pulled(loop.pull(input, said), shape)
 
-    def _listen(self, loop: Loop, options: Options, modes: Sequence[str], put: Callable[[Any], Any]) -> None:
-        """Make `put` the reader of the run, in these modes."""
+    def _listen(self, loop: Loop, options: Options, modes: Sequence[str], reader: Callable[[Any], Any]) -> None:
+        """Make `reader` the reader of the run, in these modes."""
+        put = reader
         mask = 0
         for mode in modes:
             mask |= BITS[mode]
         keys = self._keys(options, streaming=True)
         if options.prints:
-            show, inner = options.printer(), put
-            wanted = frozenset(modes)
+            put = options.printing(modes, reader)
             for mode in options.prints:
                 mask |= BITS[mode]
-
-            def put(item: Any) -> None:
-                show(item)
-                if item[1] in wanted:
-                    inner(item)
-
         loop.tell(Out(mask, put, keys, ns=loop.ns, subgraphs=options.subgraphs))
         if mask & MESSAGES:
             from .heard import MessagesTap
@@ -350,7 +344,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             limit = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", DEFAULT_LIMIT))
         if limit < 1:
             raise InvalidArgument(f"recursion_limit must be at least 1, not {limit}.")
-        loop = Loop(self.plan, d, scope, limit, self.name)
+        loop = Loop(self.plan, d, scope, limit, self.get_name())
         task = task_of(scope)
         if task is not None and scope.within:  # type: ignore[attr-defined]
             self._nest(loop, task)
@@ -402,7 +396,9 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             return self.plan.stream_keys if streaming else self.plan.output_keys
         for key in (keys,) if isinstance(keys, str) else keys:
             if key not in self.plan.channels:
-                raise InvalidArgument(f"output_keys names {key!r}, which the state does not have: {list(self.plan.channels)}.")
+                raise InvalidArgument(
+                    f"output_keys names {key!r}, which the state does not have: {list(self.plan.channels)}."
+                )
         return keys
 
     def _result(self, loop: Loop, options: Options) -> Any:
@@ -412,7 +408,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         if options.version == "v2":
             return GraphOutput(self._coerced("values", (), result), tuple(loop.waiting))
         if loop.waiting:
-            result = {**result, INTERRUPT: list(loop.waiting)} if isinstance(result, dict) else {INTERRUPT: list(loop.waiting)}
+            result = (
+                {**result, INTERRUPT: list(loop.waiting)}
+                if isinstance(result, dict)
+                else {INTERRUPT: list(loop.waiting)}
+            )
         return result
 
     def _shape(self, options: Options, modes: Sequence[str]) -> Callable[[Any], Any]:
@@ -440,7 +440,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         saver = self.checkpointer
         if not isinstance(saver, BaseCheckpointSaver):
             raise InvalidArgument("No checkpointer set: compile the graph with one, e.g. InMemorySaver().")
-        loop = Loop(self.plan, d, scope, DEFAULT_LIMIT, self.name)
+        loop = Loop(self.plan, d, scope, DEFAULT_LIMIT, self.get_name())
         loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
         loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, "sync")
         return await snapshot(loop)
@@ -519,7 +519,7 @@ def _graph_in(call: Call) -> CompiledStateGraph[Any, Any, Any, Any] | None:
     code = getattr(target, "__code__", None)
     if code is None:
         return None
-    cells = [cell.cell_contents for cell in getattr(target, "__closure__", None) or () if _filled(cell)]
+    cells = [getattr(cell, "cell_contents", None) for cell in getattr(target, "__closure__", None) or ()]
     globals_ = getattr(target, "__globals__", {})
     for value in (*cells, *(globals_.get(name) for name in code.co_names)):
         if isinstance(value, CompiledStateGraph):
@@ -527,17 +527,7 @@ def _graph_in(call: Call) -> CompiledStateGraph[Any, Any, Any, Any] | None:
     return None
 
 
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents
-    except ValueError:
-        return False
-    return True
-
-
 def _json_schema(type_: Any) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(type_).json_schema()
-
-

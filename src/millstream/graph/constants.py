@@ -34,6 +34,7 @@ PREVIOUS: Final = "__previous__"
 PULL: Final = "__pregel_pull"
 PUSH: Final = "__pregel_push"
 TASKS: Final = "__pregel_tasks"
+TO: Final = "branch:to:"
 
 NULL_TASK: Final = "00000000-0000-0000-0000-000000000000"
 """The task that the writes of a `Command` given as input belong to."""

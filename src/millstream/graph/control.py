@@ -34,9 +34,7 @@ T = TypeVar("T")
 
 All: TypeAlias = Literal["*"]
 Durability: TypeAlias = Literal["sync", "async", "exit"]
-StreamMode: TypeAlias = Literal[
-    "values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"
-]
+StreamMode: TypeAlias = Literal["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"]
 StreamWriter: TypeAlias = Callable[[Any], None]
 
 
@@ -194,6 +192,4 @@ class Metadata:
     parents: dict[str, str] = field(default_factory=dict)
 
 
-STREAM_MODES: Final = frozenset(
-    {"values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"}
-)
+STREAM_MODES: Final = frozenset({"values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"})

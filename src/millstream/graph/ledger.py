@@ -11,7 +11,7 @@ from .channels import BaseChannel, Op
 from .constants import ERROR, NO_WRITES
 from .control import PregelTask, StateSnapshot
 from .out import read_keys
-from .savers.base import LogSaver, named
+from .savers.base import SPECIAL, LogSaver, named
 from .savers.ids import checkpoint_id, made_at
 from .savers.log import Chain, Entry, Loaded, Record
 
@@ -37,6 +37,7 @@ class Ledger:
         "loaded",
         "ns",
         "parent",
+        "records",
         "saver",
         "thread",
     )
@@ -53,11 +54,15 @@ class Ledger:
         self.ns = ns
         self.durability = durability
         # The checkpoint that the run starts from; None: the latest.
-        self.id: str | None = configurable.get("checkpoint_id") if ns == (configurable.get("checkpoint_ns") or "") else None
+        self.id: str | None = (
+            configurable.get("checkpoint_id") if ns == (configurable.get("checkpoint_ns") or "") else None
+        )
         self.parent: str | None = None
         self.chain: Chain | None = None
         self.loaded: Loaded | None = None
         self.entries: list[Entry] = []
+        # Of the step that the checkpoint waits with: (task id, channel, value), as tasks wrote them.
+        self.records: list[tuple[str, str, Any]] = []
         self._extra: dict[str, Any] | None = None
         # Of lists: how long they are as stored. A list that is not was changed behind the reducer's back.
         self._lengths: dict[str, int] = {}
@@ -78,13 +83,22 @@ class Ledger:
         loop.sends = waits.get("sends", [])
         loop.joins = {name: set(seen) for name, seen in waits.get("joins", {}).items()}
         loop.deferred = waits.get("deferred", [])
+        # A checkpoint that is named is gone back to: its step is run anew.
+        self.records = loaded.records if self.id is None else []
         return True
+
+    def take_records(self) -> dict[str, list[tuple[str, Any]]]:
+        """What finished tasks of the waiting step wrote, by their ids; given out once."""
+        records, self.records = self.records, []
+        return finished(records)
 
     async def _load(self, loop: Loop) -> Loaded | None:
         saver = self.saver
         if saver.inline:
             return saver.load(self.thread, self.ns, self.id)
-        return await loop.d.call(loop.scope, saver.load, saver.aload, self.thread, self.ns, self.id)  # type: ignore[no-any-return]
+        return await loop.d.call(
+            loop.scope, saver.load, saver.aload if saver.awaitable else None, self.thread, self.ns, self.id
+        )  # type: ignore[no-any-return]
 
     def fold(self, key: str, channel: BaseChannel, old: Any, writes: Sequence[Any], ops: list[tuple[str, Op]]) -> Any:
         """The channel's new value; what changed is added to `ops`."""
@@ -145,7 +159,13 @@ class Ledger:
                 self.chain = saver.commit(self.thread, self.ns, entries, self.chain)
             else:
                 self.chain = await loop.d.call(
-                    loop.scope, saver.commit, saver.acommit, self.thread, self.ns, entries, self.chain
+                    loop.scope,
+                    saver.commit,
+                    saver.acommit if saver.awaitable else None,
+                    self.thread,
+                    self.ns,
+                    entries,
+                    self.chain,
                 )
         if done and self.chain is not None and self.parent is not None:
             self.saver.keep(self.thread, self.ns, self._left(loop))
@@ -156,7 +176,7 @@ class Ledger:
         records = []
         for task in loop.tasks:
             if task.done:
-                records.append(Record(task.id, _path(task), task.writes or [(NO_WRITES, None)]))
+                records.append(Record(task.id, _path(task), task.record() or [(NO_WRITES, None)]))
             elif task.error is not None:
                 records.append(Record(task.id, _path(task), [(ERROR, repr(task.error))]))
         if not records or self.parent is None:
@@ -165,7 +185,8 @@ class Ledger:
         if saver.inline:
             saver.record(self.thread, self.ns, self.parent, records)
         else:
-            await loop.d.call(loop.scope, saver.record, saver.arecord, self.thread, self.ns, self.parent, records)
+            arecord = saver.arecord if saver.awaitable else None
+            await loop.d.call(loop.scope, saver.record, arecord, self.thread, self.ns, self.parent, records)
 
     def _stored(self, loop: Loop) -> dict[str, Any]:
         if len(loop.plan.stored) == len(loop.plan.channels):
@@ -179,7 +200,8 @@ class Ledger:
         left.id, left.parent, left.chain = self.parent, None, self.chain
         left.step = loop.step
         left.values = {
-            key: value.copy() if type(value) in (list, dict, set) else value for key, value in self._stored(loop).items()
+            key: value.copy() if type(value) in (list, dict, set) else value
+            for key, value in self._stored(loop).items()
         }
         left.waits = {"joins": {name: sorted(seen) for name, seen in loop.joins.items()}} if loop.joins else {}
         left.records, left.writes = [], []
@@ -200,9 +222,7 @@ async def snapshot(loop: Loop) -> StateSnapshot:
     loop.step -= 1
     errors = {task: value for task, channel, value in loaded.records if channel == ERROR}
     waiting = loop.pending()
-    tasks = tuple(
-        PregelTask(id, name, ("__pregel_pull", name), error=errors.get(id)) for name, id, _ in waiting
-    )
+    tasks = tuple(PregelTask(id, name, ("__pregel_pull", name), error=errors.get(id)) for name, id, _ in waiting)
     return StateSnapshot(
         read_keys(loop.values, loop.plan.stream_keys),
         tuple(name for name, _, _ in waiting),
@@ -213,6 +233,15 @@ async def snapshot(loop: Loop) -> StateSnapshot:
         tasks,
         (),
     )
+
+
+def finished(records: Sequence[tuple[str, str, Any]]) -> dict[str, list[tuple[str, Any]]]:
+    """The writes of tasks that ended well, by task."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for task, channel, value in records:
+        if channel not in SPECIAL:
+            found.setdefault(task, []).append((channel, value))
+    return found
 
 
 def _last_only(entries: list[Entry], values: dict[str, Any]) -> list[Entry]:
@@ -227,7 +256,7 @@ def _last_only(entries: list[Entry], values: dict[str, Any]) -> list[Entry]:
 
 
 def _record(task: Task) -> Record:
-    return Record(task.id, _path(task), task.writes)
+    return Record(task.id, _path(task), task.record())
 
 
 def _path(task: Task) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
@@ -30,7 +30,19 @@ from .callables import Returned
 from .channels import Op
 from .constants import ABSENT, END, START
 from .control import Command, Send
-from .out import CHECKPOINTS, CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, VALUES, Out, checkpoint_payload, ended_payload, started_payload
+from .out import (
+    CHECKPOINTS,
+    CUSTOM,
+    DEBUG,
+    TASKS,
+    TOOLS,
+    UPDATES,
+    VALUES,
+    Out,
+    checkpoint_payload,
+    ended_payload,
+    started_payload,
+)
 from .runtime import _silent
 from .task import Task, TaskScope
 
@@ -69,9 +81,10 @@ class Loop:
         "stop",
         "store",
         "tasks",
+        "todo",
         "values",
-        "wants",
         "waiting",
+        "wants",
     )
 
     def __init__(self, plan: Plan, d: Driver, scope: Scope, limit: int, name: str) -> None:
@@ -97,6 +110,7 @@ class Loop:
         self.joins: dict[str, set[str]] = {}
         self.deferred: list[str] = []
         self.tasks: list[Task] = []
+        self.todo: list[Task] = []  # those of them that are to be run
         self.step = -1
         self.stop = limit
         # Whether the output keys were written, or the run resumed: only then is there a result.
@@ -146,36 +160,45 @@ class Loop:
         """Run from `input` to the end; what is to be said goes to the readers as it happens."""
         await self.begin(input)
         while self.prepare():
-            if len(self.tasks) == 1:
-                await self._solo(self.tasks[0])
-            else:
+            if len(self.todo) == 1:
+                await self._solo(self.todo[0])
+            elif self.todo:
                 async for _ in self._crowd():
                     pass
+            for gate in self.scope.gates:
+                await self._wait_for(gate)
             if not await self.apply():
                 return
 
     async def pull(self, input: Any, said: deque[Any]) -> AsyncGenerator[Any, None]:
         """`run` for a single reader whose `put` is `said.append`: yields what it says, driven by the consumer."""
-        await self.begin(input)
-        while True:
-            while said:
-                yield said.popleft()
-            if not self.prepare():
-                return
-            if len(self.tasks) == 1:
-                await self._solo(self.tasks[0])
-            else:
-                crowd = self._crowd()
-                try:
-                    async for _ in crowd:
-                        while said:
-                            yield said.popleft()
-                finally:
-                    await aclose(crowd)
-            if not await self.apply():
+        try:
+            await self.begin(input)
+            while self.prepare():
                 while said:
                     yield said.popleft()
-                return
+                if len(self.todo) == 1:
+                    await self._solo(self.todo[0])
+                elif self.todo:
+                    crowd = self._crowd()
+                    try:
+                        async for _ in crowd:
+                            while said:
+                                yield said.popleft()
+                    finally:
+                        await aclose(crowd)
+                for gate in self.scope.gates:
+                    await self._wait_for(gate)
+                if not await self.apply():
+                    break
+                while said:
+                    yield said.popleft()
+        except Exception:
+            while said:
+                yield said.popleft()
+            raise
+        while said:
+            yield said.popleft()
 
     async def begin(self, input: Any) -> None:
         """Load the thread, take the input, and work out the first tasks.
@@ -202,13 +225,15 @@ class Loop:
     async def _take_input(self, input: Any) -> None:
         plan = self.plan
         self.next, self.sends, self.deferred = (), [], []
+        if self.ledger is not None:
+            self.ledger.records = []  # what was going on is given up
         start = Task(self, plan.start, input, None)
         start.take(input)
         if not plan.is_root:
             start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
-        if self.ledger is not None or self.wants & (CHECKPOINTS | DEBUG):
+        if self.ledger is not None:
             self.next = (START,)
-            self._saved("input", [])
+            self._save(self.ledger, "input", [])
         self.step += 1
         start.step = self.step
         if plan.start.branches:
@@ -237,25 +262,41 @@ class Loop:
         for name in sorted(self.next):
             node = nodes[name]
             tasks.append(Task(self, node, node.read(values, step, stop), None))
-        self.tasks = tasks
+        self.tasks = self.todo = tasks
         if not tasks:
             return False
         if self.wants & (TASKS | DEBUG):
             for task in tasks:
                 for out in self.outs:
                     out.task(step, started_payload(task), "task")
+        if self.ledger is not None and self.ledger.records:
+            self._replay(self.ledger.take_records())
         return True
+
+    def _replay(self, records: dict[str, list[tuple[str, Any]]]) -> None:
+        """Take what tasks of this step wrote before the run was cut; only the others are run again."""
+        for task in self.tasks:
+            if task.id in records:
+                task.recall(records[task.id])
+                if self.wants & UPDATES and not task.node.hidden:
+                    for out in self.outs:
+                        if out.mask & UPDATES:
+                            out.update(task.node.name, task.writes, cached=True)
+        self.todo = [task for task in self.tasks if not task.done]
 
     async def _solo(self, task: Task) -> None:
         try:
             await self._run(task)
+        except GraphInterrupt as asked:
+            task.interrupts = asked.interrupts
         except BaseException as error:
             await self._failed(task, error)
+            raise
         self._ended(task)
 
     async def _crowd(self) -> AsyncGenerator[None, None]:
         """Run the tasks of a step at once; yields after each that ends."""
-        tasks = self.tasks
+        tasks = self.todo
         running = self.d.run_all(
             [lambda task=task: self._run(task) for task in tasks],  # type: ignore[misc]
             self.scope.max_concurrency,
@@ -263,17 +304,18 @@ class Loop:
         failed: tuple[Task, BaseException] | None = None
         try:
             async for index, outcome in running:
-                if outcome.error is not None:
-                    if not isinstance(outcome.error, GraphInterrupt):
-                        failed = tasks[index], outcome.error
-                        break
+                if isinstance(outcome.error, GraphInterrupt):
                     tasks[index].interrupts = outcome.error.interrupts
+                elif outcome.error is not None:
+                    failed = tasks[index], outcome.error
+                    break
                 self._ended(tasks[index])
                 yield
         finally:
             await running.aclose()
         if failed is not None:
             await self._failed(*failed)
+            raise failed[1]
 
     async def _run(self, task: Task) -> None:
         """Run one node and take what it returns."""
@@ -300,9 +342,7 @@ class Loop:
 
     async def _run_watched(self, task: Task, scope: TaskScope) -> None:
         node = task.node
-        run = scope.begin(
-            node.name, "chain", task.input, tags=(f"graph:step:{task.step}",), extra={"graph_task": task}
-        )
+        run = scope.begin(node.name, "chain", task.input, tags=(f"graph:step:{task.step}",), extra={"graph_task": task})
         try:
             if node.call.run is not None:
                 try:
@@ -406,24 +446,19 @@ class Loop:
         if not wants & (UPDATES | TASKS | DEBUG):
             return
         for out in self.outs:
-            if out.mask & UPDATES and not task.interrupts and not task.node.hidden:
-                if not task.said:
-                    out.update(task.node.name, task.writes)
+            if out.mask & UPDATES and not task.interrupts and not task.node.hidden and not task.said:
+                out.update(task.node.name, task.writes)
             if out.mask & (TASKS | DEBUG):
                 out.task(self.step, ended_payload(task), "task_result")
 
     async def _failed(self, task: Task, error: BaseException) -> None:
-        """A task of the step failed: say so, keep what its siblings wrote, and raise."""
-        if isinstance(error, GraphInterrupt):
-            task.interrupts = error.interrupts
-            return
+        """A task of the step failed: say so, and keep what its siblings wrote."""
         task.error = error
         if self.wants & (TASKS | DEBUG) and not isinstance(error, (GraphBubbleUp, asyncio.CancelledError)):
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
         if self.ledger is not None:
             await self.ledger.failed(self)
-        raise error
 
     async def apply(self) -> bool:
         """Apply the writes of the step's tasks, work out what runs next, and store a checkpoint.
@@ -435,13 +470,14 @@ class Loop:
             # By path: tasks of edges (already in the order of their names) before those of Sends.
             tasks = [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
         await self._settle(tasks)
-        for gate in self.scope.gates:
-            if gate.behind or gate.abandoned:
-                if self.d.sync:
-                    gate.drain_blocking()
-                else:
-                    await gate.drain()
         return True
+
+    async def _wait_for(self, gate: Any) -> None:
+        """Let a reader have what the step said before its writes are applied."""
+        if not self.d.sync:
+            await gate.drain() if gate.behind else await self.d.sleep(0)
+        elif gate.behind or gate.abandoned:
+            gate.drain_blocking()
 
     async def _settle(self, tasks: list[Task]) -> None:
         plan, ledger = self.plan, self.ledger
@@ -449,6 +485,7 @@ class Loop:
         groups = _grouped(tasks)
         ops: list[tuple[str, Op]] = []
         changed: dict[str, Any] = {}
+        key = ""
         try:
             if ledger is None:
                 for key, writes in groups.items():
@@ -473,11 +510,12 @@ class Loop:
         if self.wants & VALUES:
             for out in self.outs:
                 out.values(values, groups)
-        self.answered = self.answered or not groups.keys().isdisjoint(plan.output_keys if isinstance(plan.output_keys, tuple) else (plan.output_keys,))
-        if ledger is not None or self.wants & (CHECKPOINTS | DEBUG):
-            self._saved("loop", ops, tasks)
-            if ledger is not None:
-                await ledger.flush(self)
+        self.answered = self.answered or not groups.keys().isdisjoint(
+            plan.output_keys if isinstance(plan.output_keys, tuple) else (plan.output_keys,)
+        )
+        if ledger is not None:
+            self._save(ledger, "loop", ops, tasks)
+            await ledger.flush(self)
         self.step += 1
 
     def _route(self, tasks: list[Task]) -> None:
@@ -521,14 +559,10 @@ class Loop:
             ready, self.deferred = self.deferred, []
         self.next = ready
 
-    def _saved(self, source: str, ops: list[tuple[str, Op]], tasks: list[Task] | None = None) -> None:
+    def _save(self, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tasks: Sequence[Task] = ()) -> None:
         """Note a checkpoint: what changed, what waits."""
-        parent = self._origin
-        if self.ledger is None:
-            self._origin = new_id()
-        else:
-            parent = self.ledger.parent
-            self._origin = self.ledger.stage(self, source, ops, tasks or ())
+        parent = ledger.parent
+        self._origin = ledger.stage(self, source, ops, tasks)
         if self.wants & (CHECKPOINTS | DEBUG):
             payload = checkpoint_payload(self, source, self.step, parent, self.pending())
             for out in self.outs:

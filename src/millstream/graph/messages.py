@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from typing import Annotated, Any, TypedDict
 
 from ..data.chunks import BaseMessageChunk, message_chunk_to_message
@@ -14,6 +15,8 @@ from .channels import LOGGED_REDUCERS, Op
 from .constants import REMOVE_ALL_MESSAGES
 
 __all__ = ["MessagesState", "add_messages"]
+
+_id_of = attrgetter("id")
 
 
 def add_messages(left: Any = None, right: Any = None, *, format: str | None = None) -> Any:
@@ -64,7 +67,14 @@ def _merge(left: list[BaseMessage], right: list[BaseMessage]) -> tuple[list[Base
         if right[index].id == REMOVE_ALL_MESSAGES and isinstance(right[index], RemoveMessage):
             rest = right[index + 1 :]
             return rest, [("set", rest)]
-    where = _places(left, {message.id for message in right})
+    ids = {message.id for message in right}
+    if (
+        len(ids) == len(right)
+        and ids.isdisjoint(map(_id_of, left))
+        and not any(isinstance(m, RemoveMessage) for m in right)
+    ):
+        return left + right, [("append", right)] if right else []
+    where: dict[str | None, int] = {m.id: i for i, m in enumerate(left) if m.id in ids}
     merged = left.copy()
     count = len(left)
     removed: set[int] = set()
@@ -83,9 +93,8 @@ def _merge(left: list[BaseMessage], right: list[BaseMessage]) -> tuple[list[Base
         else:
             removed.discard(place)
             merged[place] = message
-    if not where or min(where.values()) >= count:
-        if not removed:
-            return merged, [("append", merged[count:])] if len(merged) > count else []
+    if (not where or min(where.values()) >= count) and not removed:
+        return merged, [("append", merged[count:])] if len(merged) > count else []
     ops: list[Op] = [("put", (i, merged[i])) for i in sorted(where.values()) if i < count and i not in removed]
     ops += [("drop", i) for i in sorted(removed, reverse=True) if i < count]
     added = [message for i, message in enumerate(merged[count:], count) if i not in removed]
@@ -94,11 +103,6 @@ def _merge(left: list[BaseMessage], right: list[BaseMessage]) -> tuple[list[Base
     if removed:
         merged = [message for i, message in enumerate(merged) if i not in removed]
     return merged, ops
-
-
-def _places(messages: list[BaseMessage], ids: set[str | None]) -> dict[str | None, int]:
-    """Where the messages with some ids are."""
-    return {m.id: i for i, m in enumerate(messages) if m.id in ids}
 
 
 def _in_openai_form(messages: list[BaseMessage]) -> list[BaseMessage]:
@@ -117,5 +121,3 @@ class MessagesState(TypedDict):
     """A state with one key, `messages`, that `add_messages` folds."""
 
     messages: Annotated[list[BaseMessage], add_messages]
-
-

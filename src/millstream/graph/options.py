@@ -78,17 +78,19 @@ class Options:
             return _with_ns_bare if self.subgraphs else _bare
         return _with_ns_tagged if self.subgraphs else _tagged
 
-    def printer(self) -> Callable[[Item], None]:
-        """What prints the modes that `print_mode` names."""
-        wanted = frozenset(self.prints)
+    def printing(self, modes: Sequence[str], reader: Callable[[Item], Any]) -> Callable[[Item], None]:
+        """What prints the modes that `print_mode` names, and gives `reader` those that were asked for."""
+        printed, wanted = frozenset(self.prints), frozenset(modes)
 
-        def show(item: Item) -> None:
+        def put(item: Item) -> None:
             ns, mode, payload = item
-            if mode in wanted:
+            if mode in printed:
                 where = f"[graph={'|'.join(ns)}]" if ns else ""
                 print(f"{where}[{mode}] {payload!r}")
+            if mode in wanted:
+                reader(item)
 
-        return show
+        return put
 
 
 DEFAULT: Final = Options()

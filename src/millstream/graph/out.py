@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import InvalidArgument, InvalidType
@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .task import Task
 
-__all__ = ["BITS", "CHECKPOINTS", "CUSTOM", "DEBUG", "LIVE", "MESSAGES", "TASKS", "TOOLS", "UPDATES", "VALUES", "Item", "Out"]
+__all__ = [
+    "BITS",
+    "CHECKPOINTS",
+    "CUSTOM",
+    "DEBUG",
+    "LIVE",
+    "MESSAGES",
+    "TASKS",
+    "TOOLS",
+    "UPDATES",
+    "VALUES",
+    "Item",
+    "Out",
+]
 
 VALUES: Final = 1
 UPDATES: Final = 2
@@ -182,9 +195,7 @@ def checkpoint_payload(loop: Loop, source: str, step: int, parent: str | None, n
         "values": read_keys(loop.values, loop.plan.stream_keys),
         "metadata": {"source": source, "step": step, "parents": dict(loop.parents)},
         "next": [name for name, _, _ in names],
-        "tasks": [
-            {"id": id, "name": name, "interrupts": (), "state": state} for name, id, state in names
-        ],
+        "tasks": [{"id": id, "name": name, "interrupts": (), "state": state} for name, id, state in names],
     }
 
 
@@ -192,5 +203,5 @@ _SYSTEM = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "
 
 
 def _debug(step: int, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
-    now = datetime.now(timezone.utc).isoformat()
+    now = datetime.now(UTC).isoformat()
     return {"step": step, "timestamp": now, "type": kind, "payload": payload}

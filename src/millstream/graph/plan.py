@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from .branch import Branch
 from .callables import Call
 from .channels import BaseChannel
-from .constants import ABSENT, END, PULL, PUSH, ROOT, START, TAG_HIDDEN
+from .constants import ABSENT, END, PULL, PUSH, ROOT, START, TAG_HIDDEN, TO
 from .schema import Schema
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ class Plan:
                 readers[id(schema)] = reader_of(schema, channels)
             return readers[id(schema)]
 
-        self.nodes = {
-            name: PlanNode(name, spec.call, read(spec.input), spec) for name, spec in builder.nodes.items()
-        }
+        self.nodes = {name: PlanNode(name, spec.call, read(spec.input), spec) for name, spec in builder.nodes.items()}
         self.order = {name: index for index, name in enumerate(self.nodes)}
         self.start = PlanNode(START, Call(_nothing), read(builder.input), None)
         self.start.triggers = (START,)
@@ -123,7 +121,7 @@ class Plan:
         joins = [Join(sources, end) for sources, end in sorted(builder.waiting_edges) if end != END]
         for name, node in self.nodes.items():
             node.joins = tuple(j for j in joins if name in j.sources)
-            own = [f"branch:to:{name}", *(j.name for j in joins if j.target == name)]
+            own = [f"{TO}{name}", *(j.name for j in joins if j.target == name)]
             node.triggers = tuple(sorted(own))
 
     def values(self) -> dict[str, Any]:

@@ -92,7 +92,14 @@ def _is_model(type_: Any) -> bool:
 
 
 def _field_rules(type_: Any) -> dict[str, Rule]:
-    hints = get_type_hints(type_, include_extras=True)
+    try:
+        hints = get_type_hints(type_, include_extras=True)
+    except NameError as error:
+        error.add_note(
+            f"while reading the state schema {type_.__name__}: its annotations are texts (`from __future__ import "
+            "annotations`), so what they name must be defined at the top of the module."
+        )
+        raise
     if _is_model(type_):
         hints = {name: hint for name, hint in hints.items() if name in type_.model_fields}
     elif dataclasses.is_dataclass(type_):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidUpdateError, ParentCommand
 from ..spine.scope import Scope
-from .constants import PULL, PUSH, ROOT
+from .constants import NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
 from .control import Command, Interrupt, Send
 from .runtime import ExecutionInfo, Runtime
 from .schema import object_pairs
@@ -49,7 +49,7 @@ class Task:
     )
 
     def __init__(self, loop: Loop, node: PlanNode, input: Any, index: int | None) -> None:
-        self.loop = loop
+        self.loop: Loop = loop
         self.node = node
         self.input = input
         self.index = index
@@ -191,6 +191,22 @@ class Task:
         else:
             self.goto.append(target)
 
+    def record(self) -> list[tuple[str, Any]]:
+        """What it wrote and where it leads, as pairs to be stored."""
+        directions: list[tuple[str, Any]] = [(f"{TO}{name}", None) for name in self.goto]
+        return [*self.writes, *directions, *((TASKS, send) for send in self.sends)]
+
+    def recall(self, record: list[tuple[str, Any]]) -> None:
+        """Take what was stored of it instead of running it."""
+        self.done = True
+        for channel, value in record:
+            if channel.startswith(TO):
+                self.goto.append(channel.removeprefix(TO))
+            elif channel == TASKS:
+                self.sends.append(value)
+            elif channel != NO_WRITES:
+                self.writes.append((channel, value))
+
     def __repr__(self) -> str:
         return f"Task({self.node.name!r}, step={self.step})"
 
@@ -234,21 +250,21 @@ class TaskScope(Scope):
         return new
 
     @property
-    def metadata(self) -> dict[str, Any]:  # type: ignore[override]
+    def metadata(self) -> dict[str, Any]:
         return self.task.metadata if self._metadata is None else self._metadata
 
     @metadata.setter
-    def metadata(self, value: dict[str, Any]) -> None:
+    def metadata(self, value: dict[str, Any]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._metadata = value
 
     @property
-    def configurable(self) -> dict[str, Any]:  # type: ignore[override]
+    def configurable(self) -> dict[str, Any]:
         if self._configurable is None:
             self._configurable = self.task.configurable()
         return self._configurable
 
     @configurable.setter
-    def configurable(self, value: dict[str, Any]) -> None:
+    def configurable(self, value: dict[str, Any]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._configurable = value
 
     @property

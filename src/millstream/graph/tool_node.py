@@ -30,7 +30,9 @@ Handles: TypeAlias = bool | str | Callable[..., str] | type[Exception] | tuple[t
 class ToolInvocationError(ToolException):
     """A model called a tool with arguments that do not fit its schema; the message is meant for the model."""
 
-    def __init__(self, tool_name: str, source: Exception, tool_kwargs: dict[str, Any], errors: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, tool_name: str, source: Exception, tool_kwargs: dict[str, Any], errors: Sequence[Any] = ()
+    ) -> None:
         shown = "\n".join(f" {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors) or f" {source}"
         super().__init__(
             f"Error invoking tool '{tool_name}' with kwargs {tool_kwargs} with error:\n{shown}\n"
@@ -186,7 +188,10 @@ class ToolNode(Runnable[Any, Any]):
         if isinstance(update, dict) and self.messages_key in update:
             messages = _identified(update[self.messages_key])
             command = Command(
-                graph=command.graph, resume=command.resume, goto=command.goto, update={**update, self.messages_key: messages}
+                graph=command.graph,
+                resume=command.resume,
+                goto=command.goto,
+                update={**update, self.messages_key: messages},
             )
         elif isinstance(update, list):
             messages = [m for m in update if isinstance(m, BaseMessage)]
@@ -275,5 +280,3 @@ def _handled_types(handler: Handles) -> tuple[type[Exception], ...]:
     hint = hints.get(first, Exception)
     found = get_args(hint) if get_origin(hint) is not None else (hint,)
     return tuple(t for t in found if isinstance(t, type) and issubclass(t, Exception)) or (Exception,)
-
-

@@ -65,9 +65,7 @@ class BaseCheckpointSaver:
         """Store a whole checkpoint after the one that `config` names; returns the config that names it."""
         raise self._unsupported("put")
 
-    def put_writes(
-        self, config: Config, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
+    def put_writes(self, config: Config, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         """Store what a task wrote, against the checkpoint that `config` names."""
         raise self._unsupported("put_writes")
 
@@ -131,6 +129,8 @@ class LogSaver(BaseCheckpointSaver):
     """
 
     inline = False
+    awaitable = False
+    """Whether the async twins of `load`, `commit` and `record` exist; else these run on a worker thread."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
@@ -171,7 +171,7 @@ class LogSaver(BaseCheckpointSaver):
         if len(kept) > KEPT:
             kept.popitem(last=False)
 
-    def kept(self, thread: str, ns: str, newest: str | None) -> Loaded | None:
+    def kept(self, thread: str, ns: str, newest: str) -> Loaded | None:
         """The thread as it was left, if `newest` is where that was. Given out once."""
         loaded = self._kept.pop((thread, ns), None)
         return loaded if loaded is not None and loaded.id == newest else None
@@ -199,7 +199,7 @@ def shown(thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
     """A checkpoint in the form of the public methods."""
     extra = dict(loaded.extra)
     own: dict[str, Any] = extra.pop("__checkpoint__", None) or {}
-    versions = own.get("channel_versions") or {key: loaded.step + 2 for key in loaded.values}
+    versions = own.get("channel_versions") or dict.fromkeys(loaded.values, loaded.step + 2)
     checkpoint = {
         "v": 4,
         "ts": own.get("ts") or made_at(loaded.id),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
@@ -47,6 +48,7 @@ _UNPACK: Final = ormsgpack.OPT_NON_STR_KEYS
 # Extension types. Numbers are part of stored files: never change one, add at the end.
 _OBJECT, _TUPLE, _SET, _FROZENSET, _DEQUE, _TEXT, _INT, _SCALAR, _ENUM, _PAIRS, _AS_BASE = range(1, 12)
 
+_refused = threading.local()
 _labels: dict[type, str] = {}
 _types: dict[str, type] = {}
 
@@ -59,11 +61,14 @@ def encode(value: Any) -> bytes:
     """
     try:
         return ormsgpack.packb(value, default=_default, option=_PACK)
-    except ormsgpack.MsgpackEncodeError as error:
-        if isinstance(error.__cause__, InvalidType):
-            raise error.__cause__ from None
-        # A text with lone surrogates, which a model can produce; or a key that is no scalar.
+    except ormsgpack.MsgpackEncodeError:
+        if (refusal := _refusal()) is not None:
+            raise refusal from None
+    # A text with lone surrogates, which a model can produce; or a key that is no scalar.
+    try:
         return ormsgpack.packb(_mended(value), default=_default, option=_PACK)
+    except ormsgpack.MsgpackEncodeError as error:
+        raise _refusal() or InvalidType(f"a value cannot be stored in a checkpoint: {error}") from error
 
 
 def decode(data: bytes) -> Any:
@@ -74,12 +79,19 @@ def decode(data: bytes) -> Any:
     """
     try:
         return ormsgpack.unpackb(data, ext_hook=_ext, option=_UNPACK)
-    except CorruptCheckpoint:
-        raise
     except Exception as error:
-        if isinstance(error.__cause__, CorruptCheckpoint):
-            raise error.__cause__ from None
-        raise CorruptCheckpoint(f"stored bytes cannot be read: {error}") from error
+        raise _refusal() or CorruptCheckpoint(f"stored bytes cannot be read: {error}") from error
+
+
+def _refusal() -> Any:
+    """The error that a hook raised: the library replaces it with one of its own, without saying why."""
+    return _refused.__dict__.pop("error", None)
+
+
+def _refuse(error: Exception) -> Exception:
+    if not hasattr(_refused, "error"):
+        _refused.error = error
+    return error
 
 
 def register_type(cls: type[T], *, label: str | None = None) -> type[T]:
@@ -160,12 +172,15 @@ def _default(value: Any) -> Ext:
     for base, turn in _BASES:
         if isinstance(value, base):
             return Ext(_SCALAR, _pack(turn(value)))
+    builtin: Any
     for builtin in (dict, list, str, int, float, bytes):  # subclasses are stored as what they extend
         if isinstance(value, builtin):
             return Ext(_AS_BASE, _pack(builtin(value)))
-    raise InvalidType(
-        f"{value!r} of type {cls.__module__}.{cls.__qualname__} cannot be stored in a checkpoint. Keep it out of the state "
-        "(or annotate its key with UntrackedValue), or make it a dataclass and register it with register_type()."
+    raise _refuse(
+        InvalidType(
+            f"{value!r} of type {cls.__module__}.{cls.__qualname__} cannot be stored in a checkpoint. Keep it out of the "
+            "state (or annotate its key with UntrackedValue), or make it a dataclass and register it with register_type()."
+        )
     )
 
 
@@ -202,7 +217,6 @@ _PLAIN: Final[dict[type, tuple[int, Callable[[Any], Any]]]] = {
     UUID: (_SCALAR, lambda v: ["uuid", v.hex]),
     Decimal: (_SCALAR, lambda v: ["decimal", str(v)]),
     complex: (_SCALAR, lambda v: ["complex", v.real, v.imag]),
-    bytearray: (_SCALAR, lambda v: ["bytearray", bytes(v)]),
     range: (_SCALAR, lambda v: ["range", v.start, v.stop, v.step]),
     re.Pattern: (_SCALAR, lambda v: ["pattern", v.pattern, v.flags]),
     Send: (_SCALAR, lambda v: ["send", v.node, v.arg, v.timeout]),
@@ -261,7 +275,7 @@ def _ext(tag: int, data: Any) -> Any:
     if tag == _ENUM:
         return _class(value[0])(value[1])
     if tag == _PAIRS:
-        return {key: item for key, item in value}
+        return dict(value)
     if tag == _AS_BASE:
         return value
     return _READ[tag](value)
@@ -271,9 +285,11 @@ def _class(label: str) -> Any:
     try:
         return _types[label]
     except KeyError:
-        raise CorruptCheckpoint(
-            f"a stored value has the type {label!r}, which this program has not registered; name it in the state schema "
-            "or call register_type() with the class before reading."
+        raise _refuse(
+            CorruptCheckpoint(
+                f"a stored value has the type {label!r}, which this program has not registered; name it in the state "
+                "schema or call register_type() with the class before reading."
+            )
         ) from None
 
 
@@ -301,7 +317,6 @@ _SCALARS: Final[dict[str, Callable[..., Any]]] = {
     "uuid": UUID,
     "decimal": Decimal,
     "complex": complex,
-    "bytearray": bytearray,
     "range": range,
     "pattern": re.compile,
     "path": Path,

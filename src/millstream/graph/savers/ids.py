@@ -6,11 +6,11 @@ import os
 import random
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 __all__ = ["checkpoint_id", "made_at"]
 
-_EPOCH = datetime(1582, 10, 15, tzinfo=timezone.utc)
+_EPOCH = datetime(1582, 10, 15, tzinfo=UTC)
 _OFFSET = 0x01B21DD213814000  # 100 ns intervals from there to 1970
 _lock = threading.Lock()
 _random = random.Random(os.urandom(16))

@@ -9,6 +9,7 @@ state grows, so the bytes of a thread stay linear in what was written, and readi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import is_
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...errors import CorruptCheckpoint
@@ -141,18 +142,18 @@ def rebuilt(rows: Sequence[Row]) -> Loaded:
     last = rows[-1]
     loaded = Loaded(last)
     by_id = {row.id: row for row in rows}
-    path = []
-    row: Row | None = last
-    while row is not None and row.snapshot is None and row.id != last.chain.base:
-        path.append(row)
-        row = by_id.get(row.parent or "")
-    if row is None:
+    path: list[Row] = []
+    start: Row | None = last
+    while start is not None and start.snapshot is None and start.id != last.chain.base:
+        path.append(start)
+        start = by_id.get(start.parent or "")
+    if start is None:
         raise CorruptCheckpoint(f"checkpoint {last.id!r} cannot be read: a checkpoint before it is missing.")
     values: dict[str, Any] = {}
-    if row.snapshot is not None:
-        values = decode(row.snapshot)
+    if start.snapshot is not None:
+        values = decode(start.snapshot)
     else:
-        path.append(row)
+        path.append(start)
     for row in reversed(path):
         head = _read(row)
         _apply(values, head[5] or (), head[6] or ())
@@ -175,18 +176,20 @@ def _shared(ops: Sequence[KeyedOp], writes: Sequence[Record]) -> tuple[list[Any]
     if not writes:
         return [[key, *op] for key, op in ops] or None, None
     whole: dict[int, tuple[int, int]] = {}
-    inside: dict[int, tuple[int, int]] = {}
+    inside: dict[tuple[int, int], tuple[int, int, list[Any]]] = {}
     for i, record in enumerate(writes):
         for j, (_, value) in enumerate(record.writes):
             whole[id(value)] = i, j
-            if type(value) is list and len(value) == 1:
-                inside[id(value[0])] = i, j
+            if type(value) is list and value:
+                inside[id(value[0]), len(value)] = i, j, value
     packed: list[Any] = []
     for key, (name, payload) in ops:
         place: tuple[int, ...] | None = whole.get(id(payload))
-        if place is None and name == "append" and len(payload) == 1:
-            place = inside.get(id(payload[0]))
-            if place is None and (one := whole.get(id(payload[0]))) is not None:
+        if place is None and name == "append" and payload:
+            same = inside.get((id(payload[0]), len(payload)))
+            if same is not None and all(map(is_, payload, same[2])):
+                place = same[:2]
+            elif len(payload) == 1 and (one := whole.get(id(payload[0]))) is not None:
                 place = (*one, 1)  # the write is the item, not a list of it
         packed.append([key, name, payload] if place is None else [key, name, None, *place])
     return packed or None, [list(record) for record in writes]

@@ -152,9 +152,7 @@ class InMemorySaver(LogSaver):
         self.commit(thread, ns, [entry_of(config, checkpoint, metadata)], None)
         return named(thread, ns, checkpoint["id"])
 
-    def put_writes(
-        self, config: Config, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
+    def put_writes(self, config: Config, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         thread, ns, id = coordinates(config)
         if id is not None:
             self.record(thread, ns, id, [Record(task_id, task_path, writes)])

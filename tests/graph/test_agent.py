@@ -1,0 +1,290 @@
+"""create_react_agent: the loop of model and tools, its versions and hooks, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Annotated, Any
+
+import pytest
+from colours import Colour, colour
+from graph_helpers import chunks, run, thread
+from pydantic import BaseModel
+
+from millstream import (
+    AIMessage,
+    HumanMessage,
+    InjectedState,
+    InMemorySaver,
+    MessagesState,
+    RunnableLambda,
+    Runtime,
+    SystemMessage,
+    ToolMessage,
+    create_react_agent,
+    tool,
+)
+from millstream.testing import ScriptedChatModel
+
+__all__ = ["colour"]
+
+
+def call(*calls: tuple[str, dict[str, Any], str], text: str = "", id: str = "a1") -> AIMessage:
+    return AIMessage(
+        text, id=id, tool_calls=[{"name": n, "args": a, "id": i, "type": "tool_call"} for n, a, i in calls]
+    )
+
+
+@tool
+def add(a: int, b: int) -> int:
+    "Add."
+    return a + b
+
+
+@tool(return_direct=True)
+def shout(text: str) -> str:
+    "Shout."
+    return text.upper()
+
+
+ASK = {"messages": [HumanMessage("go", id="h")]}
+
+
+def brief(messages: Any) -> list[str]:
+    return [f"{m.type}:{m.content}" for m in messages]
+
+
+def nodes(updates: list[Any]) -> list[tuple[str, list[str]]]:
+    return [(name, brief((update or {}).get("messages", []))) for chunk in updates for name, update in chunk.items()]
+
+
+def scripted(*turns: Any) -> Any:
+    return ScriptedChatModel(list(turns))
+
+
+TWO = [call(("add", {"a": 1, "b": 2}, "c1"), ("add", {"a": 3, "b": 4}, "c2")), AIMessage("3 and 7", id="a2")]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_calls_are_answered_in_their_order(version: Any, colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        result = await run(c, create_react_agent(scripted(*TWO), [add], version=version), ASK)
+        assert brief(result["messages"]) == ["human:go", "ai:", "tool:3", "tool:7", "ai:3 and 7"]
+        assert [m.tool_call_id for m in result["messages"] if m.type == "tool"] == ["c1", "c2"]
+        updates = nodes(await chunks(c, create_react_agent(scripted(*TWO), [add], version=version), ASK))
+        tools = [("tools", ["tool:3", "tool:7"])] if version == "v1" else [("tools", ["tool:3"]), ("tools", ["tool:7"])]
+        assert sorted(updates[1:-1]) == tools
+        assert (updates[0], updates[-1]) == (("agent", ["ai:"]), ("agent", ["ai:3 and 7"]))
+
+    colour.run(body)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_tools_run_at_once(version: Any, colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        meet = threading.Barrier(2)
+        both = asyncio.Event()
+        inside = 0
+
+        def sync_form(n: int) -> int:
+            "Meet."
+            meet.wait(5)  # returns only when both calls are here
+            return n
+
+        async def async_form(n: int) -> int:
+            "Meet."
+            nonlocal inside
+            inside += 1
+            if inside == 2:
+                both.set()
+            await asyncio.wait_for(both.wait(), 5)
+            return n
+
+        meeting = tool("meet")(sync_form if c.sync else async_form)
+        turns = [call(("meet", {"n": 1}, "c1"), ("meet", {"n": 2}, "c2")), "done"]
+        result = await run(c, create_react_agent(scripted(*turns), [meeting], version=version), ASK)
+        assert brief(result["messages"])[2:4] == ["tool:1", "tool:2"]
+
+    colour.run(body)
+
+
+def test_prompts(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        for prompt in (
+            "Be kind.",
+            SystemMessage("Be kind."),
+            c.function(lambda state: [SystemMessage("Be kind."), *state["messages"]]),
+            RunnableLambda(lambda state: [SystemMessage("Be kind."), *state["messages"]]),
+        ):
+            model = scripted("ok")
+            result = await run(c, create_react_agent(model, [], prompt=prompt), ASK)
+            assert brief(model.calls[0]["messages"]) == ["system:Be kind.", "human:go"]
+            assert brief(result["messages"]) == ["human:go", "ai:ok"]
+
+    colour.run(body)
+
+
+def test_the_name_is_on_the_graph_and_its_answers(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = create_react_agent(scripted(*TWO), [add], name="calc")
+        assert app.name == "calc"
+        result = await run(c, app, ASK)
+        assert [m.name for m in result["messages"]] == [None, "calc", "add", "add", "calc"]
+
+    colour.run(body)
+
+
+def test_hooks_prepare_and_follow(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        model = scripted(call(("add", {"a": 1, "b": 2}, "c1")), "end")
+        app = create_react_agent(
+            model,
+            [add],
+            pre_model_hook=c.function(lambda s: {"llm_input_messages": [SystemMessage("pre"), *s["messages"][-2:]]}),
+            post_model_hook=c.function(lambda s: None),
+        )
+        names = [name for name, _ in nodes(await chunks(c, app, ASK))]
+        once = ["pre_model_hook", "agent", "post_model_hook"]
+        assert names == [*once, "tools", *once]
+        assert [brief(each["messages"]) for each in model.calls] == [
+            ["system:pre", "human:go"],
+            ["system:pre", "ai:", "tool:3"],
+        ]
+
+    colour.run(body)
+
+
+def test_a_tool_that_answers_by_itself_ends_the_run(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = create_react_agent(scripted(call(("shout", {"text": "abc"}, "c1")), "never"), [add, shout])
+        assert brief((await run(c, app, ASK))["messages"]) == ["human:go", "ai:", "tool:ABC"]
+
+    colour.run(body)
+
+
+class Total(BaseModel):
+    total: int
+
+
+class Structured(ScriptedChatModel):
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
+        return RunnableLambda(lambda messages: schema(total=len(messages)))
+
+
+def test_a_structured_answer_is_one_more_call(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = create_react_agent(Structured(["ok"]), [add], response_format=Total)
+        result = await run(c, app, ASK)
+        assert result["structured_response"] == Total(total=2)
+        assert [name for name, _ in nodes(await chunks(c, app, ASK))] == ["agent", "generate_structured_response"]
+
+    colour.run(body)
+
+
+def test_too_few_steps_are_told_instead_of_raised(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        result = await run(c, create_react_agent(scripted(*TWO), [add]), ASK, {"recursion_limit": 2})
+        assert brief(result["messages"]) == ["human:go", "ai:Sorry, need more steps to process this request."]
+        assert result["messages"][-1].id == "a1"
+
+    colour.run(body)
+
+
+def test_the_model_may_be_chosen_for_each_call(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        models = {"one": scripted("from one"), "two": scripted("from two")}
+
+        def choose(state: Any, runtime: Runtime) -> Any:
+            return models[runtime.context]
+
+        app = create_react_agent(choose, [])
+        assert brief((await run(c, app, ASK, context="two"))["messages"]) == ["human:go", "ai:from two"]
+
+    colour.run(body)
+
+
+class Remembering(MessagesState):
+    user: str
+    remaining_steps: int
+
+
+def test_a_state_of_ones_own(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        @tool
+        def who(state: Annotated[dict[str, Any], InjectedState]) -> str:
+            "Who."
+            return str(state["user"])
+
+        app = create_react_agent(scripted(call(("who", {}, "c1")), "done"), [who], state_schema=Remembering)
+        result = await run(c, app, {**ASK, "user": "ann"})
+        assert brief(result["messages"])[2] == "tool:ann"
+        assert result["user"] == "ann"
+
+    colour.run(body)
+
+
+def test_a_conversation_is_remembered_by_its_thread(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        model = scripted("first", "second", "third")
+        app = create_react_agent(model, [], checkpointer=InMemorySaver())
+        await run(c, app, {"messages": "a"}, thread("1"))
+        await run(c, app, {"messages": "b"}, thread("2"))
+        result = await run(c, app, {"messages": "c"}, thread("1"))
+        assert brief(result["messages"]) == ["human:a", "ai:first", "human:c", "ai:third"]
+        assert brief(model.calls[2]["messages"]) == ["human:a", "ai:first", "human:c"]
+
+    colour.run(body)
+
+
+def test_the_program_of_the_chat_endpoint(colour: Colour) -> None:
+    """Tokens of the answer alone: those of the node `agent`."""
+
+    async def body(c: Colour) -> None:
+        app = create_react_agent(scripted(call(("add", {"a": 1, "b": 2}, "c1")), "it is three"), [add])
+        text = ""
+        for message, metadata in await chunks(c, app, ASK, stream_mode="messages"):
+            if metadata["langgraph_node"] == "agent" and message.content:
+                text += message.content
+        assert text == "it is three"
+
+    colour.run(body)
+
+
+def test_what_it_refuses() -> None:
+    model = scripted("x")
+    with pytest.raises(ValueError, match="'v9'"):
+        create_react_agent(model, [add], version="v9")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="5"):
+        create_react_agent(5, [])
+    with pytest.raises(TypeError, match="temperature"):
+        create_react_agent(model, [], temperature=0)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="messages"):
+        create_react_agent(model, [], state_schema=Total)
+    with pytest.raises(ValueError, match=r"bound to the tools \['other'\]"):
+        create_react_agent(model.bind(tools=[{"type": "function", "function": {"name": "other"}}]), [add])
+    broken = {"messages": [HumanMessage("a", id="1"), call(("add", {"a": 1, "b": 1}, "c9"))]}
+    with pytest.raises(ValueError, match="'c9'"):
+        create_react_agent(model, [add]).invoke(broken)
+
+
+def test_an_async_tool_under_sync_is_named() -> None:
+    @tool
+    async def later(n: int) -> int:
+        "Later."
+        return n
+
+    app = create_react_agent(scripted(call(("later", {"n": 1}, "c1")), "x"), [later])
+    with pytest.raises(NotImplementedError, match=r"'later'.*ainvoke"):
+        app.invoke(ASK)
+
+
+def test_a_tool_message_answers_as_an_agents_tool_would(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = create_react_agent(scripted(*TWO), [add])
+        seen: list[Any] = []
+        for message, metadata in await chunks(c, app, ASK, stream_mode="messages"):
+            if isinstance(message, ToolMessage):
+                seen.append((metadata["langgraph_node"], message.name, message.content))
+        assert sorted(seen) == [("tools", "add", "3"), ("tools", "add", "7")]
+
+    colour.run(body)

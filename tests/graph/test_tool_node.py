@@ -1,0 +1,243 @@
+"""ToolNode: what it takes, what it answers, which errors it tells the model, what it fills in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+from colours import Colour, colour
+from graph_helpers import graph_of, run
+
+from millstream import (
+    AIMessage,
+    Command,
+    HumanMessage,
+    InjectedState,
+    InjectedStore,
+    InjectedToolCallId,
+    MessagesState,
+    ToolException,
+    ToolInvocationError,
+    ToolMessage,
+    ToolNode,
+    ToolRuntime,
+    tool,
+    tools_condition,
+)
+
+__all__ = ["colour"]
+
+
+@tool
+def div(a: int, b: int) -> float:
+    "Divide."
+    return a / b
+
+
+@tool
+def lookup(key: str) -> dict[str, Any]:
+    "Look up."
+    return {"key": key, "ü": [1, 2]}
+
+
+def call(*calls: tuple[str, dict[str, Any], str]) -> AIMessage:
+    return AIMessage("", id="a", tool_calls=[{"name": n, "args": a, "id": i, "type": "tool_call"} for n, a, i in calls])
+
+
+async def answers(c: Colour, node: ToolNode, *calls: tuple[str, dict[str, Any], str]) -> list[tuple[Any, ...]]:
+    app = graph_of(state=MessagesState, tools=node).compile()
+    result = await run(c, app, {"messages": [call(*calls)]})
+    return [(m.name, m.content, m.status, m.tool_call_id) for m in result["messages"][1:]]
+
+
+ZERO = ("div", {"a": 1, "b": 0}, "c1")
+GOOD = ("div", {"a": 6, "b": 3}, "c2")
+
+
+def test_results_are_text_or_json(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        assert await answers(c, ToolNode([div, lookup]), ("lookup", {"key": "k"}, "c1"), GOOD) == [
+            ("lookup", '{"key": "k", "ü": [1, 2]}', "success", "c1"),
+            ("div", "2.0", "success", "c2"),
+        ]
+
+    colour.run(body)
+
+
+def test_an_unknown_tool_is_told_to_the_model(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        found = await answers(c, ToolNode([div, lookup]), ("nope", {}, "c1"), GOOD)
+        assert found[0] == ("nope", "Error: nope is not a valid tool, try one of [div, lookup].", "error", "c1")
+        assert found[1][1] == "2.0"
+
+    colour.run(body)
+
+
+def test_arguments_that_do_not_fit_are_told_to_the_model(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        bad = ("div", {"a": "x", "b": 1}, "c1")
+        [(_, text, status, _)] = await answers(c, ToolNode([div]), bad)
+        assert status == "error"
+        assert text.startswith("Error invoking tool 'div' with kwargs {'a': 'x', 'b': 1} with error:\n a: Input should")
+        with pytest.raises(ToolInvocationError, match="'div'") as caught:
+            await answers(c, ToolNode([div], handle_tool_errors=False), bad)
+        assert isinstance(caught.value, ToolException)
+
+    colour.run(body)
+
+
+def on_zero(error: ZeroDivisionError) -> str:
+    return f"zero: {error}"
+
+
+def on_value(error: ValueError) -> str:
+    return "value"
+
+
+REPR = "Error: ZeroDivisionError('division by zero')\n Please fix your mistakes."
+
+
+@pytest.mark.parametrize(
+    ("handler", "text"),
+    [
+        (True, REPR),
+        ("Oops", "Oops"),
+        (on_zero, "zero: division by zero"),
+        (ZeroDivisionError, REPR),
+        ((KeyError, ZeroDivisionError), REPR),
+        (False, None),
+        (on_value, None),
+        (KeyError, None),
+    ],
+)
+def test_which_errors_of_tools_are_told(handler: Any, text: str | None, colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        node = ToolNode([div], handle_tool_errors=handler)
+        if text is None:
+            with pytest.raises(ZeroDivisionError):
+                await answers(c, node, ZERO)
+        else:
+            assert await answers(c, node, ZERO, GOOD) == [("div", text, "error", "c1"), ("div", "2.0", "success", "c2")]
+
+    colour.run(body)
+
+
+def test_by_default_a_tools_own_error_is_raised(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await answers(c, ToolNode([div]), ZERO)
+
+    colour.run(body)
+
+
+def test_forms_of_input() -> None:
+    node = ToolNode([div])
+    assert [m.content for m in node.invoke([call(GOOD)])] == ["2.0"]
+    assert [m.content for m in node.invoke(call(GOOD).tool_calls)] == ["2.0"]
+    with_context = {"__type": "tool_call_with_context", "tool_call": call(GOOD).tool_calls[0], "state": {}}
+    assert node.invoke(with_context)["messages"][0].content == "2.0"
+    with pytest.raises(ValueError, match="no AIMessage"):
+        node.invoke({"messages": [HumanMessage("x")]})
+    with pytest.raises(ValueError, match="'messages'"):
+        node.invoke({"other": []})
+
+
+def test_the_condition() -> None:
+    assert tools_condition({"messages": [call(GOOD)]}) == "tools"
+    assert tools_condition({"messages": [AIMessage("x")]}) == "__end__"
+    assert tools_condition([call(GOOD)]) == "tools"
+    with pytest.raises(ValueError, match="no messages"):
+        tools_condition({"messages": []})
+
+
+class State(MessagesState):
+    user: str
+    total: int
+
+
+@dataclass
+class Context:
+    tenant: str
+
+
+@tool
+def whole(x: int, state: Annotated[dict[str, Any], InjectedState]) -> str:
+    "W."
+    return f"{x}:{sorted(state)}:{state['user']}"
+
+
+@tool
+def one_field(who: Annotated[str, InjectedState("user")], x: int) -> str:
+    "F."
+    return f"{who}{x}"
+
+
+@tool
+def add_total(
+    n: int, call_id: Annotated[str, InjectedToolCallId], state: Annotated[dict[str, Any], InjectedState]
+) -> Command[Any]:
+    "A."
+    return Command(update={"total": state["total"] + n, "messages": [ToolMessage("added", tool_call_id=call_id)]})
+
+
+@tool
+def surroundings(x: int, runtime: ToolRuntime[Any, Any]) -> str:
+    "R."
+    runtime.stream_writer("said")
+    return f"{runtime.context.tenant} {runtime.tool_call_id} {runtime.state['user']} {runtime.config['metadata']['langgraph_node']}"
+
+
+@tool
+def stores(k: str, store: Annotated[Any, InjectedStore()]) -> str:
+    "S."
+    return "stored"
+
+
+def test_what_the_graph_fills_in(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        tools = [whole, one_field, add_total, surroundings]
+        app = graph_of(state=State, tools=ToolNode(tools)).compile()
+        calls = call(
+            ("whole", {"x": 1}, "c1"),
+            ("one_field", {"x": 2, "who": "evil"}, "c2"),
+            ("add_total", {"n": 5}, "c3"),
+            ("surroundings", {"x": 0}, "c4"),
+        )
+        result = await run(c, app, {"messages": [calls], "user": "u", "total": 1}, context=Context("t1"))
+        assert [m.content for m in result["messages"][1:]] == [
+            "1:['messages', 'total', 'user']:u",
+            "u2",
+            "added",
+            "t1 c4 u tools",
+        ]
+        assert result["total"] == 6
+        assert [sorted(t.tool_call_schema.model_json_schema()["properties"]) for t in tools] == [
+            ["x"],
+            ["x"],
+            ["n"],
+            ["x"],
+        ]
+
+    colour.run(body)
+
+
+def test_a_store_that_is_not_there_is_named(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        with pytest.raises(ValueError, match=r"'stores'.*compile\(store="):
+            await answers(c, ToolNode([stores]), ("stores", {"k": "x"}, "c"))
+
+    colour.run(body)
+
+
+def test_a_command_without_an_answer_is_refused(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        @tool
+        def silent() -> Command[Any]:
+            "S."
+            return Command(update={"messages": []})
+
+        with pytest.raises(ValueError, match=r"'silent'.*tool_call_id='c'"):
+            await answers(c, ToolNode([silent]), ("silent", {}, "c"))
+
+    colour.run(body)
