@@ -178,8 +178,8 @@ for name in {names.split()!r}:
     except PackageNotFoundError:
         pass
 print(json.dumps(found))"""
-    done = subprocess.run([python, "-c", source], capture_output=True, text=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)
+    done = subprocess.run([python, "-c", source], capture_output=True, text=True, check=False)
+    found: dict[str, str] = json.loads(done.stdout) if done.stdout else {}
     return found
 
 
