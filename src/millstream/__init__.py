@@ -72,6 +72,7 @@ _EXPORTS: dict[str, str] = {
     "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
         ParrotFakeChatModel""",
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
+    "chat.history": "BaseChatMessageHistory InMemoryChatMessageHistory",
     "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
     "chat.marks": "InjectedToolArg InjectedToolCallId",
     "chat.memory_vectors": "InMemoryVectorStore",
@@ -89,6 +90,7 @@ _EXPORTS: dict[str, str] = {
     "chat.tools": "BaseTool",
     "chat.trimming": "trim_messages",
     "chat.vectorstore": "VectorStore VectorStoreRetriever",
+    "chat.with_history": "RunnableWithMessageHistory",
     # graph
     "graph.agent": "AgentState create_react_agent",
     "graph.builder": "StateGraph",
@@ -136,6 +138,7 @@ if TYPE_CHECKING:
     from .chat.embeddings import *  # noqa: F403
     from .chat.fakes import *  # noqa: F403
     from .chat.function_calling import *  # noqa: F403
+    from .chat.history import *  # noqa: F403
     from .chat.json_parsers import *  # noqa: F403
     from .chat.marks import *  # noqa: F403
     from .chat.memory_vectors import *  # noqa: F403
@@ -152,6 +155,7 @@ if TYPE_CHECKING:
     from .chat.tools import *  # noqa: F403
     from .chat.trimming import *  # noqa: F403
     from .chat.vectorstore import *  # noqa: F403
+    from .chat.with_history import *  # noqa: F403
     from .data.accumulator import *  # noqa: F403
     from .data.addable import *  # noqa: F403
     from .data.ai_chunk import *  # noqa: F403

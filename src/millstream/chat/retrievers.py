@@ -52,6 +52,12 @@ class BaseRetriever(Component[str, list[Document]]):
         found: list[Document] = await ASYNC.call(enter(None), fn, None, query, **named)
         return found
 
+    def _input_shape(self) -> Any:
+        return str
+
+    def _output_shape(self) -> Any:
+        return list[Document]
+
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         run: Run | None = None
         if scope.listeners or self.callbacks:
