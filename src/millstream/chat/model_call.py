@@ -79,7 +79,20 @@ class ModelCall:
         """Answer whole. Where a watcher wants tokens, and the model has them, by streaming inside."""
         self._begin()
         try:
-            result = await (self._streamed() if self._streams_inside() else self._generated())
+            if self._streams_inside():
+                # In this frame, not in one of its own: hundreds of calls wait here at once.
+                pieces = self._pieces(keep=True)
+                try:
+                    async for piece in pieces:
+                        self._take(piece)
+                    self._close()
+                finally:
+                    await pieces.aclose()
+                assert self._whole is not None
+                message = message_chunk_to_message(self._whole.message())
+                result = ChatResult(generations=[ChatGeneration(message=message)])
+            else:
+                result = await self._generated()
         except BaseException as error:
             self._failed(error)
             raise
@@ -185,18 +198,6 @@ class ModelCall:
         return ChatResult(generations=generations, llm_output=result.llm_output)
 
     # -- in pieces ---------------------------------------------------------------------------------------------------
-
-    async def _streamed(self) -> ChatResult:
-        pieces = self._pieces(keep=True)
-        try:
-            async for piece in pieces:
-                self._take(piece)
-            self._close()
-        finally:
-            await pieces.aclose()
-        assert self._whole is not None
-        message = message_chunk_to_message(self._whole.message())
-        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _pieces(self, keep: bool) -> AsyncGenerator[Any, None]:
         """What the model's own method yields. Each piece goes through `_take`, and after the last comes `_close`."""
