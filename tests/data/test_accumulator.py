@@ -120,3 +120,20 @@ def test_reading_in_between_changes_nothing() -> None:
     first = whole.message()
     whole.feed(C("b"))
     assert (first.content, whole.message().content) == ("a", "ab")
+
+
+def test_a_call_in_many_pieces_is_one_call_however_often_the_pieces_are_summed() -> None:
+    args = json.dumps({"text": "x" * 100})
+    opening = AIMessageChunk(
+        "", tool_call_chunks=[{"name": "write", "args": "", "id": "c1", "index": 0, "type": "tool_call_chunk"}]
+    )
+    pieces = [
+        AIMessageChunk(
+            "", tool_call_chunks=[{"name": None, "args": c, "id": None, "index": 0, "type": "tool_call_chunk"}]
+        )
+        for c in args
+    ]
+    whole = Accumulator()
+    told = [call for piece in [opening, *pieces] for call in whole.feed(piece)]
+    assert [(call["name"], call["args"]) for call in told] == [("write", {"text": "x" * 100})]
+    assert whole.finish() == [] and len(whole.message().tool_calls) == 1

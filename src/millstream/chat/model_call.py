@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCall"]
 
-# How many pieces of a message are held before they are summed.
-KEPT = 8
-
 
 class ModelCall:
     """Made for each call. `result` answers whole, `chunks` in pieces; one of them is used, once."""
@@ -216,9 +213,6 @@ class ModelCall:
         whole = self._whole
         if whole is not None:
             calls = whole.feed(message)
-            if len(whole) >= KEPT:
-                # A sum keeps the text of its parts, not the parts: a long answer is not held as thousands of objects.
-                whole.message()
             if self._wants_chunks:
                 self.run.emit(STREAM, message)  # type: ignore[union-attr]
             if calls:

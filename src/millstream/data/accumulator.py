@@ -15,6 +15,9 @@ from .types import ToolCall, ToolCallChunk
 
 __all__ = ["Accumulator"]
 
+# How many chunks are held before they are summed.
+_HELD = 8
+
 
 class Accumulator:
     """Feed it the chunks of one message; ask for the whole when you need it.
@@ -46,7 +49,11 @@ class Accumulator:
 
     def feed(self, chunk: BaseMessage) -> Sequence[ToolCall]:
         """Take the next chunk, and give the tool calls that it completed."""
-        self._chunks.append(chunk)
+        chunks = self._chunks
+        if len(chunks) >= _HELD:
+            # A sum keeps the text of its parts, not the parts: a long answer is not held as thousands of objects.
+            self._chunks = chunks = [merge_chunks(chunks)]
+        chunks.append(chunk)
         if type(chunk) is AIMessageChunk and chunk._tool_chunks is None and chunk._log is None:
             return ()
         return self._follow(chunk)

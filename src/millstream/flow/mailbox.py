@@ -36,27 +36,34 @@ class Mailbox(Generic[T]):
     reads any more (then `put` drops and `drain` returns at once).
     """
 
-    __slots__ = ("_awake", "_closed", "_error", "_items", "_loop", "_room", "abandoned", "mark")
+    __slots__ = ("_awake", "_closed", "_error", "_loop", "abandoned", "items", "mark", "room")
 
     def __init__(self, mark: int = HIGH_WATER) -> None:
         self.mark = mark
         self.abandoned = False
-        self._items: deque[T] = deque()
+        self.items: deque[T] = deque()
         self._closed = False
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # the reader's loop, once it reads
         self._awake: asyncio.Future[None] | threading.Lock | None = None  # set while the reader waits
         # Waiting writers, made by the first that waits. Then one deque for life: a writer may be about to append to the
         # one it has read. (An empty deque is 600 bytes, and most streams never need it.)
-        self._room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock] | None = None
+        self.room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock] | None = None
 
     def put(self, item: T) -> None:
         """Leave one item; from any thread."""
         if self.abandoned:
             return
-        self._items.append(item)
-        if self._awake is not None:
-            self._wake_reader()
+        self.items.append(item)
+        awake = self._awake
+        if awake is not None:
+            # Most often the reader waits on this very loop: then without the detours of `_wake_reader`.
+            if running_loop() is self._loop is not None:
+                self._awake = None
+                if not awake.done():  # type: ignore[union-attr]
+                    awake.set_result(None)  # type: ignore[union-attr]
+            else:
+                self._wake_reader()
 
     def close(self, error: BaseException | None = None) -> None:
         """No more items will come; after the last one the reader ends, or raises `error`."""
@@ -68,23 +75,23 @@ class Mailbox(Generic[T]):
     def abandon(self) -> None:
         """The reader has gone: let waiting writers go on, drop what is left."""
         self.abandoned = True
-        self._items.clear()
+        self.items.clear()
         self._make_room()
 
     @property
     def behind(self) -> bool:
         """Whether a writer should wait before it fetches more."""
-        return len(self._items) >= self.mark
+        return len(self.items) >= self.mark
 
     async def drain(self) -> None:
         """Wait until the reader has caught up to half the mark, or has gone."""
-        while len(self._items) >= self.mark and not self.abandoned:
+        while len(self.items) >= self.mark and not self.abandoned:
             loop = asyncio.get_running_loop()
             room: asyncio.Future[None] = loop.create_future()
             entry = (loop, room)
             waiting = self._waiting()
             waiting.append(entry)
-            if len(self._items) < self.mark or self.abandoned:
+            if len(self.items) < self.mark or self.abandoned:
                 self._make_room()
             try:
                 await room
@@ -100,11 +107,11 @@ class Mailbox(Generic[T]):
         Raises:
             Abandoned: the reader has gone.
         """
-        while len(self._items) >= self.mark and not self.abandoned:
+        while len(self.items) >= self.mark and not self.abandoned:
             room = threading.Lock()
             room.acquire()
             self._waiting().append(room)
-            if len(self._items) < self.mark or self.abandoned:
+            if len(self.items) < self.mark or self.abandoned:
                 self._make_room()
             room.acquire()
         if self.abandoned:
@@ -118,18 +125,15 @@ class Mailbox(Generic[T]):
         Raises:
             IndexError: there is none.
         """
-        item = self._items.popleft()
-        if self._room and len(self._items) <= self.mark // 2:
+        item = self.items.popleft()
+        if self.room and len(self.items) <= self.mark // 2:
             self._make_room()
         return item
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     @property
     def ended(self) -> bool:
         """Whether the last item has been taken and no more will come; raises the error that the writers ended with."""
-        if not self._closed or self._items:
+        if not self._closed or self.items:
             return False
         if self._error is not None:
             raise self._error
@@ -140,7 +144,7 @@ class Mailbox(Generic[T]):
         loop = self._loop = asyncio.get_running_loop()
         awake: asyncio.Future[None] = loop.create_future()
         self._awake = awake
-        if self._items or self._closed:
+        if self.items or self._closed:
             self._awake = None
             return None
         return awake
@@ -150,7 +154,7 @@ class Mailbox(Generic[T]):
         awake = threading.Lock()
         awake.acquire()
         self._awake = awake
-        if self._items or self._closed:
+        if self.items or self._closed:
             self._awake = None
             return
         awake.acquire()
@@ -158,7 +162,7 @@ class Mailbox(Generic[T]):
     async def read(self, sync: bool = False) -> AsyncGenerator[T, None]:
         """Yield items until the writers close; with `sync` by blocking this thread instead of suspending."""
         while True:
-            while self._items:
+            while self.items:
                 yield self.take()
             if self.ended:
                 return
@@ -168,11 +172,11 @@ class Mailbox(Generic[T]):
                 await awake
 
     def _waiting(self) -> deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock]:
-        if self._room is None:
+        if self.room is None:
             with _making_room:
-                if self._room is None:
-                    self._room = deque()
-        return self._room
+                if self.room is None:
+                    self.room = deque()
+        return self.room
 
     def _wake_reader(self) -> None:
         awake, self._awake = self._awake, None
@@ -188,9 +192,9 @@ class Mailbox(Generic[T]):
                 pass  # two writers woke it at once
 
     def _make_room(self) -> None:
-        while self._room:
+        while self.room:
             try:
-                entry = self._room.popleft()
+                entry = self.room.popleft()
             except IndexError:
                 return  # another thread took it
             if isinstance(entry, tuple):

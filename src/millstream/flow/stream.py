@@ -100,12 +100,12 @@ async def push(
     after the items that came before it.
     """
     producer = d.spawn(produce, mailbox)
-    sync = d.sync
+    sync, items = d.sync, mailbox.items
     try:
         # `mailbox.read()` written out: one generator less for every stream that is open.
         while True:
-            while mailbox:
-                item = mailbox.take()
+            while items:
+                item = items.popleft() if mailbox.room is None else mailbox.take()
                 if feed is None:
                     yield item
                 else:
