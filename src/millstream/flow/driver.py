@@ -327,7 +327,8 @@ def _drive(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, A
         waited_for = context.run(pending.send, None)
     except StopIteration as stop:
         return stop.value
-    return (yield from _resume(context, pending, waited_for))
+    resumed: Any = _resume(context, pending, waited_for)  # a generator, whatever its decorator makes checkers believe
+    return (yield from resumed)
 
 
 @types.coroutine

@@ -145,5 +145,5 @@ def _config_for(scope: Scope) -> RunnableConfig:
     if scope.run_id is not None:
         config["run_id"] = scope.run_id
     if scope.own_tags:
-        config["tags"] = [*scope.own_tags, *config["tags"]]
+        config["tags"] = [*scope.own_tags, *scope.shown_tags]
     return config

@@ -117,11 +117,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 for below, graph in inner.get_subgraphs(rest, recurse):
                     yield f"{name}|{below}", graph
 
-    def get_input_jsonschema(self) -> dict[str, Any]:
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""
         return _json_schema(self.builder.input_schema)
 
-    def get_output_jsonschema(self) -> dict[str, Any]:
+    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the result."""
         return _json_schema(self.builder.output_schema)
 

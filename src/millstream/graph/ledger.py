@@ -96,9 +96,9 @@ class Ledger:
         saver = self.saver
         if saver.inline:
             return saver.load(self.thread, self.ns, self.id)
-        return await loop.d.call(
-            loop.scope, saver.load, saver.aload if saver.awaitable else None, self.thread, self.ns, self.id
-        )  # type: ignore[no-any-return]
+        aload = saver.aload if saver.awaitable else None
+        loaded: Loaded | None = await loop.d.call(loop.scope, saver.load, aload, self.thread, self.ns, self.id)
+        return loaded
 
     def fold(self, key: str, channel: BaseChannel, old: Any, writes: Sequence[Any], ops: list[tuple[str, Op]]) -> Any:
         """The channel's new value; what changed is added to `ops`."""

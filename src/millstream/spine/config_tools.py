@@ -70,7 +70,7 @@ def patch_config(
     if run_name is not None:
         whole["run_name"] = run_name
     if configurable is not None:
-        whole["configurable"] = {**whole["configurable"], **configurable}
+        whole["configurable"] = {**whole.get("configurable", {}), **configurable}
     return whole
 
 
