@@ -67,6 +67,7 @@ _EXPORTS: dict[str, str] = {
     "flow.sequence": "RunnableSequence",
     "flow.stream": "AsyncStream SyncStream",
     # chat
+    "chat.caches": "BaseCache InMemoryCache get_llm_cache set_llm_cache",
     "chat.chat_prompt": "ChatPromptTemplate",
     "chat.embeddings": "DeterministicFakeEmbedding Embeddings FakeEmbeddings",
     "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
@@ -82,6 +83,7 @@ _EXPORTS: dict[str, str] = {
     "chat.models": "BaseChatModel SimpleChatModel",
     "chat.parsers": "BaseGenerationOutputParser BaseOutputParser BaseTransformOutputParser StrOutputParser",
     "chat.prompts": "BasePromptTemplate PromptTemplate",
+    "chat.rate_limiters": "BaseRateLimiter InMemoryRateLimiter",
     "chat.retrievers": "BaseRetriever",
     "chat.runnable_tool": "convert_runnable_to_tool",
     "chat.structured_tool": "StructuredTool Tool tool",
@@ -134,6 +136,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .chat.caches import *  # noqa: F403
     from .chat.chat_prompt import *  # noqa: F403
     from .chat.embeddings import *  # noqa: F403
     from .chat.fakes import *  # noqa: F403
@@ -147,6 +150,7 @@ if TYPE_CHECKING:
     from .chat.models import *  # noqa: F403
     from .chat.parsers import *  # noqa: F403
     from .chat.prompts import *  # noqa: F403
+    from .chat.rate_limiters import *  # noqa: F403
     from .chat.retrievers import *  # noqa: F403
     from .chat.runnable_tool import *  # noqa: F403
     from .chat.structured_tool import *  # noqa: F403

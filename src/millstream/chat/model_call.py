@@ -17,6 +17,7 @@ from ..flow.runnable import Kwargs
 from ..spine.events import END, STREAM, TOKENS, TOOL_CALL
 from ..spine.run import Run
 from ..spine.scope import Scope
+from .cached_call import cached_call
 from .model_input import as_messages
 from .run_managers import AsyncRunManager, RunManager
 
@@ -76,20 +77,29 @@ class ModelCall:
         """Answer whole. Where a watcher wants tokens, and the model has them, by streaming inside."""
         self._begin()
         try:
-            if self._streams_inside():
-                # In this frame, not in one of its own: hundreds of calls wait here at once.
-                pieces = self._pieces(keep=True)
-                try:
-                    async for piece in pieces:
-                        self._take(piece)
-                    self._close()
-                finally:
-                    await pieces.aclose()
-                assert self._whole is not None
-                message = message_chunk_to_message(self._whole.message())
-                result = ChatResult(generations=[ChatGeneration(message=message)])
+            cached = cached_call(self.model, self.messages, self.stop, self.kwargs)
+            result = None if cached is None else await cached.found(self.d, self.inner)
+            if result is not None:
+                self._tell(getattr(result.generations[0].message, "tool_calls", ()))
             else:
-                result = await self._generated()
+                if self.model.rate_limiter is not None:
+                    await self._wait_for_turn()
+                if self._streams_inside():
+                    # In this frame, not in one of its own: hundreds of calls wait here at once.
+                    pieces = self._pieces(keep=True)
+                    try:
+                        async for piece in pieces:
+                            self._take(piece)
+                        self._close()
+                    finally:
+                        await pieces.aclose()
+                    assert self._whole is not None
+                    message = message_chunk_to_message(self._whole.message())
+                    result = ChatResult(generations=[ChatGeneration(message=message)])
+                else:
+                    result = await self._generated()
+                if cached is not None:
+                    await cached.keep(self.d, self.inner, result)
         except BaseException as error:
             self._failed(error)
             raise
@@ -107,6 +117,8 @@ class ModelCall:
         run = self.run
         pieces = self._pieces(keep=run is not None)
         try:
+            if self.model.rate_limiter is not None:
+                await self._wait_for_turn()
             async for piece in pieces:
                 yield self._take(piece)
             closing = self._close()
@@ -154,6 +166,10 @@ class ModelCall:
         return bool(self.wanted or watched or self.model.__dict__.get("streaming"))
 
     # -- whole -------------------------------------------------------------------------------------------------------
+
+    async def _wait_for_turn(self) -> None:
+        limiter = self.model.rate_limiter
+        await self.d.call(self.inner, limiter.acquire, limiter.aacquire, blocking=True)
 
     async def _generated(self) -> ChatResult:
         d, model, run = self.d, self.model, self.run

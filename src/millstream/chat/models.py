@@ -115,6 +115,14 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         finally:
             await pieces.aclose()
 
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """The settings that an answer depends on: calls of models that agree in them share what a cache keeps.
+
+        The default knows of the name, the temperature and the most tokens; a model with other settings names them all.
+        """
+        return self._get_ls_params()
+
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         """Facts about the model that go into the metadata of its runs, under the names that tracing tools know."""
         fields = self.__dict__

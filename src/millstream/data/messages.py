@@ -379,10 +379,10 @@ def check_id(field: str, value: Any) -> str:
 
 
 def check_usage(value: Any) -> UsageMetadata:
-    """A usage of our own; the three totals must be there."""
+    """A usage of our own; the three totals must be there, unless it only tells the cost (of an answer from a cache)."""
     if not isinstance(value, dict):
         raise ValidationError(f"`usage_metadata` must be a dict, not {type(value).__name__}.", field="usage_metadata")
-    for key in ("input_tokens", "output_tokens", "total_tokens"):
+    for key in ("input_tokens", "output_tokens", "total_tokens") if value.keys() != {"total_cost"} else ():
         if not isinstance(value.get(key), int):
             raise ValidationError(f"`usage_metadata` needs the int `{key}`: {value!r}.", field="usage_metadata")
     return cast("UsageMetadata", value.copy())

@@ -42,6 +42,10 @@ _PARAMETERS = (
     "extra_body",
 )
 
+_HOW_IT_IS_FETCHED = {
+    *("api_key", "disable_streaming", "max_retries", "metadata", "name", "stream_usage", "streaming", "tags", "timeout")
+}
+
 # What is known of servers: whether they take `stream_options`. Filled by asking them.
 _takes_usage: dict[str, bool] = {}
 _MOST_REMEMBERED = 1000
@@ -113,6 +117,11 @@ class ChatOpenAI(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "openai-chat"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        # How an answer is fetched does not change it; secrets are masked by the dump.
+        return self.model_dump(mode="json", exclude=_HOW_IT_IS_FETCHED)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
