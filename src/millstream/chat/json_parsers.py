@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
 from pydantic import Field
 
+from ..data.json_patch import json_patch
 from ..data.partial_json import PartialJson, parse_json_markdown
 from ..errors import OutputParserException
 from ..flow.driver import Driver, aclose
@@ -22,8 +23,8 @@ __all__ = ["JsonOutputParser", "PydanticOutputParser"]
 class JsonOutputParser(BaseTransformOutputParser[Any]):
     """The value of JSON in an answer: bare, in a fenced block, or cut off.
 
-    In a stream it gives the value so far each time that it grows, and nothing where no JSON comes. `pydantic_object`
-    only describes the form to the model.
+    In a stream it gives the value so far each time that it grows, and nothing where no JSON comes; with `diff` it gives
+    what has changed since the last time instead, as a JSON patch. `pydantic_object` only describes the form to the model.
 
     Example:
         >>> JsonOutputParser().invoke('Here: ```json\\n{"a": [1, 2]}\\n```')
@@ -31,7 +32,7 @@ class JsonOutputParser(BaseTransformOutputParser[Any]):
     """
 
     pydantic_object: Any = None
-    diff: Literal[False] = False
+    diff: bool = False
 
     def parse(self, text: str) -> Any:
         """The value of the JSON in `text`.
@@ -68,8 +69,8 @@ class JsonOutputParser(BaseTransformOutputParser[Any]):
                 text.feed(generation_of(item).text)
                 value = self._partial(text.value)
                 if value is not None and value != shown:
+                    yield json_patch(_plain(shown), _plain(value)) if self.diff else value
                     shown = value
-                    yield value
         finally:
             await aclose(inputs)
 
@@ -99,6 +100,10 @@ class PydanticOutputParser(JsonOutputParser):
             return self.pydantic_object.model_validate(value)
         except pydantic.ValidationError:
             return None
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, pydantic.BaseModel) else value
 
 
 class _JsonText:
