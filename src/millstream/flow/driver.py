@@ -461,10 +461,15 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
 class _TaskProducer:
     """A producer task; `end` cancels it and waits."""
 
-    __slots__ = ("task",)
+    __slots__ = ("mailbox", "task")
 
     def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
-        self.task = asyncio.get_running_loop().create_task(_produce(produce, mailbox))
+        self.mailbox = mailbox
+        self.task = asyncio.get_running_loop().create_task(produce())
+        self.task.add_done_callback(self._close)
+
+    def _close(self, task: asyncio.Task[None]) -> None:
+        self.mailbox.close(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     async def end(self) -> None:
         if not self.task.done():
@@ -493,7 +498,5 @@ async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Ma
         await produce()
     except BaseException as error:
         mailbox.close(error)
-        if isinstance(error, asyncio.CancelledError):
-            raise
     else:
         mailbox.close()
