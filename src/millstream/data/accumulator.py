@@ -34,10 +34,13 @@ class Accumulator:
     ```
     """
 
-    __slots__ = ("_arriving", "_by_index", "_chunks")
+    __slots__ = ("_arriving", "_by_index", "_chunks", "_texts")
 
     def __init__(self, chunks: Iterable[Any] = ()) -> None:
         self._chunks: list[Any] = []
+        # The texts of the chunks behind the last of `_chunks` that hold nothing else. A long answer is held as strings,
+        # not as thousands of objects that the garbage collector looks at again and again.
+        self._texts: list[str] = []
         self._arriving: list[_Arriving] = []
         self._by_index: dict[Any, list[_Arriving]] = {}
         for chunk in chunks:
@@ -45,18 +48,39 @@ class Accumulator:
 
     def __len__(self) -> int:
         """How many pieces are held; 0 when nothing was fed."""
-        return len(self._chunks)
+        return len(self._chunks) + len(self._texts)
 
     def feed(self, chunk: BaseMessage) -> Sequence[ToolCall]:
         """Take the next chunk, and give the tool calls that it completed."""
         chunks = self._chunks
-        if len(chunks) >= _HELD:
-            # A sum keeps the text of its parts, not the parts: a long answer is not held as thousands of objects.
-            self._chunks = chunks = [merge_chunks(chunks)]
-        chunks.append(chunk)
-        if type(chunk) is AIMessageChunk and chunk._tool_chunks is None and chunk._log is None:
+        if chunk.__class__ is AIMessageChunk and chunk._tool_chunks is None and chunk._log is None:  # type: ignore[attr-defined]
+            if (
+                chunks
+                and chunk._content.__class__ is str  # type: ignore[attr-defined]
+                and chunk.id == chunks[0].id
+                and not chunk.additional_kwargs
+                and not chunk.response_metadata
+                and chunk.usage_metadata is None  # type: ignore[attr-defined]
+                and chunk.chunk_position is None  # type: ignore[attr-defined]
+            ):
+                self._texts.append(chunk._content)  # type: ignore[attr-defined]
+                return ()
+            self._hold(chunk)
             return ()
+        self._hold(chunk)
         return self._follow(chunk)
+
+    def _hold(self, chunk: BaseMessage) -> None:
+        self._settle()
+        if len(self._chunks) >= _HELD:
+            self._chunks = [merge_chunks(self._chunks)]
+        self._chunks.append(chunk)
+
+    def _settle(self) -> None:
+        """Make a chunk of the texts."""
+        if self._texts:
+            self._chunks.append(AIMessageChunk("".join(self._texts), id=self._chunks[0].id))
+            self._texts = []
 
     def message(self) -> Any:
         """The whole so far: the chunks joined, or the one message that was fed. Not to be changed while feeding goes on.
@@ -65,6 +89,7 @@ class Accumulator:
             InvalidArgument: (ValueError) nothing was fed.
             InvalidType: (TypeError) the chunks cannot be joined.
         """
+        self._settle()
         whole = merge_chunks(self._chunks)
         self._chunks = [whole]
         return whole
