@@ -103,6 +103,7 @@ _EXPORTS: dict[str, str] = {
     "graph.control": """All CachePolicy Command Durability GraphOutput Interrupt Overwrite PregelTask RetryPolicy Send
         StateSnapshot StateUpdate StreamMode StreamWriter TimeoutPolicy""",
     "graph.injected": "InjectedState InjectedStore ToolRuntime",
+    "graph.interrupts": "CannotResume interrupt",
     "graph.managed": "IsLastStep RemainingSteps",
     "graph.messages": "MessagesState add_messages",
     "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
@@ -199,6 +200,7 @@ if TYPE_CHECKING:
     from .graph.constants import *  # noqa: F403
     from .graph.control import *  # noqa: F403
     from .graph.injected import *  # noqa: F403
+    from .graph.interrupts import *  # noqa: F403
     from .graph.managed import *  # noqa: F403
     from .graph.messages import *  # noqa: F403
     from .graph.runtime import *  # noqa: F403

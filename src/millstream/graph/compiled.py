@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from ..errors import InvalidArgument, InvalidType, OutsideRun
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
 from ..flow.mailbox import Mailbox
 from ..flow.runnable import Kwargs, Runnable, once, sync_scope
-from ..flow.step import step
+from ..flow.step import step, step_iter
 from ..flow.stream import AsyncStream, SyncStream, push
 from ..spine.config import RunnableConfig
 from ..spine.events import MISSING, STREAM
 from ..spine.scope import Scope, enter
-from .callables import Call
 from .constants import INTERRUPT
-from .control import Durability, GraphOutput, StateSnapshot, StreamMode
-from .ledger import Ledger, snapshot
+from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
+from .ledger import Ledger
 from .loop import Loop
 from .options import Options, options_of
 from .out import BITS, CUSTOM, LIVE, MESSAGES, TOOLS, Out, read_keys
 from .savers.base import BaseCheckpointSaver
+from .state import history, read_state, update_state
 from .task import Task, TaskScope, task_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     def get_subgraphs(self, namespace: str | None = None, recurse: bool = False) -> Any:
         """Yield `(name, graph)` for each node that is a graph; with `recurse`, what is inside those too."""
         for name, node in self.plan.nodes.items():
-            inner = _graph_in(node.call)
+            inner = node.inner
             if inner is None:
                 continue
             if namespace is None or namespace == name:
@@ -351,6 +351,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         elif scope.configurable:
             loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
             loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
+        loop.breaks_before = frozenset(_names(options.interrupt_before) or self.interrupt_before_nodes)
+        loop.breaks_after = frozenset(_names(options.interrupt_after) or self.interrupt_after_nodes)
         if self.store is not None:
             loop.store = self.store
         if options.context is not None:
@@ -365,10 +367,15 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         parent = task.loop
         number, task.subgraphs = task.subgraphs, task.subgraphs + 1
         own = task.ns if not number else f"{task.ns}|{number}"
+        if self.checkpointer is True:  # one state for the thread, whichever task asks
+            own = "|".join(part.split(":")[0] for part in own.split("|"))
+            loop.nested_anew = not parent.resumed
         loop.ns_text = own
         loop.ns = tuple(own.split("|"))
         loop.store = parent.store
         loop.context = parent.context
+        loop.nested = True
+        loop.answers = parent.answers
         loop.parents = {**parent.parents, parent.ns_text: parent.origin}
         for out in parent.outs:
             if out.subgraphs:
@@ -427,23 +434,68 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """The state of the thread that `config` names, at its latest checkpoint or the one named.
 
+        The latest is shown live: with what the finished tasks of an unfinished step wrote. With `subgraphs`, tasks that
+        wait inside a graph hold that graph's snapshot as their `state`.
+
         Raises:
-            InvalidArgument: (a ValueError) the graph has no checkpointer.
+            InvalidArgument: (a ValueError) the graph has no checkpointer, or `config` no thread.
         """
-        return step(self._state(SYNC, enter(config)))
+        return step(read_state(self, SYNC, enter(config), subgraphs))
 
     async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """`get_state` on the event loop."""
-        return await self._state(ASYNC, enter(config))
+        return await read_state(self, ASYNC, enter(config), subgraphs)
 
-    async def _state(self, d: Driver, scope: Scope) -> StateSnapshot:
-        saver = self.checkpointer
-        if not isinstance(saver, BaseCheckpointSaver):
-            raise InvalidArgument("No checkpointer set: compile the graph with one, e.g. InMemorySaver().")
-        loop = Loop(self.plan, d, scope, DEFAULT_LIMIT, self.get_name())
-        loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
-        loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, "sync")
-        return await snapshot(loop)
+    def get_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[StateSnapshot]:
+        """The snapshots of a thread, newest first; `filter` compares metadata, `before` names a checkpoint."""
+        return step_iter(history(self, SYNC, enter(config), filter, before, limit))
+
+    def aget_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[StateSnapshot]:
+        """`get_state_history` for `async for`."""
+        return history(self, ASYNC, enter(config), filter, before, limit)
+
+    def update_state(
+        self, config: RunnableConfig, values: Any, as_node: str | None = None, task_id: str | None = None
+    ) -> RunnableConfig:
+        """Write `values` as if the node `as_node` had returned them; returns the config of the new checkpoint.
+
+        The node's edges are followed, so what runs next is what would run after it. Without `as_node` it is the one that
+        ran last. With a `checkpoint_id` in `config` a branch begins there.
+
+        Raises:
+            InvalidUpdateError: (a ValueError) an unknown node, or none named where several could be meant.
+        """
+        return self.bulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
+
+    async def aupdate_state(
+        self, config: RunnableConfig, values: Any, as_node: str | None = None, task_id: str | None = None
+    ) -> RunnableConfig:
+        """`update_state` on the event loop."""
+        return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
+
+    def bulk_update_state(self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]) -> RunnableConfig:
+        """Several updates: each inner list is one superstep."""
+        return cast(RunnableConfig, step(update_state(self, SYNC, enter(config), supersteps)))
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """`bulk_update_state` on the event loop."""
+        return cast(RunnableConfig, await update_state(self, ASYNC, enter(config), supersteps))
 
     def __repr__(self) -> str:
         return f"CompiledStateGraph({self.name!r}, nodes={list(self.plan.nodes)})"
@@ -473,6 +525,10 @@ def _showing(scope: Scope) -> Scope:
     scope = scope.copy()
     scope.metadata = {**shown, **scope.metadata}
     return scope
+
+
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _given(
@@ -509,22 +565,6 @@ def _given(
         kwargs["subgraphs"] = subgraphs
     if debug:
         kwargs["debug"] = debug
-
-
-def _graph_in(call: Call) -> CompiledStateGraph[Any, Any, Any, Any] | None:
-    """The graph that a node is, or that the node's function refers to by name or closure."""
-    target = call.target
-    if isinstance(target, CompiledStateGraph):
-        return target
-    code = getattr(target, "__code__", None)
-    if code is None:
-        return None
-    cells = [getattr(cell, "cell_contents", None) for cell in getattr(target, "__closure__", None) or ()]
-    globals_ = getattr(target, "__globals__", {})
-    for value in (*cells, *(globals_.get(name) for name in code.co_names)):
-        if isinstance(value, CompiledStateGraph):
-            return value
-    return None
 
 
 def _json_schema(type_: Any) -> dict[str, Any]:

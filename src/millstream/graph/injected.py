@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from ..chat.marks import InjectedToolArg
 from ..errors import InvalidArgument
 from ..spine.scope import Scope
-from .runtime import ExecutionInfo, _silent
+from .runtime import ExecutionInfo, silent
 from .task import Task, task_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _runtime(
     state: Any, call: dict[str, Any], scope: Scope, task: Task | None, tools: tuple[Any, ...]
 ) -> ToolRuntime[Any, Any]:
     if task is None:
-        return ToolRuntime(state, None, scope.config(), _silent, call["id"], None, tools)
+        return ToolRuntime(state, None, scope.config(), silent, call["id"], None, tools)
     loop = task.loop
     return ToolRuntime(
         state, loop.context, scope.config(), task.writer(), call["id"], loop.store, tools, ExecutionInfo(task)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidArgument
 from ..spine.scope import Scope
 from .channels import BaseChannel, Op
-from .constants import ERROR, NO_WRITES
-from .control import PregelTask, StateSnapshot
-from .out import read_keys
-from .savers.base import SPECIAL, LogSaver, named
-from .savers.ids import checkpoint_id, made_at
+from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
+from .interrupts import ANY, answers_of, own_answer, storable
+from .savers.base import SPECIAL, LogSaver
+from .savers.ids import checkpoint_id
 from .savers.log import Chain, Entry, Loaded, Record
 
 if TYPE_CHECKING:
     from .loop import Loop
     from .task import Task
 
-__all__ = ["Ledger", "snapshot"]
+__all__ = ["Ledger", "finished"]
 
 _IDS = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "task_id", "run_id"})
 
@@ -28,16 +27,21 @@ class Ledger:
     """The log of one run, between the loop and a saver."""
 
     __slots__ = (
+        "_at_break",
         "_extra",
+        "_given",
         "_lengths",
         "chain",
         "durability",
         "entries",
         "id",
+        "input",
         "loaded",
         "ns",
+        "ops",
         "parent",
         "records",
+        "resuming",
         "saver",
         "thread",
     )
@@ -54,27 +58,38 @@ class Ledger:
         self.ns = ns
         self.durability = durability
         # The checkpoint that the run starts from; None: the latest.
-        self.id: str | None = (
-            configurable.get("checkpoint_id") if ns == (configurable.get("checkpoint_ns") or "") else None
-        )
+        named = ns == (configurable.get("checkpoint_ns") or "")
+        self.id: str | None = configurable.get("checkpoint_id") if named else None
         self.parent: str | None = None
         self.chain: Chain | None = None
         self.loaded: Loaded | None = None
         self.entries: list[Entry] = []
+        self.ops: list[tuple[str, Op]] = []  # changes that belong to the next checkpoint
         # Of the step that the checkpoint waits with: (task id, channel, value), as tasks wrote them.
         self.records: list[tuple[str, str, Any]] = []
+        self.resuming = False
+        # The input that a checkpoint waits with, where it was given by an update and not yet taken.
+        self.input: tuple[Any] | None = None
+        self._given: dict[str, list[Any]] = {}
+        self._at_break = False
         self._extra: dict[str, Any] | None = None
         # Of lists: how long they are as stored. A list that is not was changed behind the reducer's back.
         self._lengths: dict[str, int] = {}
 
+    # -- reading -----------------------------------------------------------------------------------------------------
+
     async def load(self, loop: Loop) -> bool:
         """Put the thread's state into the loop; False when there is none."""
-        loaded = await self._load(loop)
-        if loaded is None:
-            return False
+        loaded: Loaded | None = await self.call(loop, "load", self.thread, self.ns, self.id)
+        if loaded is not None:
+            self.restore(loop, loaded)
+        return loaded is not None
+
+    def restore(self, loop: Loop, loaded: Loaded) -> None:
+        """Put a checkpoint's state into the loop."""
         self.loaded = loaded
         self.parent, self.chain = loaded.id, loaded.chain
-        loop._origin = loaded.id
+        loop.start_from(loaded.id)
         loop.step = loaded.step + 1
         loop.values.update(loaded.values)
         self._lengths = {key: len(value) for key, value in loaded.values.items() if type(value) is list}
@@ -83,22 +98,86 @@ class Ledger:
         loop.sends = waits.get("sends", [])
         loop.joins = {name: set(seen) for name, seen in waits.get("joins", {}).items()}
         loop.deferred = waits.get("deferred", [])
+        self.input = (waits["input"],) if "input" in waits else None
         # A checkpoint that is named is gone back to: its step is run anew.
         self.records = loaded.records if self.id is None else []
-        return True
 
-    def take_records(self) -> dict[str, list[tuple[str, Any]]]:
-        """What finished tasks of the waiting step wrote, by their ids; given out once."""
-        records, self.records = self.records, []
-        return finished(records)
+    async def must_fork(self, loop: Loop) -> bool:
+        """Whether the run goes back to an earlier checkpoint, so that a branch begins."""
+        if self.id is None or self.loaded is None:
+            return False
+        if self.loaded.source not in ("update", "fork"):
+            return True
+        ids = await self.call(loop, "ids", self.thread, self.ns)
+        return bool(ids[0] != self.id)
 
-    async def _load(self, loop: Loop) -> Loaded | None:
-        saver = self.saver
+    async def pending_input(self, loop: Loop) -> Any:
+        """The input that waits to be taken: as it was given, or as the run that took it wrote it."""
+        if self.input is not None:
+            return self.input[0]
+        assert self.loaded is not None
+        after = await self.call(loop, "writes_after", self.thread, self.ns, self.loaded.id)
+        found = [writes for _, path, writes in after if path == f"0:{START}"]
+        writes = {key: value for key, value in found[0] if key in loop.plan.channels} if found else {}
+        return writes.get(ROOT) if loop.plan.is_root else writes
+
+    async def call(self, loop: Loop, method: str, *args: Any) -> Any:
+        """A method of the saver, in the colour that it and the run have."""
+        saver: Any = self.saver
         if saver.inline:
-            return saver.load(self.thread, self.ns, self.id)
-        aload = saver.aload if saver.awaitable else None
-        loaded: Loaded | None = await loop.d.call(loop.scope, saver.load, aload, self.thread, self.ns, self.id)
-        return loaded
+            return getattr(saver, method)(*args)
+        twin = getattr(saver, f"a{method}") if saver.awaitable else None
+        return await loop.d.call(loop.scope, getattr(saver, method), twin, *args)
+
+    def answers(self, resume: Any) -> dict[str, Any]:
+        """Answers by the id of their question.
+
+        Raises:
+            CannotResume: (a RuntimeError) one answer for several questions.
+        """
+        written = finished(self.records)
+        pending = [
+            question
+            for task, channel, value in self.records
+            if channel == INTERRUPT and task not in written
+            for question in value
+        ]
+        return answers_of(resume, pending)
+
+    async def take_answers(self, loop: Loop) -> None:
+        """Resume: give the answers that the loop has to the waiting tasks they are for, and store them."""
+        self.resuming = True
+        self._at_break = self.loaded is not None and self.loaded.source not in ("update", "fork")
+        written = finished(self.records)
+        given = self._given = {task: list(value) for task, channel, value in self.records if channel == RESUME}
+        if not loop.answers:
+            return
+        waiting = [task for task in loop.upcoming(loop.step) if task.id not in written]
+        taken = {task: own_answer(task, loop.answers, given.get(task.id, [])) for task in waiting}
+        if loop.nested and len(waiting) == 1 and ANY in loop.answers:
+            task = waiting[0]
+            if taken[task] is None and task.node.inner is None:
+                taken[task] = [*given.get(task.id, []), loop.answers[ANY]]
+        records = []
+        for task, answers in taken.items():
+            if answers is not None:
+                loop.answers.pop(ANY, None)
+                given[task.id] = answers
+                records.append(Record(task.id, _path(task), [(RESUME, answers)]))
+        await self._record(loop, records)
+
+    def take_records(self) -> tuple[dict[str, list[tuple[str, Any]]], dict[str, list[Any]]]:
+        """By task: what finished ones of the waiting step wrote, and the answers that others have. Given out once."""
+        written, given = finished(self.records), self._given
+        self.records, self._given, self.resuming = [], {}, False
+        return written, given
+
+    def passes_break(self) -> bool:
+        """Whether the run was stopped at the breakpoint that it starts from: it passes that one, once."""
+        at_break, self._at_break = self._at_break, False
+        return at_break
+
+    # -- writing -----------------------------------------------------------------------------------------------------
 
     def fold(self, key: str, channel: BaseChannel, old: Any, writes: Sequence[Any], ops: list[tuple[str, Op]]) -> Any:
         """The channel's new value; what changed is added to `ops`."""
@@ -118,6 +197,8 @@ class Ledger:
         """Note a checkpoint to be stored by the next `flush`; returns its id."""
         if self._extra is None:
             self._extra = _metadata(loop.scope)
+        if self.ops:
+            ops, self.ops = [*self.ops, *ops], []
         id = checkpoint_id()
         waits: dict[str, Any] = {}
         if loop.next:
@@ -128,6 +209,8 @@ class Ledger:
             waits["joins"] = {name: sorted(seen) for name, seen in loop.joins.items()}
         if loop.deferred:
             waits["deferred"] = loop.deferred
+        if self.input is not None:
+            waits["input"], self.input = self.input[0], None
         self.entries.append(
             Entry(
                 id,
@@ -136,7 +219,7 @@ class Ledger:
                 step=loop.step,
                 ops=ops,
                 waits=waits,
-                writes=[_record(task) for task in tasks],
+                writes=[Record(task.id, _path(task), task.record()) for task in tasks],
                 parents=loop.parents,
                 extra=self._extra,
                 values=self._stored(loop),
@@ -152,41 +235,34 @@ class Ledger:
             return
         entries, self.entries = self.entries, []
         if self.durability == "exit":
-            entries = _last_only(entries, self._stored(loop))
+            entries = _last_only(entries)
         if entries:
-            saver = self.saver
-            if saver.inline:
-                self.chain = saver.commit(self.thread, self.ns, entries, self.chain)
-            else:
-                self.chain = await loop.d.call(
-                    loop.scope,
-                    saver.commit,
-                    saver.acommit if saver.awaitable else None,
-                    self.thread,
-                    self.ns,
-                    entries,
-                    self.chain,
-                )
+            self.chain = await self.call(loop, "commit", self.thread, self.ns, entries, self.chain)
         if done and self.chain is not None and self.parent is not None:
             self.saver.keep(self.thread, self.ns, self._left(loop))
 
-    async def failed(self, loop: Loop) -> None:
-        """Store what the step's tasks wrote before one of them failed, and the errors."""
+    async def cut(self, loop: Loop) -> None:
+        """The run stops within a step: store what its tasks wrote, asked and were answered, and their errors."""
         await self.flush(loop, force=True)
         records = []
         for task in loop.tasks:
+            # A list, if answers were given; an empty one where the only one was refused.
+            writes: list[tuple[str, Any]] = [(RESUME, task.answers)] if isinstance(task.answers, list) else []
             if task.done:
-                records.append(Record(task.id, _path(task), task.record() or [(NO_WRITES, None)]))
+                writes += task.record() or [(NO_WRITES, None)]
+            elif task.waits:
+                writes.append((INTERRUPT, tuple(map(storable, task.interrupts))))
             elif task.error is not None:
-                records.append(Record(task.id, _path(task), [(ERROR, repr(task.error))]))
-        if not records or self.parent is None:
-            return
-        saver = self.saver
-        if saver.inline:
-            saver.record(self.thread, self.ns, self.parent, records)
-        else:
-            arecord = saver.arecord if saver.awaitable else None
-            await loop.d.call(loop.scope, saver.record, arecord, self.thread, self.ns, self.parent, records)
+                writes.append((ERROR, repr(task.error)))
+            elif not loop.d.sync:
+                writes.append((ERROR, "CancelledError()"))
+            records.append(Record(task.id, _path(task), writes))
+        await self._record(loop, records)
+
+    async def _record(self, loop: Loop, records: Sequence[Record]) -> None:
+        records = [record for record in records if record.writes]
+        if records and self.parent is not None:
+            await self.call(loop, "record", self.thread, self.ns, self.parent, records)
 
     def _stored(self, loop: Loop) -> dict[str, Any]:
         if len(loop.plan.stored) == len(loop.plan.channels):
@@ -209,32 +285,6 @@ class Ledger:
         return left
 
 
-async def snapshot(loop: Loop) -> StateSnapshot:
-    """The state of the thread that the loop's ledger names."""
-    ledger = loop.ledger
-    assert ledger is not None
-    ledger.saver.forget(ledger.thread)
-    if not await ledger.load(loop):
-        config = {"configurable": dict(loop.scope.configurable)}
-        return StateSnapshot({}, (), config, None, None, None, (), ())
-    loaded = ledger.loaded
-    assert loaded is not None
-    loop.step -= 1
-    errors = {task: value for task, channel, value in loaded.records if channel == ERROR}
-    waiting = loop.pending()
-    tasks = tuple(PregelTask(id, name, ("__pregel_pull", name), error=errors.get(id)) for name, id, _ in waiting)
-    return StateSnapshot(
-        read_keys(loop.values, loop.plan.stream_keys),
-        tuple(name for name, _, _ in waiting),
-        named(ledger.thread, ledger.ns, loaded.id),
-        {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **loaded.extra},
-        made_at(loaded.id),
-        None if loaded.parent is None else named(ledger.thread, ledger.ns, loaded.parent),
-        tasks,
-        (),
-    )
-
-
 def finished(records: Sequence[tuple[str, str, Any]]) -> dict[str, list[tuple[str, Any]]]:
     """The writes of tasks that ended well, by task."""
     found: dict[str, list[tuple[str, Any]]] = {}
@@ -244,7 +294,7 @@ def finished(records: Sequence[tuple[str, str, Any]]) -> dict[str, list[tuple[st
     return found
 
 
-def _last_only(entries: list[Entry], values: dict[str, Any]) -> list[Entry]:
+def _last_only(entries: list[Entry]) -> list[Entry]:
     """The last of several entries, holding what all of them changed."""
     if not entries:
         return []
@@ -255,13 +305,9 @@ def _last_only(entries: list[Entry], values: dict[str, Any]) -> list[Entry]:
     return [last]
 
 
-def _record(task: Task) -> Record:
-    return Record(task.id, _path(task), task.record())
-
-
 def _path(task: Task) -> str:
     """The task's place in its step, as text that sorts in order."""
-    return f"0:{task.node.name}" if task.index is None else f"1:{task.index:010d}"
+    return f"0:{task.node.name}" if task.index is None else f"1:{task.index:010d}:{task.node.name}"
 
 
 def _metadata(scope: Scope) -> dict[str, Any]:

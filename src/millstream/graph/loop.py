@@ -1,4 +1,4 @@
-"""The superstep loop: what runs next, running it, applying what it wrote.
+"""The superstep loop: what runs next, running it, stopping.
 
 A step sees the state as it was when the step began. Tasks run at once; their writes are applied together when all are
 done, in the order of the tasks, never of their completion. A step of one task takes no asyncio task and no thread.
@@ -9,46 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
-from ..errors import (
-    EmptyInputError,
-    GraphBubbleUp,
-    GraphInterrupt,
-    GraphRecursionError,
-    InvalidArgument,
-    InvalidUpdateError,
-    ParentCommand,
-)
+from ..errors import EmptyInputError, GraphBubbleUp, GraphInterrupt, GraphRecursionError
 from ..flow.driver import Driver, aclose
-from ..spine.events import END as ENDED
-from ..spine.events import STREAM
 from ..spine.scope import Scope
-from .callables import Returned
-from .channels import Op
-from .constants import ABSENT, END, START
-from .control import Command, Send
-from .out import (
-    CHECKPOINTS,
-    CUSTOM,
-    DEBUG,
-    TASKS,
-    TOOLS,
-    UPDATES,
-    VALUES,
-    Out,
-    checkpoint_payload,
-    ended_payload,
-    started_payload,
-)
-from .runtime import _silent
-from .task import Task, TaskScope
+from .constants import START
+from .control import Command, Interrupt, Send
+from .interrupts import CannotResume
+from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
+from .running import choose, run_task
+from .runtime import silent
+from .settling import apply, save, settle, wake
+from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
     from .ledger import Ledger
-    from .plan import Plan, PlanNode
+    from .plan import Plan
 
 __all__ = ["Loop"]
 
@@ -56,11 +35,14 @@ logger = logging.getLogger("millstream")
 
 
 class Loop:
-    """One run of a graph. Whoever makes it sets the optional parts, then calls `begin` and `run` (or `pull`)."""
+    """One run of a graph. Whoever makes it sets the optional parts, then calls `run` (or `pull`)."""
 
     __slots__ = (
         "_origin",
         "answered",
+        "answers",
+        "breaks_after",
+        "breaks_before",
         "context",
         "d",
         "deferred",
@@ -68,6 +50,8 @@ class Loop:
         "ledger",
         "limit",
         "name",
+        "nested",
+        "nested_anew",
         "next",
         "ns",
         "ns_text",
@@ -75,6 +59,7 @@ class Loop:
         "parents",
         "plan",
         "previous",
+        "resumed",
         "scope",
         "sends",
         "step",
@@ -99,9 +84,14 @@ class Loop:
         self.store: Any = None
         self.context: Any = None
         self.previous: Any = None
+        self.nested = False
+        self.nested_anew = False  # a graph inside a task that keeps its state, and is not to go on with an old run
+        self.resumed = False
         self.ns: tuple[str, ...] = ()
         self.ns_text = ""
         self.parents: dict[str, str] = {}
+        self.breaks_before: frozenset[str] = frozenset()
+        self.breaks_after: frozenset[str] = frozenset()
         self._origin: str | None = None
         # The state, and what is to run next.
         self.values: dict[str, Any] = plan.values()
@@ -115,7 +105,9 @@ class Loop:
         self.stop = limit
         # Whether the output keys were written, or the run resumed: only then is there a result.
         self.answered = False
-        self.waiting: tuple[Any, ...] = ()
+        # Answers to questions, by the id of the question; and the questions that stopped the run.
+        self.answers: dict[str, Any] = {}
+        self.waiting: tuple[Interrupt, ...] = ()
 
     def tell(self, out: Out) -> None:
         """Add a reader."""
@@ -129,6 +121,10 @@ class Loop:
             self._origin = new_id()
         return self._origin
 
+    def start_from(self, checkpoint: str) -> None:
+        """Let the next step start from this checkpoint."""
+        self._origin = checkpoint
+
     def config_at(self, checkpoint: str) -> dict[str, Any]:
         """The config that addresses a checkpoint of this run."""
         configurable = {"checkpoint_ns": self.ns_text, "checkpoint_id": checkpoint}
@@ -140,7 +136,7 @@ class Loop:
         """What puts a value on the `custom` stream."""
         outs = [out for out in self.outs if out.mask & CUSTOM]
         if not outs:
-            return _silent
+            return silent
 
         def write(value: Any) -> None:
             for out in outs:
@@ -167,7 +163,7 @@ class Loop:
                     pass
             for gate in self.scope.gates:
                 await self._wait_for(gate)
-            if not await self.apply():
+            if not await self._end_step():
                 return
 
     async def pull(self, input: Any, said: deque[Any]) -> AsyncGenerator[Any, None]:
@@ -189,7 +185,7 @@ class Loop:
                         await aclose(crowd)
                 for gate in self.scope.gates:
                     await self._wait_for(gate)
-                if not await self.apply():
+                if not await self._end_step():
                     break
                 while said:
                     yield said.popleft()
@@ -205,43 +201,84 @@ class Loop:
 
         Raises:
             EmptyInputError: (a ValueError) there is nothing to start with and nothing to resume.
+            CannotResume: (a RuntimeError) an answer without a question that it could be for.
         """
         ledger = self.ledger
         resumable = ledger is not None and await ledger.load(self)
         self.stop = self.step + self.limit + 1
-        if input is None or isinstance(input, Command):
+        # A graph inside a task finds its namespace used only when that task is run again: it goes on then.
+        if input is None or isinstance(input, Command) or (resumable and self._goes_on()):
             if not resumable and input is None:
                 raise EmptyInputError(
                     f"Received no input for {START}: the graph {self.name!r} was called with None, and there is no "
                     "saved run that it could continue; give an input."
                 )
-            self._take_command(input)
-            for out in self.outs:
-                out.values(self.values, None)
-            self.answered = True
+            await self._resume(input if isinstance(input, Command) else None)
             return
         await self._take_input(input)
 
+    def _goes_on(self) -> bool:
+        """Whether this is a graph inside a task that was cut."""
+        return self.nested and not self.nested_anew and (bool(self.next) or bool(self.sends))
+
     async def _take_input(self, input: Any) -> None:
-        plan = self.plan
         self.next, self.sends, self.deferred = (), [], []
         if self.ledger is not None:
             self.ledger.records = []  # what was going on is given up
+            self.next = (START,)
+            save(self, self.ledger, "input", [])
+        self.step += 1
+        await self._start(input)
+
+    async def _start(self, input: Any) -> None:
+        """The step of the start node: it writes the input and goes where START's edges lead."""
+        plan = self.plan
         start = Task(self, plan.start, input, None)
         start.take(input)
         if not plan.is_root:
             start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
-        if self.ledger is not None:
-            self.next = (START,)
-            self._save(self.ledger, "input", [])
-        self.step += 1
-        start.step = self.step
         if plan.start.branches:
-            await self._branch(start, input, TaskScope(start))
-        await self._settle([start])
+            await choose(self, start, input, TaskScope(start))
+        await settle(self, [start])
+
+    async def _resume(self, command: Command[Any] | None) -> None:
+        """Go on with what waits, after what a Command says was applied."""
+        ledger = self.ledger
+        self.resumed = True
+        if command is not None:
+            if command.resume is not None and ledger is None:
+                raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
+            if command.resume is not None and ledger is not None:
+                self.answers = ledger.answers(command.resume)
+            self._take_command(command)
+        if ledger is not None:
+            if command is None and await ledger.must_fork(self):
+                save(self, ledger, "fork", [])
+                await ledger.flush(self)
+                self.step += 1
+                self.stop += 1
+            await ledger.take_answers(self)
+        for out in self.outs:
+            out.values(self.values, None)
+        self.answered = True
+        if ledger is not None and START in self.next:
+            await self._start(await ledger.pending_input(self))
+
+    def _take_command(self, command: Command[Any]) -> None:
+        """Apply the update and the directions of a Command given as input, before the pending tasks."""
+        if command.update is None and not command.goto:
+            return
+        task = Task(self, self.plan.start, None, None)
+        task.take(Command(update=command.update, goto=command.goto))
+        if self.ledger is None:
+            apply(self, [task], grouped([task]))
+        else:
+            apply(self, [task], grouped([task]), self.ledger.ops)
+        self.sends = [*self.sends, *task.sends]
+        wake(self, dict.fromkeys([*self.next, *task.goto]))
 
     def prepare(self) -> bool:
-        """Make the tasks of the next step; False when there are none.
+        """Make the tasks of the next step; False when there are none, or when the run is to stop before them.
 
         Raises:
             GraphRecursionError: the run has taken all the steps that it may.
@@ -265,19 +302,29 @@ class Loop:
         self.tasks = self.todo = tasks
         if not tasks:
             return False
+        ledger = self.ledger
+        if (
+            self.breaks_before
+            and not (ledger is not None and ledger.passes_break())
+            and self._breaks(self.breaks_before)
+        ):
+            self._stop(())
+            return False
         if self.wants & (TASKS | DEBUG):
             for task in tasks:
                 for out in self.outs:
                     out.task(step, started_payload(task), "task")
-        if self.ledger is not None and self.ledger.records:
-            self._replay(self.ledger.take_records())
+        if ledger is not None and ledger.resuming:
+            self._recall(ledger)
         return True
 
-    def _replay(self, records: dict[str, list[tuple[str, Any]]]) -> None:
+    def _recall(self, ledger: Ledger) -> None:
         """Take what tasks of this step wrote before the run was cut; only the others are run again."""
+        written, answers = ledger.take_records()
         for task in self.tasks:
-            if task.id in records:
-                task.recall(records[task.id])
+            task.answers = answers.get(task.id, ())
+            if task.id in written:
+                task.recall(written[task.id])
                 if self.wants & UPDATES and not task.node.hidden:
                     for out in self.outs:
                         if out.mask & UPDATES:
@@ -286,9 +333,9 @@ class Loop:
 
     async def _solo(self, task: Task) -> None:
         try:
-            await self._run(task)
+            await run_task(self, task)
         except GraphInterrupt as asked:
-            task.interrupts = asked.interrupts
+            self._asked(task, asked)
         except BaseException as error:
             await self._failed(task, error)
             raise
@@ -298,147 +345,31 @@ class Loop:
         """Run the tasks of a step at once; yields after each that ends."""
         tasks = self.todo
         running = self.d.run_all(
-            [lambda task=task: self._run(task) for task in tasks],  # type: ignore[misc]
+            [lambda task=task: run_task(self, task) for task in tasks],  # type: ignore[misc]
             self.scope.max_concurrency,
         )
         failed: tuple[Task, BaseException] | None = None
         try:
             async for index, outcome in running:
                 if isinstance(outcome.error, GraphInterrupt):
-                    tasks[index].interrupts = outcome.error.interrupts
+                    self._asked(tasks[index], outcome.error)
                 elif outcome.error is not None:
                     failed = tasks[index], outcome.error
                     break
                 self._ended(tasks[index])
                 yield
+        except BaseException:  # the run was left or cancelled
+            await running.aclose()
+            if self.ledger is not None:
+                await self.ledger.cut(self)
+            raise
         finally:
             await running.aclose()
         if failed is not None:
             await self._failed(*failed)
             raise failed[1]
 
-    async def _run(self, task: Task) -> None:
-        """Run one node and take what it returns."""
-        node = task.node
-        scope = TaskScope(task)
-        if scope.listeners and not node.hidden:
-            await self._run_watched(task, scope)
-            return
-        try:
-            if node.call.run is not None:
-                try:
-                    result = await node.call.run(self.d, task.input, scope)
-                except ParentCommand as bubbled:
-                    result = self._from_inside(bubbled)
-                task.take(result)
-            else:
-                result = await self._collect(task, scope)
-            if node.branches:
-                await self._branch(task, result, scope)
-        except Exception as error:
-            _annotate(error, task)
-            raise
-        task.done = True
-
-    async def _run_watched(self, task: Task, scope: TaskScope) -> None:
-        node = task.node
-        run = scope.begin(node.name, "chain", task.input, tags=(f"graph:step:{task.step}",), extra={"graph_task": task})
-        try:
-            if node.call.run is not None:
-                try:
-                    result = await node.call.run(self.d, task.input, run.scope.child("seq:step:1"))
-                except ParentCommand as bubbled:
-                    result = self._from_inside(bubbled)
-                task.take(result)
-            else:
-                result = await self._collect(task, run.scope.child("seq:step:1"))
-            if node.branches:
-                await self._branch(task, result, run.scope)
-        except GraphInterrupt:
-            raise  # the node is not over: it goes on when the answer is there
-        except BaseException as error:
-            if isinstance(error, Exception):
-                _annotate(error, task)
-            run.fail(error)
-            raise
-        if run.mask & STREAM:
-            run.emit(STREAM, result)
-        if run.mask & ENDED:
-            run.end(result)
-        task.done = True
-
-    async def _collect(self, task: Task, scope: Scope) -> Any:
-        """Run a generator node: each dict or Command it yields is a write of its own, anything else is `custom`."""
-        iterate = task.node.call.iterate
-        assert iterate is not None
-        items = iterate(self.d, task.input, scope)
-        write = self.writer()
-        taken = []
-        try:
-            async for item in items:
-                if isinstance(item, Returned):
-                    item = item.value
-                elif not isinstance(item, (dict, Command, Send)):
-                    write(item)
-                    continue
-                before = len(task.writes)
-                task.take(item)
-                taken.append(item)
-                task.said = True
-                if self.wants & UPDATES and not task.node.hidden:
-                    for out in self.outs:
-                        if out.mask & UPDATES:
-                            out.update(task.node.name, task.writes[before:])
-        finally:
-            await items.aclose()
-        return taken
-
-    async def _branch(self, task: Task, result: Any, scope: Scope) -> None:
-        """Ask the conditional edges of a node where to go; they see the state with this node's writes."""
-        d = self.d
-        fresh = self._fresh(task)
-        extra = result if type(result) is dict and len(result) > len(task.writes) else None
-        for branch, read in task.node.branches:
-            state = read(fresh, self.step, self.stop)
-            if extra is not None and branch.input_type is None and type(state) is dict:
-                state = {**extra, **state}
-            inner = scope.child("seq:step:3")
-            call = branch.call
-            if not inner.listeners or call.runnable is not None:
-                assert call.run is not None
-                chosen = await call.run(d, state, inner)
-            else:
-                chosen = await self._branch_watched(branch, state, inner)
-            for target in branch.targets(chosen, task.node.name):
-                task.send_to(target)
-
-    async def _branch_watched(self, branch: Any, state: Any, scope: Scope) -> Any:
-        name = "Unnamed" if branch.call.name == "<lambda>" else branch.call.name
-        run = scope.begin(name, "chain", state)
-        try:
-            chosen = await branch.call.run(self.d, state, run.scope)
-        except BaseException as error:
-            run.fail(error)
-            raise
-        run.end(chosen)
-        return chosen
-
-    def _fresh(self, task: Task) -> dict[str, Any]:
-        if not task.writes:
-            return self.values
-        fresh = dict(self.values)
-        for key, writes in _grouped([task]).items():
-            fresh[key] = self.plan.channels[key].fold(key, fresh.get(key, ABSENT), writes)
-        return fresh
-
-    def _from_inside(self, bubbled: ParentCommand) -> Command[Any]:
-        """The command of a graph inside a node, as if the node had returned it."""
-        command: Command[Any] = bubbled.command
-        if command.graph not in (Command.PARENT, self.name, self.ns_text):
-            raise bubbled
-        return Command(update=command.update, goto=command.goto, resume=command.resume)
-
-    # -- between steps -----------------------------------------------------------------------------------------------
+    # -- the end of a task and of a step -------------------------------------------------------------------------------
 
     def _ended(self, task: Task) -> None:
         """Say what a task that has ended wrote."""
@@ -446,10 +377,17 @@ class Loop:
         if not wants & (UPDATES | TASKS | DEBUG):
             return
         for out in self.outs:
-            if out.mask & UPDATES and not task.interrupts and not task.node.hidden and not task.said:
+            if out.mask & UPDATES and task.done and not task.node.hidden and not task.said:
                 out.update(task.node.name, task.writes)
             if out.mask & (TASKS | DEBUG):
                 out.task(self.step, ended_payload(task), "task_result")
+
+    def _asked(self, task: Task, asked: GraphInterrupt) -> None:
+        """A task waits for a person."""
+        task.interrupts = asked.interrupts
+        task.waits = True
+        for out in self.outs:
+            out.interrupted(self.values, asked.interrupts)
 
     async def _failed(self, task: Task, error: BaseException) -> None:
         """A task of the step failed: say so, and keep what its siblings wrote."""
@@ -458,19 +396,47 @@ class Loop:
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
         if self.ledger is not None:
-            await self.ledger.failed(self)
+            await self.ledger.cut(self)
 
-    async def apply(self) -> bool:
-        """Apply the writes of the step's tasks, work out what runs next, and store a checkpoint.
-
-        False when the run stops here because a task waits for a person.
-        """
+    async def _end_step(self) -> bool:
+        """Apply what the step's tasks wrote; False when the run stops here because a task waits for a person."""
         tasks = self.tasks
+        if any(task.waits for task in tasks):
+            await self._interrupted()
+            return False
         if len(tasks) > 1:
             # By path: tasks of edges (already in the order of their names) before those of Sends.
             tasks = [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
-        await self._settle(tasks)
+        await settle(self, tasks)
+        if self.breaks_after and self._breaks(self.breaks_after):
+            self._stop(())
+            return False
         return True
+
+    async def _interrupted(self) -> None:
+        if self.ledger is not None:
+            await self.ledger.cut(self)
+        questions = tuple(question for task in self.tasks for question in task.interrupts)
+        finished = [task for task in self.tasks if task.done]
+        groups = grouped(finished)
+        if groups and not self.nested:
+            # Shown, not stored: the step is not over.
+            apply(self, finished, groups)
+            for out in self.outs:
+                out.values(self.values, groups)
+        self._stop(questions, told=True)
+
+    def _breaks(self, where: frozenset[str]) -> bool:
+        return any(task.node.name in where or ("*" in where and not task.node.hidden) for task in self.tasks)
+
+    def _stop(self, questions: tuple[Interrupt, ...], told: bool = False) -> None:
+        """End the run before its end; a graph inside a task takes that task with it."""
+        if not told:
+            for out in self.outs:
+                out.interrupted(self.values, questions)
+        if self.nested:
+            raise GraphInterrupt(questions)
+        self.waiting = questions
 
     async def _wait_for(self, gate: Any) -> None:
         """Let a reader have what the step said before its writes are applied."""
@@ -479,134 +445,12 @@ class Loop:
         elif gate.behind or gate.abandoned:
             gate.drain_blocking()
 
-    async def _settle(self, tasks: list[Task]) -> None:
-        plan, ledger = self.plan, self.ledger
-        values, channels = self.values, plan.channels
-        groups = _grouped(tasks)
-        ops: list[tuple[str, Op]] = []
-        changed: dict[str, Any] = {}
-        key = ""
-        try:
-            if ledger is None:
-                for key, writes in groups.items():
-                    changed[key] = channels[key].fold(key, values.get(key, ABSENT), writes)
-            else:
-                for key, writes in groups.items():
-                    changed[key] = ledger.fold(key, channels[key], values.get(key, ABSENT), writes, ops)
-        except InvalidUpdateError as error:
-            writers = [t.node.name for t in tasks if any(k == key for k, _ in t.writes)]
-            error.add_note(f"Key {key!r} was written in step {self.step} by {', '.join(writers)}.")
-            raise
-        for key in plan.volatile:
-            if key not in changed and key in values:
-                changed[key] = channels[key].idle(values[key])
-                ops.append((key, ("unset", None)))
-        for key, value in changed.items():
-            if value is ABSENT:
-                values.pop(key, None)
-            else:
-                values[key] = value
-        self._route(tasks)
-        if self.wants & VALUES:
-            for out in self.outs:
-                out.values(values, groups)
-        self.answered = self.answered or not groups.keys().isdisjoint(
-            plan.output_keys if isinstance(plan.output_keys, tuple) else (plan.output_keys,)
-        )
-        if ledger is not None:
-            self._save(ledger, "loop", ops, tasks)
-            await ledger.flush(self)
-        self.step += 1
-
-    def _route(self, tasks: list[Task]) -> None:
-        """Work out which nodes the tasks lead to."""
-        if len(tasks) == 1:
-            task = tasks[0]
-            node = task.node
-            if not task.goto and not node.joins and not self.deferred:
-                self.sends = task.sends
-                self.next = node.next
-                if not self.plan.deferring:
-                    return
-        names: dict[str, None] = {}
-        sends: list[Send] = []
+    def upcoming(self, step: int) -> list[Task]:
+        """The tasks that would run in `step`, in the order of the nodes' definition, without their input."""
+        nodes, order = self.plan.nodes, self.plan.order
+        tasks = [Task(self, nodes[s.node], s.arg, i) for i, s in enumerate(self.sends) if s.node in nodes]
+        names = sorted(self.next, key=lambda name: order.get(name, -1))
+        tasks += [Task(self, nodes.get(name, self.plan.start), None, None) for name in names]
         for task in tasks:
-            names.update(dict.fromkeys(task.node.next))
-            names.update(dict.fromkeys(task.goto))
-            sends += task.sends
-            for join in task.node.joins:
-                seen = self.joins.setdefault(join.name, set())
-                seen.add(task.node.name)
-                if seen == join.sources:
-                    del self.joins[join.name]
-                    names[join.target] = None
-        self.sends = sends
-        self._wake(names)
-
-    def _wake(self, names: dict[str, None]) -> None:
-        nodes = self.plan.nodes
-        ready = []
-        for name in names:
-            if name == END:
-                continue
-            if name not in nodes:
-                logger.warning("graph %r: ignoring the unknown destination %r", self.name, name)
-            elif not nodes[name].defer:
-                ready.append(name)
-            elif name not in self.deferred:
-                self.deferred.append(name)
-        if not ready and not self.sends:
-            ready, self.deferred = self.deferred, []
-        self.next = ready
-
-    def _save(self, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tasks: Sequence[Task] = ()) -> None:
-        """Note a checkpoint: what changed, what waits."""
-        parent = ledger.parent
-        self._origin = ledger.stage(self, source, ops, tasks)
-        if self.wants & (CHECKPOINTS | DEBUG):
-            payload = checkpoint_payload(self, source, self.step, parent, self.pending())
-            for out in self.outs:
-                out.checkpoint(self.step, payload)
-
-    def pending(self) -> list[tuple[str, str, Any]]:
-        """Name, id and sub-state of the tasks that would run next."""
-        step, self.step = self.step, self.step + 1
-        try:
-            nodes = self.plan.nodes
-            waiting = [Task(self, nodes[s.node], s.arg, i) for i, s in enumerate(self.sends) if s.node in nodes]
-            waiting += [Task(self, nodes.get(name, self.plan.start), None, None) for name in sorted(self.next)]
-            return [(task.node.name, task.id, None) for task in waiting]
-        finally:
-            self.step = step
-
-    def _take_command(self, command: Command[Any] | None) -> None:
-        """Apply a Command given as input: its update and its directions, before the pending tasks."""
-        if command is None:
-            return
-        if command.resume is not None:
-            raise InvalidArgument(f"the graph {self.name!r} has no interrupt to resume.")
-        node: PlanNode = self.plan.start
-        task = Task(self, node, None, None)
-        task.take(Command(update=command.update, goto=command.goto))
-        for key, writes in _grouped([task]).items():
-            self.values[key] = self.plan.channels[key].fold(key, self.values.get(key, ABSENT), writes)
-        names = dict.fromkeys([*self.next, *task.goto])
-        self.sends = [*self.sends, *task.sends]
-        self._wake(names)
-
-
-def _grouped(tasks: list[Task]) -> dict[str, list[Any]]:
-    """The writes of tasks by key, in order."""
-    groups: dict[str, list[Any]] = {}
-    for task in tasks:
-        for key, value in task.writes:
-            if key in groups:
-                groups[key].append(value)
-            else:
-                groups[key] = [value]
-    return groups
-
-
-def _annotate(error: Exception, task: Task) -> None:
-    if not isinstance(error, GraphBubbleUp):
-        error.add_note(f"During task with name '{task.node.name}' and id '{task.id}'")
+            task.step = step
+        return tasks

@@ -167,10 +167,20 @@ def started_payload(task: Task) -> dict[str, Any]:
 
 def ended_payload(task: Task) -> dict[str, Any]:
     """The `tasks` payload of a task that has ended."""
-    keys = task.loop.plan.channels
+    return {
+        "id": task.id,
+        "name": task.node.name,
+        "error": task.error,
+        "result": result_of(task.writes, task.loop.plan.channels),
+        "interrupts": [{"value": i.value, "id": i.id, "response_schema": i.response_schema} for i in task.interrupts],
+    }
+
+
+def result_of(writes: Iterable[tuple[str, Any]], channels: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes by channel; several of one as `{"$writes": [...]}`."""
     result: dict[str, Any] = {}
-    for key, value in task.writes:
-        if key not in keys:
+    for key, value in writes:
+        if key not in channels:
             continue
         if key not in result:
             result[key] = value
@@ -178,24 +188,21 @@ def ended_payload(task: Task) -> dict[str, Any]:
             result[key]["$writes"].append(value)
         else:
             result[key] = {"$writes": [result[key], value]}
-    return {
-        "id": task.id,
-        "name": task.node.name,
-        "error": task.error,
-        "result": result,
-        "interrupts": [{"value": i.value, "id": i.id, "response_schema": i.response_schema} for i in task.interrupts],
-    }
+    return result
 
 
-def checkpoint_payload(loop: Loop, source: str, step: int, parent: str | None, names: Sequence[Any]) -> dict[str, Any]:
-    """The `checkpoints` payload of the checkpoint just made; `names` are the tasks that wait."""
+def checkpoint_payload(loop: Loop, source: str, parent: str | None) -> dict[str, Any]:
+    """The `checkpoints` payload of the checkpoint just made, with the tasks that wait in the order of their running."""
+    waiting = sorted(loop.upcoming(loop.step + 1), key=lambda t: (t.index is None, t.index or 0, t.node.name))
     return {
         "config": loop.config_at(loop.origin),
         "parent_config": None if parent is None else loop.config_at(parent),
         "values": read_keys(loop.values, loop.plan.stream_keys),
-        "metadata": {"source": source, "step": step, "parents": dict(loop.parents)},
-        "next": [name for name, _, _ in names],
-        "tasks": [{"id": id, "name": name, "interrupts": (), "state": state} for name, id, state in names],
+        "metadata": {"source": source, "step": loop.step, "parents": dict(loop.parents)},
+        "next": [task.node.name for task in waiting],
+        "tasks": [
+            {"id": task.id, "name": task.node.name, "interrupts": (), "state": task.inner_config()} for task in waiting
+        ],
     }
 
 

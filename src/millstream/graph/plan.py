@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..flow.runnable import Runnable
 from .branch import Branch
 from .callables import Call
 from .channels import BaseChannel
-from .constants import ABSENT, END, PULL, PUSH, ROOT, START, TAG_HIDDEN, TO
+from .constants import ABSENT, END, PUSH, ROOT, START, TAG_HIDDEN, TO
 from .schema import Schema
 
 if TYPE_CHECKING:
     from .builder import NodeSpec, StateGraph
 
-__all__ = ["Join", "Plan", "PlanNode", "Reader", "reader_of"]
+__all__ = ["Join", "Plan", "PlanNode", "Reader", "graph_in", "reader_of"]
 
 Reader: TypeAlias = Callable[[dict[str, Any], int, int], Any]
 """What a node receives, from (values, step, last step)."""
@@ -39,6 +40,7 @@ class PlanNode:
         "call",
         "defer",
         "hidden",
+        "inner",
         "joins",
         "metadata",
         "name",
@@ -56,6 +58,7 @@ class PlanNode:
         self.spec = spec
         self.defer = spec is not None and spec.defer
         self.metadata = dict(spec.metadata) if spec is not None and spec.metadata else None
+        self.inner = graph_in(call)
         self.hidden = spec is not None and TAG_HIDDEN in (getattr(call.runnable, "tags", None) or ())
         self.next: tuple[str, ...] = ()
         self.joins: tuple[Join, ...] = ()
@@ -77,6 +80,7 @@ class Plan:
         "nodes",
         "order",
         "output_keys",
+        "output_set",
         "read_state",
         "start",
         "stored",
@@ -93,6 +97,7 @@ class Plan:
         self.stored = tuple(k for k, c in channels.items() if c.stored)
         self.input_keys = frozenset(builder.input.channels)
         self.output_keys: str | tuple[str, ...] = ROOT if builder.output.is_root else builder.output.channels
+        self.output_set = frozenset((self.output_keys,) if isinstance(self.output_keys, str) else self.output_keys)
         self.stream_keys: str | tuple[str, ...] = ROOT if self.is_root else tuple(channels)
         self.read_state = reader_of(builder.state, channels)
         readers: dict[int, Reader] = {}
@@ -128,10 +133,6 @@ class Plan:
         """The state before any write: what reducers start from."""
         return {key: make() for key, make in self.initial}
 
-    def path(self, name: str) -> tuple[Any, ...]:
-        """The path of a node that was triggered by an edge."""
-        return (PULL, name)
-
 
 def reader_of(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
     """How a node with this input schema reads the state."""
@@ -150,6 +151,24 @@ def reader_of(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
         return state if make is None else make(**state)
 
     return read
+
+
+def graph_in(call: Call) -> Any:
+    """The compiled graph that a node is, or that the node's function refers to by name or closure."""
+    target = call.target
+    if _is_graph(target):
+        return target
+    code = getattr(target, "__code__", None)
+    if code is None:
+        return None
+    cells = [getattr(cell, "cell_contents", None) for cell in getattr(target, "__closure__", None) or ()]
+    names = getattr(target, "__globals__", {})
+    found = (value for value in (*cells, *(names.get(name) for name in code.co_names)) if _is_graph(value))
+    return next(found, None)
+
+
+def _is_graph(value: Any) -> bool:
+    return isinstance(value, Runnable) and isinstance(getattr(value, "plan", None), Plan)
 
 
 def _nothing(state: Any) -> None:

@@ -57,7 +57,7 @@ class ExecutionInfo:
         return self.task.attempt
 
 
-def _silent(value: Any) -> None:
+def silent(value: Any) -> None:
     """The stream writer where nobody asked for the `custom` stream."""
 
 
@@ -67,7 +67,7 @@ class Runtime(Generic[ContextT]):
 
     context: ContextT = None  # type: ignore[assignment]
     store: Any = None
-    stream_writer: Callable[[Any], None] = _silent
+    stream_writer: Callable[[Any], None] = silent
     previous: Any = None
     execution_info: Any = None
     server_info: Any = None
@@ -82,12 +82,12 @@ class Runtime(Generic[ContextT]):
             self,
             context=other.context or self.context,
             store=other.store or self.store,
-            stream_writer=self.stream_writer if other.stream_writer is _silent else other.stream_writer,
+            stream_writer=self.stream_writer if other.stream_writer is silent else other.stream_writer,
             previous=self.previous if other.previous is None else other.previous,
         )
 
 
-def _current_task(asked: str) -> Task:
+def current_task(asked: str) -> Task:
     task: Task | None = getattr(current_scope(), "task", None)
     if task is None:
         raise OutsideRun(
@@ -103,7 +103,7 @@ def get_runtime(context_schema: type[ContextT] | None = None) -> Runtime[Context
     Raises:
         OutsideRun: (a RuntimeError) there is none.
     """
-    return _current_task("get_runtime()").runtime()
+    return current_task("get_runtime()").runtime()
 
 
 def get_stream_writer() -> Callable[[Any], None]:
@@ -112,7 +112,7 @@ def get_stream_writer() -> Callable[[Any], None]:
     Raises:
         OutsideRun: (a RuntimeError) there is no surrounding node.
     """
-    return _current_task("get_stream_writer()").writer()
+    return current_task("get_stream_writer()").writer()
 
 
 def get_store() -> Any:
@@ -121,4 +121,4 @@ def get_store() -> Any:
     Raises:
         OutsideRun: (a RuntimeError) there is no surrounding node.
     """
-    return _current_task("get_store()").loop.store
+    return current_task("get_store()").loop.store

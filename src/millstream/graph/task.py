@@ -7,7 +7,7 @@ not watched, and a step should cost little more than the node itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidUpdateError, ParentCommand
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .plan import PlanNode
 
-__all__ = ["Task", "TaskScope", "task_of"]
+__all__ = ["Task", "TaskScope", "grouped", "task_of"]
 
 
 class Task:
@@ -30,6 +30,8 @@ class Task:
     __slots__ = (
         "_id",
         "_metadata",
+        "answers",
+        "asked",
         "attempt",
         "done",
         "error",
@@ -40,11 +42,11 @@ class Task:
         "interrupts",
         "loop",
         "node",
-        "resume",
         "said",
         "sends",
         "step",
         "subgraphs",
+        "waits",
         "writes",
     )
 
@@ -61,7 +63,10 @@ class Task:
         self.said = False
         self.error: BaseException | None = None
         self.interrupts: tuple[Interrupt, ...] = ()
-        self.resume: list[Any] | None = None
+        self.waits = False
+        # Questions: how many this run of the node has asked, and the answers that there are.
+        self.asked = 0
+        self.answers: Sequence[Any] = ()
         self.subgraphs = 0
         self.attempt = 1
         self.failure: Any = None
@@ -116,6 +121,13 @@ class Task:
     def configurable(self) -> dict[str, Any]:
         """The run's configurable values with the task's own namespace."""
         return {**self.loop.scope.configurable, "checkpoint_ns": self.ns}
+
+    def inner_config(self) -> dict[str, Any] | None:
+        """The config that names the state of the graph inside the task; None where there is none."""
+        if self.node.inner is None:
+            return None
+        thread = self.loop.scope.configurable.get("thread_id")
+        return {"configurable": {"thread_id": thread, "checkpoint_ns": self.ns}}
 
     def writer(self) -> Callable[[Any], None]:
         """What the node says with it goes to the `custom` stream, if that was asked for."""
@@ -271,6 +283,18 @@ class TaskScope(Scope):
     def within(self) -> bool:
         """Whether a graph that runs with this scope is a part of the task, not a thread of its own."""
         return self._configurable is None or self._configurable.get("checkpoint_ns") == self.task.ns
+
+
+def grouped(tasks: Iterable[Task]) -> dict[str, list[Any]]:
+    """The writes of tasks by key, in order."""
+    groups: dict[str, list[Any]] = {}
+    for task in tasks:
+        for key, value in task.writes:
+            if key in groups:
+                groups[key].append(value)
+            else:
+                groups[key] = [value]
+    return groups
 
 
 def task_of(scope: Scope | None) -> Task | None:

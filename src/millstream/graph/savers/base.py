@@ -149,6 +149,22 @@ class LogSaver(BaseCheckpointSaver):
         """Store writes of tasks against the checkpoint `id`. Ordinary writes of a task that has some are left as they are."""
         raise self._unsupported("record")
 
+    def ids(self, thread: str, ns: str) -> Sequence[str]:
+        """The checkpoints of a thread and namespace, newest first."""
+        raise self._unsupported("ids")
+
+    def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        """What the tasks that waited at a checkpoint wrote, `[task id, path, writes]` each, if the run went on from it."""
+        raise self._unsupported("writes_after")
+
+    async def aids(self, thread: str, ns: str) -> Sequence[str]:
+        """`ids`, awaitable."""
+        raise self._unsupported("aids")
+
+    async def awrites_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        """`writes_after`, awaitable."""
+        raise self._unsupported("awrites_after")
+
     async def aload(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
         """`load`, awaitable."""
         raise self._unsupported("aload")

@@ -97,6 +97,15 @@ class InMemorySaver(LogSaver):
                     else:
                         kept.setdefault((record.path, record.task_id, index), (channel, encode(value)))
 
+    def ids(self, thread: str, ns: str) -> Sequence[str]:
+        log = self.storage.get(thread, {}).get(ns)
+        return [] if log is None else log.ids[::-1]
+
+    def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        log = self.storage[thread][ns]
+        rows = (log.rows[each] for each in log.ids[bisect_left(log.ids, id) :])
+        return next((Loaded(row).writes for row in rows if row.parent == id), [])
+
     def _read(self, log: _Thread, id: str) -> Loaded | None:
         row = log.rows.get(id)
         if row is None:

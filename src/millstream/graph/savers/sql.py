@@ -64,6 +64,26 @@ def read(key: int, id: str) -> Plan:
     return loaded
 
 
+def ids_of(thread: str, ns: str) -> Plan:
+    """The plan of `LogSaver.ids`."""
+    rows = yield (
+        "SELECT c.id FROM ms_threads t JOIN ms_checkpoints c ON c.k = t.k "
+        "WHERE t.thread = ? AND t.ns = ? ORDER BY c.id DESC",
+        (thread, ns),
+    )
+    return [row[0] for row in rows]
+
+
+def writes_after(thread: str, ns: str, id: str) -> Plan:
+    """The plan of `LogSaver.writes_after`."""
+    rows = yield (
+        "SELECT c.id, c.delta FROM ms_threads t JOIN ms_checkpoints c ON c.k = t.k "
+        "WHERE t.thread = ? AND t.ns = ? AND c.id > ? AND c.parent = ? ORDER BY c.id LIMIT 1",
+        (thread, ns, id, id),
+    )
+    return Loaded(Row(rows[0][0], id, Chain("", 0, 0), rows[0][1], None)).writes if rows else []
+
+
 def commit(
     thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, keys: dict[tuple[str, str], int]
 ) -> Plan:

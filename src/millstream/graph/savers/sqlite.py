@@ -41,6 +41,12 @@ class _Sqlite(LogSaver):
     def record(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
         self._run(sql.record(thread, ns, id, records, self.connection.keys))
 
+    def ids(self, thread: str, ns: str) -> Sequence[str]:
+        return self._run(sql.ids_of(thread, ns))  # type: ignore[no-any-return]
+
+    def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        return self._run(sql.writes_after(thread, ns, id))  # type: ignore[no-any-return]
+
     # -- the public methods ------------------------------------------------------------------------------------------
 
     def setup(self) -> None:
@@ -160,6 +166,12 @@ class AsyncSqliteSaver(_Sqlite):
 
     async def arecord(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
         await self._plan(sql.record(thread, ns, id, records, self.connection.keys))
+
+    async def aids(self, thread: str, ns: str) -> Sequence[str]:
+        return await self._plan(sql.ids_of(thread, ns))  # type: ignore[no-any-return]
+
+    async def awrites_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        return await self._plan(sql.writes_after(thread, ns, id))  # type: ignore[no-any-return]
 
     async def _plan(self, plan: sql.Plan) -> Any:
         if self._aiosqlite is not None:

@@ -1,0 +1,102 @@
+"""Questions to a person: asking them in a node, and finding the task that an answer belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GraphError, GraphInterrupt
+from .control import Interrupt
+from .runtime import current_task
+
+if TYPE_CHECKING:
+    from .task import Task
+
+__all__ = ["CannotResume", "interrupt"]
+
+ANY = ""
+_ID = re.compile("[0-9a-f]{32}")
+
+
+class CannotResume(GraphError, RuntimeError):
+    """An answer was given and it cannot be told which question it answers, or nothing was remembered."""
+
+
+def interrupt(value: Any, *, response_schema: Any = None) -> Any:
+    """Stop the run here and ask; when the run is resumed with an answer, return that.
+
+    The graph needs a checkpointer, and is resumed by `Command(resume=answer)` on the same thread. The node then
+    runs again from its start, and the n-th call of `interrupt` in it returns the n-th answer. Don't catch the
+    exception that this raises.
+
+    Raises:
+        GraphInterrupt: (control flow) there is no answer yet.
+        OutsideRun: (a RuntimeError) called outside of a node.
+    """
+    task = current_task("interrupt()")
+    index, task.asked = task.asked, task.asked + 1
+    if index < len(task.answers):
+        try:
+            return _validated(task.answers[index], response_schema)
+        except ValueError:
+            task.answers = list(task.answers[:index])  # the question is still open
+            raise
+    raise GraphInterrupt((Interrupt(value, interrupt_id(task, index), response_schema),))
+
+
+def interrupt_id(task: Task, index: int) -> str:
+    """The id of the question number `index` of a task: the same as long as it is not answered."""
+    text = task.ns if not index else f"{task.ns}#{index}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def answers_of(resume: Any, pending: Sequence[Interrupt]) -> dict[str, Any]:
+    """The answers by the id of their question; `pending` are the questions that wait.
+
+    Raises:
+        CannotResume: (a RuntimeError) one answer for several questions.
+    """
+    if isinstance(resume, Mapping) and all(isinstance(k, str) and _ID.fullmatch(k) for k in resume):
+        return dict(resume)
+    if len(pending) > 1:
+        raise CannotResume(
+            "When there are multiple pending interrupts, you must specify the interrupt id when resuming: "
+            f"Command(resume={{{pending[0].id!r}: ..., {pending[1].id!r}: ...}})."
+        )
+    # Under no id too: a graph inside a task may have been changed since it asked, and its question then has another one.
+    return {question.id: resume for question in pending} | ({ANY: resume} if pending else {})
+
+
+def own_answer(task: Task, answers: Mapping[str, Any], given: Sequence[Any]) -> list[Any] | None:
+    """All answers of a task that has `given` already, if one of `answers` is for its next question."""
+    for index in (len(given), 0):
+        key = interrupt_id(task, index)
+        if key in answers:
+            return [*given, answers[key]]
+    return None
+
+
+def is_answered(task: Task, question: Interrupt, given: Sequence[Any]) -> bool:
+    """Whether one of the answers that a task has is for this question."""
+    return any(interrupt_id(task, index) == question.id for index in range(len(given)))
+
+
+def storable(question: Interrupt) -> Interrupt:
+    """The question with its schema as data."""
+    schema = question.response_schema
+    if schema is None or isinstance(schema, dict):
+        return question
+    from pydantic import TypeAdapter
+
+    return replace(question, response_schema=TypeAdapter(schema).json_schema())
+
+
+def _validated(answer: Any, schema: Any) -> Any:
+    if schema is None or isinstance(schema, dict):
+        return answer
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(schema).validate_python(answer)

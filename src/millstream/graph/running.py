@@ -1,0 +1,154 @@
+"""Running one task: its node, then the conditional edges of that node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from ..spine.events import END, STREAM
+from ..spine.scope import Scope
+from .branch import Branch
+from .callables import Returned
+from .constants import ABSENT
+from .control import Command, Send
+from .out import UPDATES
+from .task import Task, TaskScope, grouped
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+__all__ = ["choose", "run_task"]
+
+
+async def run_task(loop: Loop, task: Task) -> None:
+    """Run a task's node and take what it returns and where it leads."""
+    scope = TaskScope(task)
+    if scope.listeners and not task.node.hidden:
+        await _run_watched(loop, task, scope)
+        return
+    try:
+        result = await _result(loop, task, scope)
+        if task.node.branches:
+            await choose(loop, task, result, scope)
+    except Exception as error:
+        _annotate(error, task)
+        raise
+    task.done = True
+
+
+async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
+    node = task.node
+    tags = (f"graph:step:{task.step}",)
+    run = scope.begin(node.name, "chain", task.input, tags=tags, extra={"graph_task": task})
+    try:
+        result = await _result(loop, task, run.scope.child("seq:step:1"))
+        if node.branches:
+            await choose(loop, task, result, run.scope)
+    except GraphInterrupt:
+        raise  # the node is not over: it goes on when the answer is there
+    except BaseException as error:
+        if isinstance(error, Exception):
+            _annotate(error, task)
+        run.fail(error)
+        raise
+    if run.mask & STREAM:
+        run.emit(STREAM, result)
+    if run.mask & END:
+        run.end(result)
+    task.done = True
+
+
+async def _result(loop: Loop, task: Task, scope: Scope) -> Any:
+    """What the node returned, taken by the task."""
+    run = task.node.call.run
+    if run is None:
+        return await _collected(loop, task, scope)
+    try:
+        result = await run(loop.d, task.input, scope)
+    except ParentCommand as bubbled:
+        result = _from_inside(loop, bubbled)
+    task.take(result)
+    return result
+
+
+def _from_inside(loop: Loop, bubbled: ParentCommand) -> Command[Any]:
+    """The command of a graph inside a node, as if the node had returned it."""
+    command: Command[Any] = bubbled.command
+    if command.graph not in (Command.PARENT, loop.name, loop.ns_text):
+        raise bubbled
+    return Command(update=command.update, goto=command.goto)
+
+
+async def _collected(loop: Loop, task: Task, scope: Scope) -> list[Any]:
+    """Run a generator node: each dict or Command it yields is a write of its own, anything else is `custom`."""
+    iterate = task.node.call.iterate
+    assert iterate is not None
+    write = loop.writer()
+    taken = []
+    items = iterate(loop.d, task.input, scope)
+    try:
+        async for item in items:
+            if isinstance(item, Returned):
+                item = item.value
+            elif not isinstance(item, (dict, Command, Send)):
+                write(item)
+                continue
+            before = len(task.writes)
+            task.take(item)
+            taken.append(item)
+            task.said = True
+            if loop.wants & UPDATES and not task.node.hidden:
+                for out in loop.outs:
+                    if out.mask & UPDATES:
+                        out.update(task.node.name, task.writes[before:])
+    finally:
+        await items.aclose()
+    return taken
+
+
+async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
+    """Ask the conditional edges of a node where to go; they see the state with this node's writes."""
+    fresh = _fresh(loop, task)
+    # Keys that are no part of the state are shown too: a path may look at what its node returned.
+    extra = result if type(result) is dict and len(result) > len(task.writes) else None
+    for branch, read in task.node.branches:
+        state = read(fresh, loop.step, loop.stop)
+        if extra is not None and branch.input_type is None and type(state) is dict:
+            state = {**extra, **state}
+        inner = scope.child("seq:step:3")
+        call = branch.call
+        if not inner.listeners or call.runnable is not None:
+            assert call.run is not None
+            chosen = await call.run(loop.d, state, inner)
+        else:
+            chosen = await _choose_watched(loop, branch, state, inner)
+        for target in branch.targets(chosen, task.node.name):
+            task.send_to(target)
+
+
+async def _choose_watched(loop: Loop, branch: Branch, state: Any, scope: Scope) -> Any:
+    call = branch.call
+    assert call.run is not None
+    run = scope.begin("Unnamed" if call.name == "<lambda>" else call.name, "chain", state)
+    try:
+        chosen = await call.run(loop.d, state, run.scope)
+    except BaseException as error:
+        run.fail(error)
+        raise
+    run.end(chosen)
+    return chosen
+
+
+def _fresh(loop: Loop, task: Task) -> dict[str, Any]:
+    if not task.writes:
+        return loop.values
+    fresh = dict(loop.values)
+    channels = loop.plan.channels
+    for key, writes in grouped([task]).items():
+        fresh[key] = channels[key].fold(key, fresh.get(key, ABSENT), writes)
+    return fresh
+
+
+def _annotate(error: Exception, task: Task) -> None:
+    if not isinstance(error, GraphBubbleUp):
+        error.add_note(f"During task with name '{task.node.name}' and id '{task.id}'")

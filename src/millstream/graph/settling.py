@@ -1,0 +1,125 @@
+"""Between two steps: apply what the tasks wrote, and work out what runs next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidUpdateError
+from .channels import Op
+from .constants import ABSENT, END
+from .control import Send
+from .out import CHECKPOINTS, DEBUG, VALUES, checkpoint_payload
+from .task import Task, grouped
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+    from .loop import Loop
+
+__all__ = ["route", "save", "settle", "wake"]
+
+logger = logging.getLogger("millstream")
+
+
+async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop") -> None:
+    """Apply the writes of a step's tasks, in their order; say the new values; store a checkpoint.
+
+    Raises:
+        InvalidUpdateError: (a ValueError) a channel cannot take what was written. Nothing is applied then.
+    """
+    ledger = loop.ledger
+    ops: list[tuple[str, Op]] = []
+    groups = grouped(tasks)
+    apply(loop, tasks, groups, ops)
+    route(loop, tasks)
+    if loop.wants & VALUES:
+        for out in loop.outs:
+            out.values(loop.values, groups)
+    if not loop.answered:
+        loop.answered = not loop.plan.output_set.isdisjoint(groups)
+    if ledger is not None:
+        save(loop, ledger, source, ops, tasks)
+        await ledger.flush(loop)
+    loop.step += 1
+
+
+def apply(
+    loop: Loop, tasks: Sequence[Task], groups: dict[str, list[Any]], ops: list[tuple[str, Op]] | None = None
+) -> None:
+    """Fold writes into the values; what changed is added to `ops` where there is a ledger."""
+    values, channels, ledger = loop.values, loop.plan.channels, loop.ledger
+    changed: dict[str, Any] = {}
+    key = ""
+    try:
+        if ledger is None or ops is None:
+            for key, writes in groups.items():
+                changed[key] = channels[key].fold(key, values.get(key, ABSENT), writes)
+        else:
+            for key, writes in groups.items():
+                changed[key] = ledger.fold(key, channels[key], values.get(key, ABSENT), writes, ops)
+    except InvalidUpdateError as error:
+        writers = [t.node.name for t in tasks if any(k == key for k, _ in t.writes)]
+        error.add_note(f"Key {key!r} was written in step {loop.step} by {', '.join(writers)}.")
+        raise
+    for key in loop.plan.volatile:
+        if key not in changed and key in values:
+            changed[key] = channels[key].idle(values[key])
+            if ops is not None and channels[key].stored:
+                ops.append((key, ("unset", None)))
+    for key, value in changed.items():
+        if value is ABSENT:
+            values.pop(key, None)
+        else:
+            values[key] = value
+
+
+def route(loop: Loop, tasks: Sequence[Task]) -> None:
+    """Work out which nodes the tasks lead to."""
+    if len(tasks) == 1:
+        task = tasks[0]
+        if not task.goto and not task.node.joins and not loop.deferred and not loop.plan.deferring:
+            loop.sends, loop.next = task.sends, task.node.next
+            return
+    names: dict[str, None] = {}
+    sends: list[Send] = []
+    for task in tasks:
+        names.update(dict.fromkeys(task.node.next))
+        names.update(dict.fromkeys(task.goto))
+        sends += task.sends
+        for join in task.node.joins:
+            seen = loop.joins.setdefault(join.name, set())
+            seen.add(task.node.name)
+            if seen == join.sources:
+                del loop.joins[join.name]
+                names[join.target] = None
+    loop.sends = sends
+    wake(loop, names)
+
+
+def wake(loop: Loop, names: Iterable[str]) -> None:
+    """Let the named nodes run next; deferred ones once nothing else is left to run."""
+    nodes = loop.plan.nodes
+    ready = []
+    for name in names:
+        if name == END:
+            continue
+        if name not in nodes:
+            logger.warning("graph %r: ignoring the unknown destination %r", loop.name, name)
+        elif not nodes[name].defer:
+            ready.append(name)
+        elif name not in loop.deferred:
+            loop.deferred.append(name)
+    if not ready and not loop.sends:
+        ready, loop.deferred = loop.deferred, []
+    loop.next = ready
+
+
+def save(loop: Loop, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tasks: Sequence[Task] = ()) -> None:
+    """Note a checkpoint: what changed, what waits."""
+    parent = ledger.parent
+    loop.start_from(ledger.stage(loop, source, ops, tasks))
+    if loop.wants & (CHECKPOINTS | DEBUG):
+        payload = checkpoint_payload(loop, source, parent)
+        for out in loop.outs:
+            out.checkpoint(loop.step, payload)

@@ -1,0 +1,272 @@
+"""The state of a thread, read and changed from outside of a run: snapshots, history, updates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidArgument, InvalidUpdateError
+from ..flow.driver import Driver
+from ..spine.scope import Scope
+from .constants import END, ERROR, INPUT, INTERRUPT, RESUME, START
+from .control import PregelTask, StateSnapshot, StateUpdate
+from .interrupts import is_answered
+from .ledger import Ledger, finished
+from .loop import Loop
+from .out import read_keys, result_of
+from .running import choose
+from .savers.base import BaseCheckpointSaver, named
+from .savers.ids import made_at
+from .savers.log import Loaded
+from .settling import apply, save, settle
+from .task import Task, TaskScope, grouped
+
+if TYPE_CHECKING:
+    from .compiled import CompiledStateGraph
+
+__all__ = ["history", "read_state", "update_state"]
+
+COPY = "__copy__"
+
+
+async def read_state(
+    app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope, subgraphs: bool = False
+) -> StateSnapshot:
+    """The state at the checkpoint that the scope names, or at the latest one.
+
+    The latest one is live: what finished tasks of an unfinished step wrote is shown as applied.
+    """
+    loop, ledger = _loop(app, d, scope)
+    ledger.saver.forget(ledger.thread)
+    loaded = await _load(loop, ledger, ledger.id)
+    if loaded is None:
+        config = {"configurable": dict(scope.configurable)}
+        return StateSnapshot({}, (), config, None, None, None, (), ())
+    after = await _after(loop, ledger, loaded.id)
+    snapshot = _snapshot(loop, ledger, loaded, after, live=ledger.id is None)
+    return await _with_inner(app, d, scope, snapshot) if subgraphs else snapshot
+
+
+async def history(
+    app: CompiledStateGraph[Any, Any, Any, Any],
+    d: Driver,
+    scope: Scope,
+    filter: Mapping[str, Any] | None,
+    before: Mapping[str, Any] | None,
+    limit: int | None,
+) -> AsyncGenerator[StateSnapshot, None]:
+    """Snapshots of one thread and namespace, newest first."""
+    loop, ledger = _loop(app, d, scope)
+    ids = await ledger.call(loop, "ids", ledger.thread, ledger.ns)
+    bound = ((before or {}).get("configurable") or {}).get("checkpoint_id")
+    after: dict[str, list[Any]] = {}
+    for id in ids:
+        if limit is not None and limit <= 0:
+            return
+        loaded = await _load(loop, ledger, id)
+        if loaded is None:
+            continue
+        if loaded.parent is not None:
+            after[loaded.parent] = loaded.writes
+        if bound is not None and id >= bound:
+            continue
+        snapshot = _snapshot(loop, ledger, loaded, after.get(id, []), live=False)
+        metadata = snapshot.metadata or {}
+        if filter and any(key not in metadata or metadata[key] != want for key, want in filter.items()):
+            continue
+        limit = None if limit is None else limit - 1
+        yield snapshot
+
+
+async def update_state(
+    app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope, supersteps: Sequence[Sequence[StateUpdate]]
+) -> dict[str, Any]:
+    """Write updates as if nodes had returned them, one checkpoint a superstep; the config of the last one.
+
+    Raises:
+        InvalidUpdateError: (a ValueError) an unknown node, or none named where several could be meant.
+        InvalidArgument: (a ValueError) no updates.
+    """
+    if not supersteps or not all(supersteps):
+        raise InvalidArgument("an update of the state needs at least one superstep, and each at least one update.")
+    config: dict[str, Any] = {}
+    for updates in supersteps:
+        loop, ledger = _loop(app, d, scope)
+        if config:
+            ledger.id = config["configurable"]["checkpoint_id"]
+        ledger.saver.forget(ledger.thread)
+        loaded = await _load(loop, ledger, ledger.id)
+        if loaded is not None:
+            ledger.restore(loop, loaded)
+            ledger.records = loaded.records
+        elif updates[0].as_node != INPUT:
+            loop.step = 0
+        await _update(loop, ledger, loaded, updates)
+        await ledger.flush(loop, force=True)
+        assert ledger.parent is not None
+        config = named(ledger.thread, ledger.ns, ledger.parent)
+    return config
+
+
+async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Sequence[StateUpdate]) -> None:
+    first = updates[0]
+    if len(updates) == 1 and first.as_node == COPY:
+        if loaded is not None:
+            ledger.parent = loaded.parent
+        save(loop, ledger, "fork", _all_set(loop))
+        return
+    if len(updates) == 1 and first.as_node == END and first.values is None:
+        _finish(loop, ledger)
+        return
+    if len(updates) == 1 and first.as_node == INPUT:
+        ledger.records, loop.sends, loop.deferred = [], [], []
+        ledger.input = (first.values,)
+        loop.next = (START,)
+        save(loop, ledger, "input", [])
+        return
+    tasks = []
+    for update in updates:
+        name = update.as_node or await _last_node(loop, ledger, loaded)
+        if name != START and name not in loop.plan.nodes:
+            raise InvalidUpdateError(f"Node {name!r} does not exist; nodes are {list(loop.plan.nodes)}.")
+        node = loop.plan.start if name == START else loop.plan.nodes[name]
+        task = Task(loop, node, update.values, None)
+        task.take(update.values)
+        if node.branches:
+            await choose(loop, task, update.values, TaskScope(task))
+        tasks.append(task)
+    done = finished(ledger.records)
+    pending = [task for task in loop.upcoming(loop.step) if task.id in done]
+    for task in pending:
+        task.recall(done[task.id])
+    if pending:
+        apply(loop, pending, grouped(pending), ledger.ops)
+    await settle(loop, tasks, "update")
+
+
+def _finish(loop: Loop, ledger: Ledger) -> None:
+    """Give up what waits; what finished tasks of the step wrote is kept."""
+    done = finished(ledger.records)
+    tasks = [task for task in loop.upcoming(loop.step) if task.id in done]
+    for task in tasks:
+        task.recall(done[task.id])
+    apply(loop, tasks, grouped(tasks), ledger.ops)
+    loop.next, loop.sends, loop.deferred = (), [], []
+    save(loop, ledger, "update", [])
+
+
+def _all_set(loop: Loop) -> list[Any]:
+    """Every value anew: a copy has the parent of what it copies, so it cannot build on that one's changes."""
+    return [(key, ("set", loop.values[key])) for key in loop.plan.stored if key in loop.values]
+
+
+async def _last_node(loop: Loop, ledger: Ledger, loaded: Loaded | None) -> str:
+    """The node that an update without one is taken to come from: the one that ran last."""
+    nodes = list(loop.plan.nodes)
+    if len(nodes) == 1:
+        return nodes[0]
+    if loaded is None:
+        return START
+    ran: set[str] = {path.split(":", 2)[-1] for _, path, _ in loaded.writes}
+    if len(ran) > 1 and loaded.parent is not None:
+        # Of several that an update named, those count that were waiting to run.
+        before = await _load(loop, ledger, loaded.parent)
+        waits = {} if before is None else before.waits
+        ran &= {*waits.get("next", ()), *(send.node for send in waits.get("sends", ()))}
+    if len(ran) != 1:
+        raise InvalidUpdateError("Ambiguous update, specify as_node: several nodes could be meant, or none has run.")
+    return ran.pop()
+
+
+# -- snapshots -------------------------------------------------------------------------------------------------------
+
+
+def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], live: bool) -> StateSnapshot:
+    loop.values = loop.plan.values()
+    ledger.restore(loop, loaded)
+    written = {**finished(loaded.records), **{task: [tuple(w) for w in writes] for task, _, writes in after}}
+    errors = {task: value for task, channel, value in loaded.records if channel == ERROR}
+    asked = {task: value for task, channel, value in loaded.records if channel == INTERRUPT}
+    given = {task: value for task, channel, value in loaded.records if channel == RESUME}
+    tasks = []
+    waiting = loop.upcoming(loop.step)
+    for task in waiting:
+        result = written.get(task.id)
+        questions = tuple(asked.get(task.id, ())) if result is None or not live else ()
+        if live:
+            questions = tuple(q for q in questions if not is_answered(task, q, given.get(task.id, ())))
+        if result is not None:
+            task.recall(result)
+        tasks.append(
+            PregelTask(
+                task.id,
+                task.node.name,
+                task.path,
+                error=None if result is not None else errors.get(task.id),
+                interrupts=questions,
+                state=None if result is not None else task.inner_config(),
+                result=None if result is None else result_of(task.writes, loop.plan.channels),
+            )
+        )
+    done = [task for task in waiting if task.done] if live else []
+    if done:
+        apply(loop, done, grouped(done))
+    return StateSnapshot(
+        read_keys(loop.values, loop.plan.stream_keys),
+        tuple(task.node.name for task in waiting if task not in done),
+        named(ledger.thread, ledger.ns, loaded.id),
+        {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **loaded.extra},
+        made_at(loaded.id),
+        None if loaded.parent is None else named(ledger.thread, ledger.ns, loaded.parent),
+        tuple(tasks),
+        tuple(question for task in tasks for question in task.interrupts),
+    )
+
+
+async def _with_inner(
+    app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope, snapshot: StateSnapshot
+) -> StateSnapshot:
+    """The snapshot with the states of the graphs inside its waiting tasks."""
+    tasks = []
+    for task in snapshot.tasks:
+        if task.state is not None:
+            inner = scope.copy()
+            inner.configurable = {**scope.configurable, **task.state["configurable"]}
+            task = task._replace(state=await read_state(app, d, inner, subgraphs=True))
+        tasks.append(task)
+    return snapshot._replace(tasks=tuple(tasks))
+
+
+# -- the saver -------------------------------------------------------------------------------------------------------
+
+
+def _loop(app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope) -> tuple[Loop, Ledger]:
+    saver = app.checkpointer
+    if not isinstance(saver, BaseCheckpointSaver):
+        raise InvalidArgument("No checkpointer set: compile the graph with one, e.g. InMemorySaver().")
+    ns = scope.configurable.get("checkpoint_ns") or ""
+    graph: Any = app
+    for part in ns.split("|") if ns else ():
+        name = part.split(":")[0]
+        if name.isdigit():
+            continue
+        node = graph.plan.nodes.get(name)
+        if node is None or node.inner is None:
+            raise InvalidArgument(f"Subgraph {ns!r} not found: {graph.get_name()!r} has no graph at the node {name!r}.")
+        graph = node.inner
+    loop = Loop(graph.plan, d, scope, 1, graph.get_name())
+    loop.ns_text = ns
+    loop.ns = tuple(ns.split("|")) if ns else ()
+    loop.ledger = Ledger(saver, scope.configurable, ns, "sync")
+    return loop, loop.ledger
+
+
+async def _load(loop: Loop, ledger: Ledger, id: str | None) -> Loaded | None:
+    loaded: Loaded | None = await ledger.call(loop, "load", ledger.thread, ledger.ns, id)
+    return loaded
+
+
+async def _after(loop: Loop, ledger: Ledger, id: str) -> list[Any]:
+    """What the tasks that waited at a checkpoint wrote, where the run went on from it."""
+    found: list[Any] = await ledger.call(loop, "writes_after", ledger.thread, ledger.ns, id)
+    return found

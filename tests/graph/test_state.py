@@ -1,0 +1,162 @@
+"""The state of a thread from outside: history, going back, branches, updates."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graph_helpers import graph_of, thread
+
+from millstream import END, START, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate
+
+__all__: list[str] = []
+
+
+def three(saver: Any, calls: list[str] | None = None) -> Any:
+    def node(name: str) -> Any:
+        def run(state: Any) -> Any:
+            if calls is not None:
+                calls.append(name)
+            return {"n": state["n"] * 2, "log": [f"{name}{state['n']}"]}
+
+        return run
+
+    return graph_of(("a", "b"), ("b", "c"), a=node("a"), b=node("b"), c=node("c")).compile(checkpointer=saver)
+
+
+def shape(app: Any, config: Any) -> list[Any]:
+    return [
+        (s.metadata["source"], s.metadata["step"], list(s.next), s.values.get("n"))
+        for s in app.get_state_history(config)
+    ]
+
+
+def test_history_is_newest_first_with_what_each_task_wrote() -> None:
+    app = three(InMemorySaver())
+    app.invoke({"n": 1, "log": []}, thread())
+    assert shape(app, thread()) == [
+        ("loop", 3, [], 8),
+        ("loop", 2, ["c"], 4),
+        ("loop", 1, ["b"], 2),
+        ("loop", 0, ["a"], 1),
+        ("input", -1, ["__start__"], None),
+    ]
+    found = list(app.get_state_history(thread()))
+    assert [t.result for s in found for t in s.tasks] == [
+        {"n": 8, "log": ["c4"]}, {"n": 4, "log": ["b2"]}, {"n": 2, "log": ["a1"]}, {"n": 1, "log": []},
+    ]  # fmt: skip
+    assert [s.parent_config for s in found] == [*[s.config for s in found[1:]], None]
+    assert found[0].created_at > found[-1].created_at
+    assert len(list(app.get_state_history(thread(), limit=2))) == 2
+    assert len(list(app.get_state_history(thread(), before=found[2].config))) == 2
+    assert [s.metadata["step"] for s in app.get_state_history(thread(), filter={"source": "input"})] == [-1]
+
+
+def test_history_for_async_for() -> None:
+    app = three(InMemorySaver())
+
+    async def main() -> list[int]:
+        await app.ainvoke({"n": 1, "log": []}, thread())
+        return [s.metadata["step"] async for s in app.aget_state_history(thread())]
+
+    assert asyncio.run(main()) == [3, 2, 1, 0, -1]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_going_back_runs_what_came_after_on_a_branch(kind: str, tmp_path: Path) -> None:
+    def check(saver: Any) -> None:
+        calls: list[str] = []
+        app = three(saver, calls)
+        app.invoke({"n": 1, "log": []}, thread())
+        past = next(s for s in app.get_state_history(thread()) if s.next == ("b",))
+        assert app.invoke(None, past.config) == {"n": 8, "log": ["a1", "b2", "c4"]}
+        assert calls == ["a", "b", "c", "b", "c"]
+        forked = app.update_state(past.config, {"n": 50})
+        assert app.get_state(forked).next == ("b",)
+        assert app.invoke(None, forked) == {"n": 200, "log": ["a1", "b50", "c100"]}
+        assert app.get_state(thread()).values["n"] == 200
+        assert [n for _, _, _, n in shape(app, thread())] == [200, 100, 50, 8, 4, 2, 8, 4, 2, 1, None]
+
+    if kind == "memory":
+        check(InMemorySaver())
+    else:
+        with SqliteSaver.from_conn_string(str(tmp_path / "t.sqlite")) as saver:
+            check(saver)
+
+
+def test_going_back_to_the_input_takes_it_again() -> None:
+    app = three(InMemorySaver())
+    app.invoke({"n": 3, "log": []}, thread())
+    first = list(app.get_state_history(thread()))[-1]
+    assert app.invoke(None, first.config) == {"n": 24, "log": ["a3", "b6", "c12"]}
+
+
+def test_updates_follow_the_edges_of_the_node_they_stand_for() -> None:
+    app = three(InMemorySaver())
+    app.update_state(thread(), {"n": 1, "log": ["pre"]}, as_node="a")
+    state = app.get_state(thread())
+    assert (state.next, state.metadata["source"], state.metadata["step"]) == (("b",), "update", 0)
+    assert app.invoke(None, thread())["log"] == ["pre", "b1", "c2"]
+    app.update_state(thread(), {"log": ["edited"]})  # the node that ran last: c
+    assert app.get_state(thread()).next == ()
+    app.update_state(thread(), {"n": 0}, as_node=START)
+    assert app.get_state(thread()).next == ("a",)
+    app.update_state(thread(), None, as_node=END)
+    assert app.get_state(thread()).next == ()
+    with pytest.raises(InvalidUpdateError, match="'zz'"):
+        app.update_state(thread(), {}, as_node="zz")
+
+
+def test_several_updates_at_once() -> None:
+    app = three(InMemorySaver())
+    app.bulk_update_state(thread(), [[StateUpdate({"n": 1, "log": ["x"]}, "a")], [StateUpdate({"log": ["y"]}, "b")]])
+    assert app.get_state(thread()).values == {"n": 1, "log": ["x", "y"]}
+    assert app.get_state(thread()).next == ("c",)
+    for empty in ([], [[]]):
+        with pytest.raises(ValueError, match="at least one"):
+            app.bulk_update_state(thread(), empty)
+
+
+def test_a_run_that_hit_its_limit_goes_on() -> None:
+    app = three(InMemorySaver())
+    with pytest.raises(RecursionError):
+        app.invoke({"n": 1, "log": []}, thread(recursion_limit=1))
+    assert app.get_state(thread()).next == ("b",)
+    assert app.invoke(None, thread()) == {"n": 8, "log": ["a1", "b2", "c4"]}
+
+
+def test_a_graph_without_a_checkpointer_has_no_state() -> None:
+    app = graph_of(a=lambda s: None).compile()
+    for ask in (app.get_state, lambda config: list(app.get_state_history(config)), lambda c: app.update_state(c, {})):
+        with pytest.raises(ValueError, match="No checkpointer set"):
+            ask(thread())
+
+
+def test_a_cancelled_run_goes_on() -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+        slow = True
+
+        async def a(state: Any) -> Any:
+            return {"log": ["a"]}
+
+        async def b(state: Any) -> Any:
+            begun.set()
+            if slow:
+                await asyncio.sleep(60)
+            return {"log": ["b"]}
+
+        app = graph_of(("a", "b"), a=a, b=b).compile(checkpointer=InMemorySaver())
+        task = asyncio.create_task(app.ainvoke({"log": []}, thread()))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        state = await app.aget_state(thread())
+        assert (state.next, state.tasks[0].error) == (("b",), "CancelledError()")
+        slow = False
+        assert await app.ainvoke(None, thread()) == {"log": ["a", "b"]}
+
+    asyncio.run(main())
