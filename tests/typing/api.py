@@ -104,8 +104,10 @@ def called() -> None:
     reply = Echo().invoke("hello", config)
     assert_type(reply, AIMessage)
     assert_type(reply.text, str)
+    whole: AIMessageChunk | None = None
     for chunk in Echo().stream([HumanMessage("hello")], stop=["x"]):
-        print(chunk.content, end="")
+        whole = chunk if whole is None else whole + chunk
+        print(chunk.content, chunk.tool_call_chunks, end="")
     for piece in chain.stream({"question": "?", "manner": "brief"}, config):
         print(piece, end="")
     print(chain.invoke({"question": "?"}), chain.batch([{"question": "?"}], return_exceptions=True))

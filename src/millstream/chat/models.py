@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from math import ceil
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -23,6 +23,11 @@ from ..spine.scope import Scope, enter
 from .component import Component, whole_of
 from .function_calling import convert_to_openai_tool
 from .model_call import ModelCall
+
+if TYPE_CHECKING:
+    from ..data.ai_chunk import AIMessageChunk
+    from ..flow.stream import AsyncStream, SyncStream
+    from ..spine.config import RunnableConfig
 
 __all__ = ["BaseChatModel", "LanguageModelInput", "SimpleChatModel"]
 
@@ -214,6 +219,16 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
             return count_tokens_approximately(messages, tools=described)
         texts = [get_buffer_string([message]) for message in convert_to_messages(messages)]
         return sum(map(self.get_num_tokens, [*texts, *map(str, described)]))
+
+    if TYPE_CHECKING:
+        # As of any Runnable; but what a chat model streams is chunks. (One plain message where it may not stream.)
+        def stream(
+            self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+        ) -> SyncStream[AIMessageChunk]: ...
+
+        def astream(
+            self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+        ) -> AsyncStream[AIMessageChunk]: ...
 
     # -- running -----------------------------------------------------------------------------------------------------
 

@@ -50,25 +50,25 @@ class Accumulator:
         """How many pieces are held; 0 when nothing was fed."""
         return len(self._chunks) + len(self._texts)
 
-    def feed(self, chunk: BaseMessage) -> Sequence[ToolCall]:
-        """Take the next chunk, and give the tool calls that it completed."""
+    def feed(self, chunk: Any) -> Sequence[ToolCall]:
+        """Take the next chunk (any message), and give the tool calls that it completed."""
         chunks = self._chunks
-        if chunk.__class__ is AIMessageChunk and chunk._tool_chunks is None and chunk._log is None:  # type: ignore[attr-defined]
-            if (
-                chunks
-                and chunk._content.__class__ is str  # type: ignore[attr-defined]
-                and chunk.id == chunks[0].id
-                and not chunk.additional_kwargs
-                and not chunk.response_metadata
-                and chunk.usage_metadata is None  # type: ignore[attr-defined]
-                and chunk.chunk_position is None  # type: ignore[attr-defined]
-            ):
-                self._texts.append(chunk._content)  # type: ignore[attr-defined]
-                return ()
+        if chunk.__class__ is not AIMessageChunk or chunk._tool_chunks is not None or chunk._log is not None:
             self._hold(chunk)
-            return ()
-        self._hold(chunk)
-        return self._follow(chunk)
+            return self._follow(chunk)
+        if (
+            chunks
+            and chunk._content.__class__ is str
+            and chunk.id == chunks[0].id
+            and not chunk.additional_kwargs
+            and not chunk.response_metadata
+            and chunk.usage_metadata is None
+            and chunk.chunk_position is None
+        ):
+            self._texts.append(chunk._content)
+        else:
+            self._hold(chunk)
+        return ()
 
     def _hold(self, chunk: BaseMessage) -> None:
         self._settle()

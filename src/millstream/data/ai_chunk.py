@@ -107,14 +107,14 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         if extra:
             self._keep(extra)
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Any) -> AIMessageChunk:
         """Join with another chunk, an AIMessage, or a list of them.
 
         Raises:
             InvalidType: (TypeError) `other` is neither, or two values under one key have different types.
         """
         if other.__class__ is not AIMessageChunk or self.__class__ is not AIMessageChunk:
-            return BaseMessageChunk.__add__(self, other)
+            return BaseMessageChunk.__add__(self, other)  # type: ignore[no-any-return]
         made = _new(AIMessageChunk)
         self._add_content(other, made)
         a, b = self.additional_kwargs, other.additional_kwargs

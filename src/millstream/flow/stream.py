@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from types import TracebackType
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..errors import InvalidType
 from .driver import Driver
@@ -49,10 +49,12 @@ class AsyncStream(Generic[T]):
     ) -> None:
         await self._items.aclose()
 
-    def __iter__(self) -> NoReturn:
-        raise InvalidType(
-            "this stream is asynchronous: write `async for item in ...`, or use `stream()` for a plain `for`."
-        )
+    if not TYPE_CHECKING:  # a checker knows without it
+
+        def __iter__(self) -> NoReturn:
+            raise InvalidType(
+                "this stream is asynchronous: write `async for item in ...`, or use `stream()` for a plain `for`."
+            )
 
 
 class SyncStream(Generic[T]):
@@ -84,8 +86,12 @@ class SyncStream(Generic[T]):
     ) -> None:
         self._items.close()
 
-    def __aiter__(self) -> NoReturn:
-        raise InvalidType("this stream is synchronous: write `for item in ...`, or use `astream()` for `async for`.")
+    if not TYPE_CHECKING:  # a checker knows without it
+
+        def __aiter__(self) -> NoReturn:
+            raise InvalidType(
+                "this stream is synchronous: write `for item in ...`, or use `astream()` for `async for`."
+            )
 
 
 async def push(
