@@ -75,6 +75,8 @@ _EXPORTS: dict[str, str] = {
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
     "chat.history": "BaseChatMessageHistory InMemoryChatMessageHistory",
     "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
+    "chat.list_parsers": """CommaSeparatedListOutputParser ListOutputParser MarkdownListOutputParser
+        NumberedListOutputParser""",
     "chat.marks": "InjectedToolArg InjectedToolCallId",
     "chat.memory_vectors": "InMemoryVectorStore",
     "chat.message_filters": "filter_messages merge_message_runs",
@@ -93,6 +95,7 @@ _EXPORTS: dict[str, str] = {
     "chat.trimming": "trim_messages",
     "chat.vectorstore": "VectorStore VectorStoreRetriever",
     "chat.with_history": "RunnableWithMessageHistory",
+    "chat.xml_parser": "XMLOutputParser",
     # graph
     "graph.agent": "AgentState create_react_agent",
     "graph.builder": "StateGraph",
@@ -144,6 +147,7 @@ if TYPE_CHECKING:
     from .chat.function_calling import *  # noqa: F403
     from .chat.history import *  # noqa: F403
     from .chat.json_parsers import *  # noqa: F403
+    from .chat.list_parsers import *  # noqa: F403
     from .chat.marks import *  # noqa: F403
     from .chat.memory_vectors import *  # noqa: F403
     from .chat.message_filters import *  # noqa: F403
@@ -161,6 +165,7 @@ if TYPE_CHECKING:
     from .chat.trimming import *  # noqa: F403
     from .chat.vectorstore import *  # noqa: F403
     from .chat.with_history import *  # noqa: F403
+    from .chat.xml_parser import *  # noqa: F403
     from .data.accumulator import *  # noqa: F403
     from .data.addable import *  # noqa: F403
     from .data.ai_chunk import *  # noqa: F403
