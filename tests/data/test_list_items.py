@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +86,12 @@ def test_little_is_held_of_what_was_looked_through(pattern: Any, flood: str) -> 
     for _ in range(1000):
         reader.feed(flood)
     assert len(reader._rest) <= len(flood) + 1
+
+
+@pytest.mark.parametrize("pattern", [NUMBERED_LINES, MARKED_LINES])
+@pytest.mark.parametrize("flood", ["\n", "1", "- ", " ", "-", "1.\n"])
+def test_a_flood_is_looked_through_once(pattern: Any, flood: str) -> None:
+    text = flood * 200_000
+    start = time.perf_counter()
+    pattern.findall(text)
+    assert time.perf_counter() - start < 2  # milliseconds; looking again from each place would take minutes

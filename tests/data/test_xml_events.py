@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -80,6 +81,6 @@ TEXT = "Sure: ```xml\n<r><a>1 &amp; 2</a><b><c>ä</c><c/></b>\n<d>x</d></r>\n```
 @given(st.lists(st.integers(0, len(TEXT)), max_size=9))
 def test_however_the_text_is_cut_the_leaves_are_the_same(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(TEXT)]
-    pieces = [TEXT[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [TEXT[start:end] for start, end in pairwise(edges)]
     assert fed(*pieces) == fed(TEXT)
     assert len(fed(TEXT)) == 4

@@ -25,9 +25,11 @@ class ItemReader(Protocol):
 
     def feed(self, text: str) -> list[str]:
         """The items that are whole now."""
+        ...
 
     def end(self) -> list[str]:
         """The items that are left."""
+        ...
 
 
 class ListOutputParser(BaseTransformOutputParser[list[str]]):

@@ -60,8 +60,9 @@ class CommaItems:
         return item
 
 
-NUMBERED_LINES = re.compile(r"\d+\.\s([^\n]+)")
-MARKED_LINES = re.compile(r"^\s*[-*]\s([^\n]+)$", re.MULTILINE)
+# Both are tried at few places and look at nothing twice, so a flood of digits or blank lines takes linear time.
+NUMBERED_LINES = re.compile(r"(?<!\d)\d+\.\s([^\n]+)")
+MARKED_LINES = re.compile(r"^[^\S\n]*[-*]\s([^\n]+)$", re.MULTILINE)
 
 
 class LineItems:
