@@ -141,7 +141,10 @@ def test_branch(colour: Colour) -> None:
         assert recorder.events[0].data == -1
         tags = [tag for e in recorder.events if e.kind == START for tag in e.run.tags]
         assert tags == ["condition:1", "condition:2", "branch:2"]
-        assert not any(e.kind == STREAM and e.run.name == "RunnableBranch" for e in recorder.events)
+        nested = Recorder()
+        await c.collect(branch | f(lambda s: s), -1, {"callbacks": [nested]})
+        assert not any(e.kind == STREAM and e.run.name == "RunnableBranch" for e in nested.events)
+        assert any(e.kind == STREAM and e.run.name == "RunnableBranch" for e in recorder.events)
 
     colour.run(body)
 

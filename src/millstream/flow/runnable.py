@@ -398,7 +398,7 @@ async def watched(
     """`_pour` with its run: STREAM before each chunk, and START when the first chunk of the input is there.
 
     Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
-    at their start, and tell of no chunks.
+    at their start, and tell of their chunks only at the root.
     """
     taken: list[Any] | None = None
     if given is MISSING:
@@ -408,7 +408,7 @@ async def watched(
         inputs = _taking(first, inputs, taken)
     else:
         run = scope.begin(runnable.get_name(), runnable.run_type, given)
-    wants_chunks = run.mask & STREAM and given is MISSING
+    wants_chunks = run.mask & STREAM and (given is MISSING or run.parent is None)
     chunks: list[Any] | None = [] if run.mask & END else None
     items = runnable._pour(d, inputs, run.scope, kwargs)
     try:

@@ -12,6 +12,20 @@ from .scope import Scope, current_scope, enter
 __all__ = ["adispatch_custom_event", "dispatch_custom_event"]
 
 
+class Custom(tuple[str, Any]):
+    """The data of a custom event: `(name, value)`. `own_tags` are those of the place that it came from (a graph's node
+    tells its function's events apart by them).
+    """
+
+    own_tags: tuple[str, ...]
+
+    def __new__(cls, name: str, value: Any, own_tags: tuple[str, ...]) -> Custom:
+        """The pair, with its tags."""
+        made = super().__new__(cls, (name, value))
+        made.own_tags = own_tags
+        return made
+
+
 def dispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | None = None) -> None:
     """Emit a custom event of the surrounding run, or of the run that `config` was handed by.
 
@@ -25,7 +39,7 @@ def dispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | N
         )
     run = scope.parent
     if run is not None and run.mask & CUSTOM:
-        run.emit(CUSTOM, (name, data))
+        run.emit(CUSTOM, Custom(name, data, scope.own_tags))
 
 
 async def adispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | None = None) -> None:

@@ -157,7 +157,7 @@ class EventsView:
         name, value = event.data
         run = event.run
         # A custom event has the tags that the run hands on, not those of the run alone, and its name is its type.
-        tags = list(run.scope.tags)
+        tags = [*getattr(event.data, "own_tags", ()), *run.scope.tags]
         if not self._filter.passes(name, name, tags):
             return ()
         if self._first is None:
