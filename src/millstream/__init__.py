@@ -103,17 +103,21 @@ _EXPORTS: dict[str, str] = {
         UntrackedValue""",
     "graph.compiled": "CompiledStateGraph",
     "graph.constants": "END REMOVE_ALL_MESSAGES START TAG_HIDDEN TAG_NOSTREAM",
-    "graph.control": """All CachePolicy Command Durability GraphOutput Interrupt Overwrite PregelTask RetryPolicy Send
-        StateSnapshot StateUpdate StreamMode StreamWriter TimeoutPolicy""",
+    "graph.control": """All Command Durability GraphOutput Interrupt Overwrite PregelTask Send StateSnapshot StateUpdate
+        StreamMode StreamWriter""",
     "graph.injected": "InjectedState InjectedStore ToolRuntime",
     "graph.interrupts": "CannotResume interrupt",
     "graph.managed": "IsLastStep RemainingSteps",
     "graph.messages": "MessagesState add_messages",
+    "graph.retrying": "RetryPolicy",
     "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
     "graph.savers.codec": "register_type",
     "graph.savers.memory": "InMemorySaver MemorySaver",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
+    "graph.store.base": """BaseStore GetOp InvalidNamespaceError Item ListNamespacesOp MatchCondition PutOp SearchItem
+        SearchOp""",
+    "graph.store.memory": "InMemoryStore",
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
     "providers.openai": "ChatOpenAI",
@@ -208,11 +212,14 @@ if TYPE_CHECKING:
     from .graph.interrupts import *  # noqa: F403
     from .graph.managed import *  # noqa: F403
     from .graph.messages import *  # noqa: F403
+    from .graph.retrying import *  # noqa: F403
     from .graph.runtime import *  # noqa: F403
     from .graph.savers.base import *  # noqa: F403
     from .graph.savers.codec import *  # noqa: F403
     from .graph.savers.memory import *  # noqa: F403
     from .graph.savers.sqlite import *  # noqa: F403
+    from .graph.store.base import *  # noqa: F403
+    from .graph.store.memory import *  # noqa: F403
     from .graph.tool_node import *  # noqa: F403
     from .providers.openai import *  # noqa: F403
     from .providers.registry import *  # noqa: F403

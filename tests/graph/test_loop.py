@@ -25,6 +25,7 @@ from millstream import (
     IsLastStep,
     ParentCommand,
     RemainingSteps,
+    RetryPolicy,
     RunnableConfig,
     RunnableLambda,
     Runtime,
@@ -513,3 +514,49 @@ def test_a_long_run_keeps_nothing_of_its_steps() -> None:
 
     peak(50)
     assert peak(1000) < peak(100) + 20_000  # bytes; a step that leaves one small object would be above this
+
+
+def test_a_failed_node_is_tried_again(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen: list[int] = []
+
+        def flaky(state: Any) -> Any:
+            attempt = get_runtime().execution_info.node_attempt
+            seen.append(attempt)
+            if attempt < 3:
+                raise ConnectionError("gone")
+            return {"log": [attempt]}
+
+        graph = StateGraph(Log)
+        fast = RetryPolicy(initial_interval=0.0, jitter=False)
+        graph.add_node("flaky", c.function(flaky), retry_policy=[RetryPolicy(retry_on=KeyError), fast])
+        graph.add_edge(START, "flaky")
+        assert await run(c, graph.compile(), {"log": []}) == {"log": [3]}
+        assert seen == [1, 2, 3]
+
+    colour.run(body)
+
+
+def test_a_mistake_is_not_tried_again(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen: list[int] = []
+
+        def wrong(state: Any) -> Any:
+            seen.append(1)
+            raise ValueError("wrong")
+
+        graph = (
+            StateGraph(Log).add_node("wrong", c.function(wrong), retry_policy=RetryPolicy()).add_edge(START, "wrong")
+        )
+        with pytest.raises(ValueError, match="wrong"):
+            await run(c, graph.compile(), {"log": []})
+        assert seen == [1]
+
+    colour.run(body)
+
+
+def test_pauses_grow_up_to_their_bound() -> None:
+    policy = RetryPolicy(initial_interval=1.0, backoff_factor=3.0, max_interval=5.0, jitter=False)
+    assert [policy.pause(n) for n in (1, 2, 3)] == [1.0, 3.0, 5.0]
+    with pytest.raises(ValueError, match="at least 1"):
+        RetryPolicy(max_attempts=0)

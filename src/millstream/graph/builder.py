@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
-from ..errors import InvalidArgument, InvalidGraph, InvalidType
+from ..errors import InvalidGraph, InvalidType
 from .branch import Branch
 from .callables import Call, parameter_hints
 from .channels import BaseChannel, LastValue
 from .constants import END, RESERVED, START
-from .control import All, CachePolicy, Command, RetryPolicy
+from .control import All, Command
+from .retrying import RetryPolicy
 from .schema import Rule, Schema, has_fields
 
 if TYPE_CHECKING:
@@ -31,17 +32,7 @@ logger = logging.getLogger("millstream")
 class NodeSpec:
     """What `add_node` was told about one node."""
 
-    __slots__ = (
-        "cache_policy",
-        "call",
-        "defer",
-        "destinations",
-        "input",
-        "metadata",
-        "name",
-        "retry_policy",
-        "timeout",
-    )
+    __slots__ = ("call", "defer", "destinations", "input", "metadata", "name", "retry")
 
     def __init__(self, name: str, call: Call, input: Schema) -> None:
         self.name = name
@@ -50,9 +41,7 @@ class NodeSpec:
         self.defer = False
         self.metadata: Mapping[str, Any] | None = None
         self.destinations: tuple[str, ...] | dict[str, str] = ()
-        self.retry_policy: Sequence[RetryPolicy] = ()
-        self.cache_policy: CachePolicy | None = None
-        self.timeout: Any = None
+        self.retry: Sequence[RetryPolicy] = ()
 
     def __repr__(self) -> str:
         return f"NodeSpec({self.name!r})"
@@ -118,16 +107,14 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         metadata: Mapping[str, Any] | None = None,
         input_schema: Any = None,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
-        cache_policy: CachePolicy | None = None,
-        error_handler: Any = None,
         destinations: Mapping[str, str] | Sequence[str] | None = None,
-        timeout: Any = None,
         **deprecated: Any,
     ) -> StateGraph[StateT, ContextT, InputT, OutputT]:
         """Add a node: a name and what to run, or just what to run (its own name is taken then).
 
         A function may ask, by parameter name, for `config`, `writer`, `store`, `runtime` and `previous`. With
-        `defer=True` the node waits until nothing else is left to run. `destinations` names where the node's Commands
+        `defer=True` the node waits until nothing else is left to run; with a `retry_policy` (or several, of which the first
+        that matches counts) a failed attempt is made again. `destinations` names where the node's Commands
         may go, for drawing and checking.
 
         Raises:
@@ -135,10 +122,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             InvalidType: (a TypeError) `action` cannot be run.
         """
         renamed = _renamed(deprecated, {"retry": "retry_policy", "input": "input_schema"}, "add_node")
-        if error_handler is not None:
-            raise InvalidArgument(
-                "add_node(error_handler=...) is not supported by this version; catch the error in the node."
-            )
         self._warn_if_compiled("node")
         call, name = self._named(node, action)
         self._check_name(name)
@@ -149,9 +132,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         spec.metadata = metadata
         spec.destinations = _destinations(destinations) if destinations is not None else hints.destinations
         retry = retry_policy or renamed.get("retry_policy") or ()
-        spec.retry_policy = (retry,) if isinstance(retry, RetryPolicy) else tuple(retry)
-        spec.cache_policy = cache_policy
-        spec.timeout = timeout
+        spec.retry = (retry,) if isinstance(retry, RetryPolicy) else tuple(retry)
         self.nodes[name] = spec
         return self
 
@@ -299,7 +280,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self,
         checkpointer: Any = None,
         *,
-        cache: Any = None,
         store: Any = None,
         interrupt_before: All | Sequence[str] | None = None,
         interrupt_after: All | Sequence[str] | None = None,
@@ -315,6 +295,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             InvalidGraph: (a ValueError) an edge with an unknown end, no entry point.
             InvalidType: (a TypeError) `checkpointer` is no saver.
         """
+        # The loop and what it needs are loaded with the first graph that is compiled, not with the first defined.
         from .compiled import CompiledStateGraph
         from .plan import Plan
 
@@ -325,7 +306,6 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             self,
             Plan(self),
             checkpointer=checkpointer,
-            cache=cache,
             store=store,
             interrupt_before=before,
             interrupt_after=after,

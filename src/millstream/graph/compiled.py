@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from ..errors import InvalidArgument, InvalidType, OutsideRun
+from ..flow.drawing import Graph
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
 from ..flow.mailbox import Mailbox
 from ..flow.runnable import Kwargs, Runnable, once, sync_scope
@@ -19,6 +20,7 @@ from ..spine.events import MISSING, STREAM
 from ..spine.scope import Scope, enter
 from .constants import INTERRUPT
 from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
+from .drawing import drawing_of
 from .ledger import Ledger
 from .loop import Loop
 from .options import Options, options_of
@@ -49,7 +51,6 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     """What `StateGraph.compile()` gives. It keeps nothing of a run, so any number may go on at once."""
 
     stream_mode: StreamMode = "updates"
-    step_timeout: float | None = None
 
     def __init__(
         self,
@@ -57,7 +58,6 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         plan: Plan,
         *,
         checkpointer: Any = None,
-        cache: Any = None,
         store: Any = None,
         interrupt_before: Sequence[str] = (),
         interrupt_after: Sequence[str] = (),
@@ -71,7 +71,6 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self.builder = builder
         self.plan = plan
         self.checkpointer = checkpointer
-        self.cache = cache
         self.store = store
         self.interrupt_before_nodes = tuple(interrupt_before)
         self.interrupt_after_nodes = tuple(interrupt_after)
@@ -116,6 +115,10 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 rest = None if namespace is None or namespace == name else namespace.removeprefix(f"{name}|")
                 for below, graph in inner.get_subgraphs(rest, recurse):
                     yield f"{name}|{below}", graph
+
+    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
+        """The nodes, and the ways that may be taken between them, to be drawn with `draw_mermaid()` or `draw_ascii()`."""
+        return drawing_of(self.builder, self.interrupt_before_nodes, self.interrupt_after_nodes)
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..chat.marks import ToolOutput
-from ..errors import InvalidArgument
 from .constants import PARENT
 
 __all__ = [
     "All",
-    "CachePolicy",
     "Command",
     "Durability",
     "GraphOutput",
     "Interrupt",
     "Overwrite",
     "PregelTask",
-    "RetryPolicy",
     "Send",
     "StateSnapshot",
     "StateUpdate",
     "StreamMode",
     "StreamWriter",
-    "TimeoutPolicy",
 ]
 
 N = TypeVar("N")
@@ -44,25 +39,18 @@ class Send:
     Returned by a conditional edge (or put in `Command.goto`), once for each task that is wanted.
     """
 
-    __slots__ = ("arg", "node", "timeout")
+    __slots__ = ("arg", "node")
     __match_args__ = ("node", "arg")
 
-    def __init__(self, /, node: str, arg: Any, *, timeout: Any = None) -> None:
+    def __init__(self, /, node: str, arg: Any) -> None:
         self.node = node
         self.arg = arg
-        self.timeout = timeout
 
     def __repr__(self) -> str:
-        extra = "" if self.timeout is None else f", timeout={self.timeout!r}"
-        return f"Send(node={self.node!r}, arg={self.arg!r}{extra})"
+        return f"Send(node={self.node!r}, arg={self.arg!r})"
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Send)
-            and self.node == other.node
-            and self.arg == other.arg
-            and self.timeout == other.timeout
-        )
+        return isinstance(other, Send) and self.node == other.node and self.arg == other.arg
 
     def __hash__(self) -> int:
         try:
@@ -110,39 +98,6 @@ class Overwrite:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When and how often a failed node is run again. `max_attempts` counts the first try."""
-
-    initial_interval: float = 0.5
-    backoff_factor: float = 2.0
-    max_interval: float = 128.0
-    max_attempts: int = 3
-    jitter: bool = True
-    retry_on: Any = None
-
-    def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise InvalidArgument(f"RetryPolicy(max_attempts={self.max_attempts}): at least 1 try is needed.")
-
-
-@dataclass(frozen=True, slots=True)
-class CachePolicy:
-    """Which results of a node may be reused: those whose `key_func(input)` is equal, for `ttl` seconds."""
-
-    key_func: Callable[..., str | bytes] | None = None
-    ttl: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeoutPolicy:
-    """How long one attempt of an async node may take, in all (`run_timeout`) and without a sign of life."""
-
-    run_timeout: float | timedelta | None = None
-    idle_timeout: float | timedelta | None = None
-    refresh_on: Literal["auto", "heartbeat"] = "auto"
-
-
-@dataclass(frozen=True, slots=True)
 class GraphOutput(Generic[T]):
     """What `invoke(..., version="v2")` gives: the final value and the interrupts that stopped the run."""
 
@@ -181,15 +136,6 @@ class StateUpdate(NamedTuple):
     values: Any
     as_node: str | None = None
     task_id: str | None = None
-
-
-@dataclass(slots=True)
-class Metadata:
-    """What a checkpoint says of itself beside its values."""
-
-    source: Literal["input", "loop", "update", "fork"]
-    step: int
-    parents: dict[str, str] = field(default_factory=dict)
 
 
 STREAM_MODES: Final = frozenset({"values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"})

@@ -10,6 +10,7 @@ from ..spine.scope import Scope
 from .channels import BaseChannel, Op
 from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
 from .interrupts import ANY, answers_of, own_answer, storable
+from .savers.adapter import log_saver
 from .savers.base import SPECIAL, LogSaver
 from .savers.ids import checkpoint_id
 from .savers.log import Chain, Entry, Loaded, Record
@@ -53,7 +54,7 @@ class Ledger:
                 "the graph has a checkpointer, so the run must name its thread: pass "
                 '`config={"configurable": {"thread_id": "..."}}` (and, if wanted, `checkpoint_ns`, `checkpoint_id`).'
             )
-        self.saver: LogSaver = saver
+        self.saver: LogSaver = log_saver(saver)
         self.thread = str(thread)
         self.ns = ns
         self.durability = durability

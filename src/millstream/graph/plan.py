@@ -47,6 +47,7 @@ class PlanNode:
         "next",
         "push_triggers",
         "read",
+        "retry",
         "spec",
         "triggers",
     )
@@ -58,6 +59,7 @@ class PlanNode:
         self.spec = spec
         self.defer = spec is not None and spec.defer
         self.metadata = dict(spec.metadata) if spec is not None and spec.metadata else None
+        self.retry = () if spec is None else spec.retry
         self.inner = graph_in(call)
         self.hidden = spec is not None and TAG_HIDDEN in (getattr(call.runnable, "tags", None) or ())
         self.next: tuple[str, ...] = ()

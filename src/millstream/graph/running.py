@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphBubbleUp, GraphInterrupt, ParentCommand
@@ -12,12 +13,15 @@ from .callables import Returned
 from .constants import ABSENT
 from .control import Command, Send
 from .out import UPDATES
+from .retrying import pause_after
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
     from .loop import Loop
 
 __all__ = ["choose", "run_task"]
+
+logger = logging.getLogger("millstream")
 
 
 async def run_task(loop: Loop, task: Task) -> None:
@@ -59,7 +63,24 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
 
 
 async def _result(loop: Loop, task: Task, scope: Scope) -> Any:
-    """What the node returned, taken by the task."""
+    """What the node returned, taken by the task; tried again as its retry policies say."""
+    if not task.node.retry:
+        return await _attempt(loop, task, scope)
+    while True:
+        try:
+            return await _attempt(loop, task, scope)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            pause = pause_after(error, task.node.retry, task.attempt)
+            if pause is None:
+                raise
+            logger.info("node %r failed, attempt %d: %r; again in %.2f s", task.node.name, task.attempt, error, pause)
+        await loop.d.sleep(pause)
+        task.begin_again()
+
+
+async def _attempt(loop: Loop, task: Task, scope: Scope) -> Any:
     run = task.node.call.run
     if run is None:
         return await _collected(loop, task, scope)

@@ -203,6 +203,11 @@ class Task:
         else:
             self.goto.append(target)
 
+    def begin_again(self) -> None:
+        """Forget what a failed attempt wrote."""
+        self.attempt += 1
+        self.writes, self.goto, self.sends, self.asked = [], [], [], 0
+
     def record(self) -> list[tuple[str, Any]]:
         """What it wrote and where it leads, as pairs to be stored."""
         directions: list[tuple[str, Any]] = [(f"{TO}{name}", None) for name in self.goto]

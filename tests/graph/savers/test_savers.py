@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from millstream import (
     AIMessage,
     AsyncSqliteSaver,
     BaseCheckpointSaver,
+    CheckpointTuple,
     CorruptCheckpoint,
     HumanMessage,
     InMemorySaver,
@@ -467,3 +469,64 @@ def test_a_graph_without_state_of_its_own_is_stored() -> None:
     app = graph.compile(checkpointer=InMemorySaver())
     assert app.invoke({}, thread()) is None
     assert app.get_state(thread()).values == {"log": []}
+
+
+# -- a saver of somebody else ----------------------------------------------------------------------------------------
+
+
+class Plain(BaseCheckpointSaver):
+    """Has only the public methods, and keeps what it is given, copied."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], dict[str, Any]] = {}
+        self.writes: dict[tuple[str, str, str], list[Any]] = {}
+
+    def get_tuple(self, config: Any) -> CheckpointTuple | None:
+        where = config["configurable"]
+        kept = self.kept.get((where["thread_id"], where.get("checkpoint_ns", "")), {})
+        id = where.get("checkpoint_id") or max(kept, default=None)
+        if id not in kept:
+            return None
+        at = {**where, "checkpoint_id": id}
+        parent, checkpoint, metadata = deepcopy(kept[id])
+        pending = self.writes.get((where["thread_id"], where.get("checkpoint_ns", ""), id), [])
+        before = {"configurable": {**at, "checkpoint_id": parent}} if parent else None
+        return CheckpointTuple({"configurable": at}, checkpoint, metadata, before, list(pending))
+
+    def list(self, config: Any, **options: Any) -> Any:
+        where = config["configurable"]
+        for id in sorted(self.kept.get((where["thread_id"], where.get("checkpoint_ns", "")), {}), reverse=True):
+            yield self.get_tuple({"configurable": {**where, "checkpoint_id": id}})
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        where = config["configurable"]
+        kept = self.kept.setdefault((where["thread_id"], where.get("checkpoint_ns", "")), {})
+        kept[checkpoint["id"]] = deepcopy((where.get("checkpoint_id"), dict(checkpoint), dict(metadata)))
+        return {"configurable": {**where, "checkpoint_id": checkpoint["id"]}}
+
+    def put_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
+        where = config["configurable"]
+        key = where["thread_id"], where.get("checkpoint_ns", ""), where["checkpoint_id"]
+        self.writes.setdefault(key, []).extend((task_id, channel, deepcopy(value)) for channel, value in writes)
+
+
+def test_a_saver_with_only_the_public_methods_is_driven_too() -> None:
+    saver = Plain()
+    app = chat(saver)
+    app.invoke({"messages": "a"}, thread())
+    assert contents(app.invoke({"messages": "b"}, thread())) == ["a", "re a", "b", "re b"]
+    assert contents(asyncio.run(app.ainvoke({"messages": "c"}, thread())))[-1] == "re c"
+    assert [s.metadata["step"] for s in app.get_state_history(thread())] == [7, 6, 5, 4, 3, 2, 1, 0, -1]
+    fail = True
+
+    def bad(state: Any) -> Any:
+        if fail:
+            raise ValueError("boom")
+        return {"log": ["bad"]}
+
+    good = graph_of(("__start__", "good"), ("__start__", "bad"), good=lambda s: {"log": ["good"]}, bad=bad)
+    app = good.compile(checkpointer=saver)
+    with pytest.raises(ValueError, match="boom"):
+        app.invoke({"log": []}, thread("2"))
+    fail = False
+    assert app.invoke(None, thread("2")) == {"log": ["bad", "good"]}

@@ -219,7 +219,7 @@ _PLAIN: Final[dict[type, tuple[int, Callable[[Any], Any]]]] = {
     complex: (_SCALAR, lambda v: ["complex", v.real, v.imag]),
     range: (_SCALAR, lambda v: ["range", v.start, v.stop, v.step]),
     re.Pattern: (_SCALAR, lambda v: ["pattern", v.pattern, v.flags]),
-    Send: (_SCALAR, lambda v: ["send", v.node, v.arg, v.timeout]),
+    Send: (_SCALAR, lambda v: ["send", v.node, v.arg]),
 }
 
 _BASES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
@@ -321,7 +321,7 @@ _SCALARS: Final[dict[str, Callable[..., Any]]] = {
     "pattern": re.compile,
     "path": Path,
     "error": str,
-    "send": lambda node, arg, timeout: Send(node, arg, timeout=timeout),
+    "send": Send,
 }
 
 for _cls in (Command, Interrupt, Overwrite):

@@ -1,0 +1,115 @@
+"""A saver that has only the public methods (`get_tuple`, `put`, ...), driven as if it kept a log.
+
+Each checkpoint is handed to it whole, so its bytes grow as that saver lets them grow. What waits to run travels in the
+checkpoint under a key of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .base import BaseCheckpointSaver, CheckpointTuple, LogSaver, named
+from .ids import made_at
+from .log import Chain, Entry, Loaded, Record
+
+__all__ = ["PlainSaver", "log_saver"]
+
+WAITS = "millstream_waits"
+
+
+def log_saver(saver: BaseCheckpointSaver) -> LogSaver:
+    """The saver in the form that the loop uses."""
+    return saver if isinstance(saver, LogSaver) else PlainSaver(saver)
+
+
+class PlainSaver(LogSaver):
+    """The adapter. It keeps no state, so it may be made for each run."""
+
+    def __init__(self, saver: BaseCheckpointSaver) -> None:
+        super().__init__()
+        self.saver = saver
+        self.awaitable = type(saver).aput is not BaseCheckpointSaver.aput
+
+    def load(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
+        return _loaded(self.saver.get_tuple(_config(thread, ns, id)))
+
+    def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
+        for entry in entries:
+            self.saver.put(*_put(thread, ns, entry))
+        return Chain(entries[-1].id, 0, 0)
+
+    def record(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
+        for record in records:
+            self.saver.put_writes(named(thread, ns, id), list(record.writes), record.task_id, record.path)
+
+    def ids(self, thread: str, ns: str) -> Sequence[str]:
+        return [found.checkpoint["id"] for found in self.saver.list(_config(thread, ns, None))]
+
+    def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        return _writes(self.saver.get_tuple(named(thread, ns, id)))
+
+    async def aload(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
+        return _loaded(await self.saver.aget_tuple(_config(thread, ns, id)))
+
+    async def acommit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
+        for entry in entries:
+            await self.saver.aput(*_put(thread, ns, entry))
+        return Chain(entries[-1].id, 0, 0)
+
+    async def arecord(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
+        for record in records:
+            await self.saver.aput_writes(named(thread, ns, id), list(record.writes), record.task_id, record.path)
+
+    async def aids(self, thread: str, ns: str) -> Sequence[str]:
+        return [found.checkpoint["id"] async for found in self.saver.alist(_config(thread, ns, None))]
+
+    async def awrites_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
+        return _writes(await self.saver.aget_tuple(named(thread, ns, id)))
+
+
+def _config(thread: str, ns: str, id: str | None) -> dict[str, Any]:
+    config = named(thread, ns, id or "")
+    if id is None:
+        del config["configurable"]["checkpoint_id"]
+    return config
+
+
+def _put(thread: str, ns: str, entry: Entry) -> tuple[Any, ...]:
+    changed = sorted({key for key, _ in entry.ops})
+    versions = dict.fromkeys(entry.values, entry.step + 2)
+    checkpoint = {
+        "v": 4,
+        "id": entry.id,
+        "ts": made_at(entry.id),
+        "channel_values": dict(entry.values),
+        "channel_versions": versions,
+        "versions_seen": {},
+        "updated_channels": changed,
+        WAITS: [entry.waits, [list(record) for record in entry.writes]],
+    }
+    metadata = {"source": entry.source, "step": entry.step, "parents": entry.parents or {}, **(entry.extra or {})}
+    return _config(thread, ns, entry.parent), checkpoint, metadata, {key: versions.get(key) for key in changed}
+
+
+def _loaded(found: CheckpointTuple | None) -> Loaded | None:
+    if found is None:
+        return None
+    loaded = Loaded.__new__(Loaded)
+    checkpoint, metadata = found.checkpoint, dict(found.metadata)
+    parent = (found.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+    loaded.id, loaded.parent, loaded.chain = checkpoint["id"], parent, Chain(checkpoint["id"], 0, 0)
+    loaded.values = dict(checkpoint["channel_values"])
+    loaded.waits, loaded.writes = checkpoint.get(WAITS) or ({}, [])
+    loaded.records = list(found.pending_writes or ())
+    loaded.source, loaded.step = metadata.pop("source", "loop"), metadata.pop("step", 0)
+    loaded.parents = metadata.pop("parents", {})
+    loaded.extra = metadata
+    return loaded
+
+
+def _writes(found: CheckpointTuple | None) -> list[Any]:
+    """Such a saver has no index by parent: what tasks wrote is known only where it was stored beside the checkpoint."""
+    return (
+        [] if found is None else [[task, "", [(channel, value)]] for task, channel, value in found.pending_writes or ()]
+    )

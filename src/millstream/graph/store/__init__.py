@@ -1,0 +1,1 @@
+"""Stores: what a graph remembers beyond its threads."""
