@@ -46,10 +46,19 @@ _EXPORTS: dict[str, str] = {
     "data.types": """InputTokenDetails InvalidToolCall OutputTokenDetails ToolCall ToolCallChunk UsageMetadata
         invalid_tool_call tool_call tool_call_chunk""",
     # spine
+    "spine.callbacks": """AsyncCallbackManager AsyncCallbackManagerForChainRun AsyncCallbackManagerForLLMRun
+        AsyncCallbackManagerForRetrieverRun AsyncCallbackManagerForToolRun BaseRunManager CallbackManager
+        CallbackManagerForChainRun CallbackManagerForLLMRun CallbackManagerForRetrieverRun CallbackManagerForToolRun
+        ParentRunManager""",
     "spine.config": "RunnableConfig",
     "spine.config_tools": "ensure_config get_config_list merge_configs patch_config",
     "spine.custom": "adispatch_custom_event dispatch_custom_event",
+    "spine.hooks": "register_configure_hook",
+    "spine.managers": "BaseCallbackManager",
     "spine.scope": "get_config",
+    "spine.views.handlers": "AsyncCallbackHandler BaseCallbackHandler",
+    "spine.views.log": "LogEntry RunLog RunLogPatch RunState",
+    "spine.views.tracer": "BaseTracer Run",
     # flow
     "flow.binding": "RunnableBinding",
     "flow.branch": "RouterRunnable RunnableBranch",
@@ -58,6 +67,7 @@ _EXPORTS: dict[str, str] = {
     "flow.drawing": "Edge Graph Node",
     "flow.each": "RunnableEach",
     "flow.fallbacks": "RunnableWithFallbacks",
+    "flow.either": "EitherStream",
     "flow.function": "RunnableLambda chain",
     "flow.generator": "RunnableGenerator",
     "flow.parallel": "RunnableMap RunnableParallel",
@@ -194,6 +204,7 @@ if TYPE_CHECKING:
     from .flow.drawing import *  # noqa: F403
     from .flow.each import *  # noqa: F403
     from .flow.fallbacks import *  # noqa: F403
+    from .flow.either import *  # noqa: F403
     from .flow.function import *  # noqa: F403
     from .flow.generator import *  # noqa: F403
     from .flow.parallel import *  # noqa: F403
@@ -224,7 +235,13 @@ if TYPE_CHECKING:
     from .providers.openai import *  # noqa: F403
     from .providers.registry import *  # noqa: F403
     from .providers.timeouts import *  # noqa: F403
+    from .spine.callbacks import *  # noqa: F403
     from .spine.config import *  # noqa: F403
     from .spine.config_tools import *  # noqa: F403
     from .spine.custom import *  # noqa: F403
+    from .spine.hooks import *  # noqa: F403
+    from .spine.managers import *  # noqa: F403
     from .spine.scope import *  # noqa: F403
+    from .spine.views.handlers import *  # noqa: F403
+    from .spine.views.log import *  # noqa: F403
+    from .spine.views.tracer import *  # noqa: F403

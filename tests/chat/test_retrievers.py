@@ -52,7 +52,7 @@ def texts(found: list[Document]) -> list[str]:
 def test_finding(colour: Colour) -> None:  # noqa: F811
     async def body(c: Colour) -> Any:
         found = await c.invoke(Words(texts=["red fish", "cat"]), "fish")
-        assert found == [Document("red fish", {"manager": "RunManager"})]
+        assert found == [Document("red fish", {"manager": "CallbackManagerForRetrieverRun"})]
         assert await c.collect(Words(texts=["red fish", "cat"]), "fish") == [found]
         assert texts(await c.invoke(Plain(limit=2), "x")) == ["x", "x"]
         assert texts(await c.invoke(Plain().bind(limit=1), "x")) == ["x"]
@@ -62,9 +62,9 @@ def test_finding(colour: Colour) -> None:  # noqa: F811
 
 def test_the_form_of_the_runs_colour_is_used(colour: Colour) -> None:  # noqa: F811
     async def body(c: Colour) -> Any:
-        expected = Document("sync") if c.sync else Document("async", {"manager": "AsyncRunManager"})
+        expected = Document("sync") if c.sync else Document("async", {"manager": "AsyncCallbackManagerForRetrieverRun"})
         assert await c.invoke(Native(), "x") == [expected]
-        assert await c.invoke(Falling(texts=["x"]), "x") == [Document("x", {"manager": "RunManager"})]
+        assert await c.invoke(Falling(texts=["x"]), "x") == [Document("x", {"manager": "CallbackManagerForRetrieverRun"})]
 
     colour.run(body)
 

@@ -427,8 +427,8 @@ def test_each_form_gets_the_manager_of_its_colour() -> None:
         """Only async."""
         return type(run_manager).__name__
 
-    assert Both().invoke({}) == "RunManager"
-    assert asyncio.run(Both().ainvoke({})) == asyncio.run(only.ainvoke({})) == "AsyncRunManager"
+    assert Both().invoke({}) == "CallbackManagerForToolRun"
+    assert asyncio.run(Both().ainvoke({})) == asyncio.run(only.ainvoke({})) == "AsyncCallbackManagerForToolRun"
 
 
 def test_a_tool_whose_schema_takes_anything() -> None:

@@ -54,29 +54,28 @@ class Component(Configured, Runnable[Input, Output]):
         # 36 ms each at import and make a second class that `isinstance` does not expect.
         return cls
 
+    def _heard(self, scope: Scope) -> Scope:
+        """`scope`, with the callbacks of the constructor for the next run, which is this object's."""
+        callbacks = self.__dict__.get("callbacks")
+        return scope.heard_once(callbacks) if callbacks else scope
+
     def _begin(
         self, scope: Scope, input: Any, metadata: Mapping[str, Any] | None = None, extra: dict[str, Any] | None = None
     ) -> Run:
-        """Start this object's run with the tags, metadata and callbacks of its constructor, which are its run's alone."""
+        """Start this object's run with the tags and metadata of its constructor, which are its run's alone.
+
+        The callbacks of the constructor are in `scope` already; `_heard` puts them there.
+        """
         own = self.__dict__
-        run_type = self.run_type
-        callbacks = own.get("callbacks")
-        if not scope.listeners and not callbacks:
-            return scope.begin(self.get_name(), run_type, input, extra=extra)
-        listeners = scope.listeners
-        if callbacks:
-            scope = scope.overlay({"callbacks": callbacks})
         given = own.get("metadata")
-        run = scope.begin(
+        return scope.begin(
             self.get_name(),
-            run_type,
+            self.run_type,
             input,
             tags=own.get("tags") or (),
             metadata={**(metadata or {}), **given} if given else metadata,
-            extra=extra,
+            extra={**(extra or {}), "object": self},
         )
-        run.scope.listeners = listeners
-        return run
 
 
 async def whole_of(inputs: AsyncIterator[Any], given: Any) -> Any:

@@ -14,12 +14,12 @@ from ..data.types import ToolCall
 from ..errors import InvalidArgument
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
+from ..spine.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from ..spine.events import END, STREAM, TOKENS, TOOL_CALL
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .cached_call import cached_call
 from .model_input import as_messages
-from .run_managers import AsyncRunManager, RunManager
 
 if TYPE_CHECKING:
     from .models import BaseChatModel
@@ -141,9 +141,10 @@ class ModelCall:
 
     def _begin(self) -> None:
         model, scope = self.model, self.scope
-        if scope.listeners or model.callbacks:
+        if scope.listeners:
             facts = model._get_ls_params(stop=self.stop, **self.kwargs)
-            self.run = model._begin(scope, self.messages, facts)
+            sent = {**self.kwargs, "stop": self.stop}
+            self.run = model._begin(scope, self.messages, facts, {"sent": sent})
             self.inner = self.run.scope
         else:
             self.inner = scope.inner()
@@ -176,9 +177,9 @@ class ModelCall:
         fn, afn = model._generate_forms()
         manager: Any
         if d.sync or afn is None:
-            afn, manager = None, RunManager(self.inner, run, self.run_id)
+            afn, manager = None, CallbackManagerForLLMRun(self.inner, run, self.run_id)
         else:
-            fn, manager = None, AsyncRunManager(self.inner, run, self.run_id)
+            fn, manager = None, AsyncCallbackManagerForLLMRun(self.inner, run, self.run_id)
         result: ChatResult = await d.call(
             self.inner, fn, afn, self.messages, stop=self.stop, run_manager=manager, **self.kwargs
         )

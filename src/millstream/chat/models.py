@@ -15,6 +15,7 @@ from ..data.outputs import ChatGeneration, ChatResult, LLMResult, RunInfo
 from ..data.prompt_values import PromptValue
 from ..data.token_estimate import count_tokens_approximately
 from ..errors import InvalidArgument, Unsupported
+from ..flow.attend import attended, attended_each, attended_items
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
 from ..flow.runnable import Kwargs, Runnable
 from ..flow.step import step
@@ -245,7 +246,11 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         )
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        result = await ModelCall(self, d, input, scope, kwargs).result()
+        if self.callbacks:
+            own = self._heard(scope)
+            result = await attended(d, own, lambda scope: ModelCall(self, d, input, scope, kwargs).result())
+        else:
+            result = await ModelCall(self, d, input, scope, kwargs).result()
         return result.generations[0].message
 
     async def _flow(
@@ -254,7 +259,11 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         whole = await whole_of(inputs, given)
         if whole is MISSING:
             return
-        chunks = ModelCall(self, d, whole, scope, kwargs).chunks()
+        if self.callbacks:
+            own = self._heard(scope)
+            chunks = attended_items(d, own, lambda scope: ModelCall(self, d, whole, scope, kwargs).chunks())
+        else:
+            chunks = ModelCall(self, d, whole, scope, kwargs).chunks()
         try:
             async for chunk in chunks:
                 yield chunk
@@ -266,24 +275,15 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
     ) -> LLMResult:
         # A run id given by the caller can name one run only.
         scopes = [scope, *[scope.inner()] * (len(conversations) - 1)]
-        calls = [ModelCall(self, d, each, within, kwargs) for each, within in zip(conversations, scopes, strict=False)]
-        results: dict[int, ChatResult] = {}
-        errors: dict[int, BaseException] = {}
-        running = d.run_all([call.result for call in calls], limit)
-        try:
-            async for index, outcome in running:
-                if outcome.error is None:
-                    results[index] = outcome.value
-                else:
-                    errors[index] = outcome.error
-                    if limit == 1:
-                        break
-        finally:
-            await aclose(running)
-        if errors:
-            raise errors[min(errors)]
+        calls: list[ModelCall] = []
+
+        async def answer(heard_at: Callable[[int], Scope]) -> list[ChatResult]:
+            calls.extend(ModelCall(self, d, each, heard_at(at), kwargs) for at, each in enumerate(conversations))
+            return await _all_results(d, calls, limit)
+
+        results = await attended_each(d, lambda index: self._heard(scopes[index]), answer)
         return LLMResult(
-            generations=[list(results[index].generations) for index in range(len(calls))],
+            generations=[list(result.generations) for result in results],
             llm_output={},
             run=[RunInfo(run_id=call.run_id) for call in calls],
         )
@@ -311,6 +311,26 @@ class SimpleChatModel(BaseChatModel):
     ) -> ChatResult:
         text = self._call(messages, stop=stop, run_manager=run_manager, **kwargs)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+
+async def _all_results(d: Driver, calls: Sequence[ModelCall], limit: int | None) -> list[ChatResult]:
+    """The results in order; the first error by order is raised after all have ended, or at once with a limit of 1."""
+    results: dict[int, ChatResult] = {}
+    errors: dict[int, BaseException] = {}
+    running = d.run_all([call.result for call in calls], limit)
+    try:
+        async for index, outcome in running:
+            if outcome.error is None:
+                results[index] = outcome.value
+            else:
+                errors[index] = outcome.error
+                if limit == 1:
+                    break
+    finally:
+        await aclose(running)
+    if errors:
+        raise errors[min(errors)]
+    return [results[index] for index in range(len(calls))]
 
 
 def _provider_of(class_name: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import Field
 
 from ..data.documents import Document
+from ..flow.attend import attended
 from ..flow.driver import ASYNC, Driver
 from ..flow.runnable import Kwargs
+from ..spine.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from ..spine.events import MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope, enter
 from .component import Component, whole_of
-from .run_managers import AsyncRunManager, RunManager
 
 __all__ = ["BaseRetriever"]
 
@@ -59,8 +60,13 @@ class BaseRetriever(Component[str, list[Document]]):
         return list[Document]
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if self.callbacks:
+            return await attended(d, self._heard(scope), lambda scope: self._asked(d, input, scope, kwargs))
+        return await self._asked(d, input, scope, kwargs)
+
+    async def _asked(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         run: Run | None = None
-        if scope.listeners or self.callbacks:
+        if scope.listeners:
             run = self._begin(scope, input)
             scope = run.scope
         else:
@@ -89,7 +95,8 @@ class BaseRetriever(Component[str, list[Document]]):
         if not d.sync and cls._aget_relevant_documents is not BaseRetriever._aget_relevant_documents:
             afn = self._aget_relevant_documents
         if _takes_manager(cls._get_relevant_documents if afn is None else cls._aget_relevant_documents):
-            kwargs = {**kwargs, "run_manager": (RunManager if afn is None else AsyncRunManager)(scope, run)}
+            made = CallbackManagerForRetrieverRun if afn is None else AsyncCallbackManagerForRetrieverRun
+            kwargs = {**kwargs, "run_manager": made(scope, run)}
         return await d.call(scope, fn, afn, query, **kwargs)
 
 

@@ -14,14 +14,15 @@ from pydantic import BaseModel, Field
 
 from ..data.types import ToolCall
 from ..errors import AsyncOnlyMethod, InvalidArgument, ToolException, ValidationError
+from ..flow.attend import attended
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
+from ..spine.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from ..spine.events import CUSTOM, MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .component import Component, whole_of
 from .marks import injection_mark
-from .run_managers import AsyncRunManager, RunManager
 from .tool_results import tool_message
 from .tool_schema import Parameters, model_of, parameters_of, subset, warn_untyped
 
@@ -149,10 +150,15 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
     # -- running -----------------------------------------------------------------------------------------------------
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if self.callbacks:
+            return await attended(d, self._heard(scope), lambda scope: self._called(d, input, scope, kwargs))
+        return await self._called(d, input, scope, kwargs)
+
+    async def _called(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         call_id, given = self._read(input)
         leaf = self._leaf
         run: Run | None = None
-        if scope.listeners or self.callbacks:
+        if scope.listeners:
             extra: dict[str, Any] = {"tool_call_id": call_id}
             if isinstance(given, str):
                 extra["input_str"] = given
@@ -366,7 +372,7 @@ class _Leaf:
         form = self.parameters if in_sync_form else self.async_parameters
         told: dict[str, Any] = {name: scope.config() for name in form.config}
         if form.manager:
-            manager = RunManager(scope, run) if in_sync_form else AsyncRunManager(scope, run)
+            manager = (CallbackManagerForToolRun if in_sync_form else AsyncCallbackManagerForToolRun)(scope, run)
             told.update((name, manager if name == "run_manager" else manager.get_child()) for name in form.manager)
         return told
 

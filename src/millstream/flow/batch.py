@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from ..errors import InvalidArgument
 from ..spine.config import DEFAULT_RECURSION_LIMIT
 from ..spine.scope import ROOT, Scope, enter
+from .attend import attended, attended_each, waiting
 from .driver import Driver, Outcome, aclose
 from .overrides import Kwargs, exec_of
 
@@ -47,7 +48,9 @@ async def batch(
     With `return_exceptions` errors take the place of outputs, all but those that are no `Exception`.
     """
     inputs, scope_at, limit = _resolved(d, inputs, config)
-    outcomes = await runnable._outcomes(d, inputs, scope_at, limit, return_exceptions, kwargs)
+    outcomes = await attended_each(
+        d, scope_at, lambda heard_at: runnable._outcomes(d, inputs, heard_at, limit, return_exceptions, kwargs)
+    )
     if not return_exceptions:
         return [outcome.get() for outcome in outcomes]
     return [_value_or_exception(outcome) for outcome in outcomes]
@@ -85,7 +88,11 @@ def _parts(
 ) -> Iterable[Callable[[], Coroutine[Any, Any, Any]]]:
     run_one: Any = exec_of(runnable)
     for index, item in enumerate(inputs):
-        yield partial(run_one, d, item, scope_at(index), kwargs)
+        scope = scope_at(index)
+        if waiting(d, scope):
+            yield partial(attended, d, scope, lambda scope, item=item: run_one(d, item, scope, kwargs))  # type: ignore[misc]
+        else:
+            yield partial(run_one, d, item, scope, kwargs)
 
 
 def _resolved(d: Driver, inputs: Iterable[Any], config: Any) -> tuple[Iterable[Any], ScopeAt, int]:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from ..spine.config import RunnableConfig
 from ..spine.events import MISSING
 from ..spine.scope import Scope
+from .attend import attended, attended_each, attended_items, waiting
 from .coerce import coerce
 from .driver import Driver, Outcome
 from .runnable import Kwargs, Runnable, exec_of, flow_of
@@ -74,16 +75,22 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         return self.bound.get_name(suffix, name=name)
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        given = {**self.kwargs, **kwargs} if kwargs else self.kwargs
         if self.config:
             scope = scope.underlay(self.config)
-        return await self._run_bound(d, input, scope, {**self.kwargs, **kwargs} if kwargs else self.kwargs)
+            if waiting(d, scope):
+                return await attended(d, scope, lambda scope: self._run_bound(d, input, scope, given))
+        return await self._run_bound(d, input, scope, given)
 
     def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
+        kwargs = {**self.kwargs, **kwargs} if kwargs else self.kwargs
         if self.config:
             scope = scope.underlay(self.config)
-        return self._flow_bound(d, inputs, scope, {**self.kwargs, **kwargs} if kwargs else self.kwargs, given)
+            if waiting(d, scope):
+                return attended_items(d, scope, lambda scope: self._flow_bound(d, inputs, scope, kwargs, given))
+        return self._flow_bound(d, inputs, scope, kwargs, given)
 
     async def _outcomes(
         self,
@@ -97,8 +104,14 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         bound_limit = self.config.get("max_concurrency")
         if bound_limit and scope_at(0).max_concurrency is None:
             limit = bound_limit
-        scope_of = (lambda index: scope_at(index).underlay(self.config)) if self.config else scope_at
-        return await self.bound._outcomes(d, inputs, scope_of, limit, keep_going, {**self.kwargs, **kwargs})
+        kwargs = {**self.kwargs, **kwargs}
+        if not self.config:
+            return await self.bound._outcomes(d, inputs, scope_at, limit, keep_going, kwargs)
+        return await attended_each(
+            d,
+            lambda index: scope_at(index).underlay(self.config),
+            lambda heard_at: self.bound._outcomes(d, inputs, heard_at, limit, keep_going, kwargs),
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "bound":

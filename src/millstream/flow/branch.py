@@ -10,7 +10,7 @@ from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .coerce import coerce
 from .driver import Driver, aclose
-from .overrides import folded
+from .overrides import folded, hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, once, watched_whole
 
 __all__ = ["RouterRunnable", "RunnableBranch"]
@@ -57,9 +57,9 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
 
     async def _chosen(self, d: Driver, input: Any, scope: Scope) -> tuple[Runnable[Any, Any], Scope]:
         for number, (condition, arm) in enumerate(self.branches, 1):
-            if await exec_of(condition)(d, input, scope.child(f"condition:{number}"), NO_KWARGS):
-                return arm, scope.child(f"branch:{number}")
-        return self.default, scope.child("branch:default")
+            if await exec_of(condition)(d, input, scope.child(f"condition:{number}", hearer_of(condition)), NO_KWARGS):
+                return arm, scope.child(f"branch:{number}", hearer_of(arm))
+        return self.default, scope.child("branch:default", hearer_of(self.default))
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         arm, inner = await self._chosen(d, input, scope)

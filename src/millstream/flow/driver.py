@@ -71,6 +71,9 @@ class SyncDriver:
         """
         if fn is None:
             raise AsyncOnly(_described(afn), "ainvoke")
+        for gate in scope.gates:
+            if gate.strict:
+                gate.drain_blocking()
         return copy_context().run(_within, scope, fn, args, kwargs)
 
     async def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
@@ -147,6 +150,9 @@ class AsyncDriver:
 
     async def call(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """The result of the leaf: its async form awaited, else its sync form from a worker thread."""
+        for gate in scope.gates:
+            if gate.strict:
+                await gate.drain()
         context = copy_context()
         if afn is not None:
             return await _drive(context, context.run(_within, scope, afn, args, kwargs))

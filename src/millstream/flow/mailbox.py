@@ -79,6 +79,11 @@ class Mailbox(Generic[T]):
         self._make_room()
 
     @property
+    def strict(self) -> bool:
+        """Whether every leaf waits for the reader to be level, not only those that fetch tokens."""
+        return False
+
+    @property
     def behind(self) -> bool:
         """Whether a writer should wait before it fetches more."""
         return len(self.items) >= self.mark

@@ -17,7 +17,7 @@ from ..spine.scope import Scope
 from .driver import Driver, aclose
 from .step import step_iter
 
-__all__ = ["exec_of", "flow_of", "folded", "has_body", "natively", "needs_body", "once"]
+__all__ = ["exec_of", "flow_of", "folded", "has_body", "hearer_of", "natively", "needs_body", "once"]
 
 Kwargs: TypeAlias = dict[str, Any]
 
@@ -74,6 +74,13 @@ def flow_of(runnable: Any) -> Callable[..., AsyncGenerator[Any, None]]:
         return _flow_overridden(runnable, d, inputs, scope, kwargs)
 
     return flow
+
+
+def hearer_of(runnable: Any) -> Any:
+    """What `runnable` runs first, where that may have callbacks of its own, else None; see `Scope.child`."""
+    while "bound" in getattr(runnable, "__dict__", ()):
+        runnable = runnable.bound
+    return runnable if "callbacks" in getattr(type(runnable), "model_fields", ()) else None
 
 
 async def once(value: Any) -> AsyncGenerator[Any, None]:

@@ -14,6 +14,7 @@ from ..spine.scope import Scope
 from .coerce import coerce
 from .driver import Driver, Outcome, aclose
 from .mailbox import Mailbox
+from .overrides import hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .schemas import fields_of
 from .stream import push
@@ -35,7 +36,9 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         if steps is not None and not isinstance(steps, Mapping):
             raise InvalidType(f"RunnableParallel needs a dict of branches, not {steps!r}.")
         self.steps = {key: coerce(value) for key, value in {**(steps or {}), **kwargs}.items()}
-        self._parts = [(key, exec_of(part), flow_of(part), f"map:key:{key}") for key, part in self.steps.items()]
+        self._parts = [
+            (key, exec_of(part), flow_of(part), (f"map:key:{key}", hearer_of(part))) for key, part in self.steps.items()
+        ]
 
     def _default_name(self) -> str:
         return f"RunnableParallel<{','.join(self.steps)}>"
@@ -43,10 +46,10 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> dict[str, Any]:
         if len(self._parts) == 1:
             key, run_branch, _, tag = self._parts[0]
-            return {key: await run_branch(d, input, scope.child(tag), NO_KWARGS)}
+            return {key: await run_branch(d, input, scope.child(*tag), NO_KWARGS)}
 
-        def thunk(run_branch: Any, tag: str) -> Callable[[], Coroutine[Any, Any, Any]]:
-            return lambda: run_branch(d, input, scope.child(tag), NO_KWARGS)
+        def thunk(run_branch: Any, tag: tuple[str, Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
+            return lambda: run_branch(d, input, scope.child(*tag), NO_KWARGS)
 
         outcomes: list[Outcome | None] = [None] * len(self._parts)
         running = d.run_all(
@@ -68,7 +71,7 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         try:
             if len(self._parts) == 1:
                 key, _, flow_branch, tag = self._parts[0]
-                items = flow_branch(d, tee.branch(0), scope.child(tag), NO_KWARGS)
+                items = flow_branch(d, tee.branch(0), scope.child(*tag), NO_KWARGS)
             else:
                 items = self._push_branches(d, tee, scope)
                 key = None
@@ -103,8 +106,8 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         inner = scope.copy()
         inner.gates = (*scope.gates, mailbox)
 
-        async def branch(index: int, key: str, flow_branch: Any, tag: str) -> None:
-            items = flow_branch(d, tee.branch(index), inner.child(tag), NO_KWARGS)
+        async def branch(index: int, key: str, flow_branch: Any, tag: tuple[str, Any]) -> None:
+            items = flow_branch(d, tee.branch(index), inner.child(*tag), NO_KWARGS)
             try:
                 async for chunk in items:
                     mailbox.put(AddableDict({key: chunk}))

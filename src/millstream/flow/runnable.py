@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ..data.addable import fold_chunks
 from ..errors import BlockingCallWarning, Unsupported
 from ..spine.config import RunnableConfig
 from ..spine.events import END, MISSING, STREAM
 from ..spine.scope import Scope, enter
+from .attend import attended, attended_items
 from .batch import as_completed, batch, each_by_itself
 from .described import Described
 from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async, in_worker
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
 from .step import running_loop, step
 from .stream import AsyncStream, SyncStream
+from .watchable import Watchable
 
 if TYPE_CHECKING:
     from .binding import RunnableBinding
@@ -56,7 +67,7 @@ Other = TypeVar("Other")
 NO_KWARGS: Final[Kwargs] = {}
 
 
-class Runnable(Described, Generic[In, Out]):
+class Runnable(Watchable, Described, Generic[In, Out]):
     """Something that turns an input into an output, whole or as a stream, alone or composed with `|`.
 
     Users who subclass it override `invoke` (and `ainvoke`, `stream`, `transform`, ... where they can do better than the
@@ -81,7 +92,10 @@ class Runnable(Described, Generic[In, Out]):
         """Return the output for one input, without blocking the event loop."""
         if not has_body(type(self)):
             return await in_worker(copy_context(), lambda: self.invoke(input, config, **kwargs))  # type: ignore[no-any-return]
-        return await self._exec(ASYNC, input, enter(config), kwargs)  # type: ignore[no-any-return]
+        scope = enter(config)
+        if scope.listeners:
+            return await attended(ASYNC, scope, lambda scope: self._exec(ASYNC, input, scope, kwargs))
+        return await self._exec(ASYNC, input, scope, kwargs)  # type: ignore[no-any-return]
 
     def stream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
         """Return an iterator over the output's chunks; nothing runs before the first is asked for."""
@@ -93,7 +107,9 @@ class Runnable(Described, Generic[In, Out]):
         """Return an async iterator over the output's chunks; nothing runs before the first is asked for."""
         if not has_body(type(self)):
             return AsyncStream(_one(self, ASYNC, input, config, kwargs))
-        return AsyncStream(self._flow(ASYNC, once(input), enter(config), kwargs, input))
+        return AsyncStream(
+            attended_items(ASYNC, enter(config), lambda scope: self._flow(ASYNC, once(input), scope, kwargs, input))
+        )
 
     def transform(self, input: Iterable[In], config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
         """Return an iterator over the output's chunks for an input that itself comes in chunks."""
@@ -107,7 +123,9 @@ class Runnable(Described, Generic[In, Out]):
         """Return an async iterator over the output's chunks for an input that itself comes in chunks."""
         if not has_body(type(self)):
             return AsyncStream(_folded_stream(self, ASYNC, aiter(input), config, kwargs))
-        return AsyncStream(self._flow(ASYNC, aiter(input), enter(config), kwargs))
+        return AsyncStream(
+            attended_items(ASYNC, enter(config), lambda scope: self._flow(ASYNC, aiter(input), scope, kwargs))
+        )
 
     def batch(
         self,
@@ -160,40 +178,6 @@ class Runnable(Described, Generic[In, Out]):
     ) -> AsyncStream[tuple[int, Any]]:
         """`batch_as_completed` as tasks on the event loop; leaving early cancels what still runs."""
         return AsyncStream(as_completed(self, ASYNC, inputs, config, return_exceptions, kwargs))
-
-    def astream_events(
-        self,
-        input: Any,
-        config: RunnableConfig | None = None,
-        *,
-        version: str = "v2",
-        include_names: Sequence[str] | None = None,
-        include_types: Sequence[str] | None = None,
-        include_tags: Sequence[str] | None = None,
-        exclude_names: Sequence[str] | None = None,
-        exclude_types: Sequence[str] | None = None,
-        exclude_tags: Sequence[str] | None = None,
-        match: Literal["any", "all"] = "any",
-        **kwargs: Any,
-    ) -> AsyncStream[dict[str, Any]]:
-        """Return an async iterator over the events of this run and all runs below it, as they happen.
-
-        Each event is a dict with `event`, `name`, `run_id`, `parent_ids`, `tags`, `metadata`, `data` and `created_at`.
-        An event passes when any include matches (`match="all"`: when all kinds of include given match) and no exclude
-        does. A run that fails ends the stream with one `on_error` event, and then its exception is raised.
-
-        Raises:
-            Unsupported: (a NotImplementedError) another `version`.
-        """
-        from ..spine.views.events import EventFilter
-        from .watch import stream_events
-
-        if version != "v2":
-            raise Unsupported(f"astream_events has version 'v2' only, not {version!r}; leave `version` out.")
-        chosen = EventFilter(
-            include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags, match
-        )
-        return stream_events(self, input, config, chosen, kwargs)
 
     # -- composing ---------------------------------------------------------------------------------------------------
 
@@ -263,6 +247,34 @@ class Runnable(Described, Generic[In, Out]):
         from .each import RunnableEach
 
         return RunnableEach(self)  # type: ignore[type-var,unused-ignore]
+
+    def with_listeners(
+        self,
+        *,
+        on_start: Callable[..., Any] | None = None,
+        on_end: Callable[..., Any] | None = None,
+        on_error: Callable[..., Any] | None = None,
+    ) -> RunnableBinding[In, Out]:
+        """This runnable, with functions that are told when its own run starts, ends or fails.
+
+        Each is called with the `Run`, which has `inputs`, `outputs`, `error`, `child_runs` and more, and with the config
+        of the call where it takes a second argument. An error of theirs is logged.
+        """
+        from .listeners import Listened
+
+        return Listened(self, functions=(on_start, on_end, on_error), are_async=False)
+
+    def with_alisteners(
+        self,
+        *,
+        on_start: Callable[..., Awaitable[Any]] | None = None,
+        on_end: Callable[..., Awaitable[Any]] | None = None,
+        on_error: Callable[..., Awaitable[Any]] | None = None,
+    ) -> RunnableBinding[In, Out]:
+        """`with_listeners` with coroutine functions."""
+        from .listeners import Listened
+
+        return Listened(self, functions=(on_start, on_end, on_error), are_async=True)
 
     def pick(self, keys: str | list[str]) -> RunnableSequence[In, Any]:
         """This runnable, then one key of its output (a string), or a dict of some (a list)."""

@@ -10,6 +10,7 @@ from ..spine.run import Run
 from ..spine.scope import Scope
 from .coerce import coerce
 from .driver import Driver, Outcome
+from .overrides import hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 
 __all__ = ["RunnableSequence", "joined"]
@@ -34,7 +35,9 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
             raise InvalidArgument(f"a RunnableSequence needs at least 2 steps, got {len(flat)}.")
         self.steps: list[Runnable[Any, Any]] = flat
         self.name = name
-        self._parts = [(exec_of(part), flow_of(part), f"seq:step:{n}") for n, part in enumerate(flat, 1)]
+        self._parts = [
+            (exec_of(part), flow_of(part), (f"seq:step:{n}", hearer_of(part))) for n, part in enumerate(flat, 1)
+        ]
 
     def _input_shape(self) -> Any:
         return self.steps[0]._input_shape()
@@ -65,7 +68,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         for run_step, _, tag in self._parts:
-            input = await run_step(d, input, scope.child(tag), kwargs)
+            input = await run_step(d, input, scope.child(*tag), kwargs)
             kwargs = NO_KWARGS
         return input
 
@@ -92,7 +95,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
             scopes[index] = runs[index].scope if scope.listeners else scope.inner()
         for part, (_, _, tag) in zip(self.steps, self._parts, strict=True):
             going = [index for index, outcome in enumerate(outcomes) if outcome.error is None]
-            children = [scopes[index].child(tag) for index in going]
+            children = [scopes[index].child(*tag) for index in going]
             values = [outcomes[index].value for index in going]
             results = await part._outcomes(d, values, children.__getitem__, limit, keep_going, kwargs)
             for index, result in zip(going, results, strict=True):
@@ -110,7 +113,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
     def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
         # No generator of its own: the last step's stream is the sequence's, and closing it closes the ones before.
         for _, flow_step, tag in self._parts:
-            inputs = flow_step(d, inputs, scope.child(tag), kwargs)
+            inputs = flow_step(d, inputs, scope.child(*tag), kwargs)
             kwargs = NO_KWARGS
         return inputs  # type: ignore[return-value]
 

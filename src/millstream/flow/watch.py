@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from ..spine.events import Tap
-from ..spine.scope import enter
+from ..spine.scope import Scope, enter
 from ..spine.views.events import EventFilter, EventsView
+from ..spine.views.log import Chunk, LogView, RunLogPatch
+from .attend import attended_items
 from .batch import with_default_limit
-from .driver import ASYNC
+from .driver import ASYNC, Driver
 from .mailbox import Mailbox
-from .runnable import Runnable, flow_of, once
+from .runnable import Runnable, flow_of, once, sync_scope
 from .stream import AsyncStream, push
 
-__all__ = ["stream_events"]
+__all__ = ["log_items", "stream_events"]
 
 
 def stream_events(
@@ -28,18 +30,52 @@ def stream_events(
     """The events of one run of `runnable`, filtered; see `Runnable.astream_events`."""
     mailbox: Mailbox[Any] = Mailbox()
     view = EventsView(chosen, input, runnable.get_name())
-    scope = with_default_limit(enter(config)).with_listener(Tap(view.interest, mailbox.put), mailbox)
+    items = _watched(ASYNC, runnable, input, enter(config), kwargs, mailbox, view)
+    return AsyncStream(_until_error(items, view))
+
+
+def log_items(
+    d: Driver,
+    runnable: Runnable[Any, Any],
+    input: Any,
+    config: Mapping[str, Any] | None,
+    view: LogView,
+    kwargs: dict[str, Any],
+) -> AsyncGenerator[RunLogPatch, None]:
+    """The log of one run of `runnable`, as `view` tells it; see `Runnable.astream_log`."""
+    scope = sync_scope(config, "astream_log") if d.sync else enter(config)
+    mailbox: Mailbox[Any] = Mailbox()
+    return _watched(d, runnable, input, scope, kwargs, mailbox, view, lambda item: mailbox.put(Chunk(item)))
+
+
+def _watched(
+    d: Driver,
+    runnable: Runnable[Any, Any],
+    input: Any,
+    scope: Scope,
+    kwargs: dict[str, Any],
+    mailbox: Mailbox[Any],
+    view: EventsView | LogView,
+    take: Callable[[Any], None] | None = None,
+) -> AsyncGenerator[Any, None]:
+    """What `view` makes of the run's events, and of what `take` puts into the mailbox for each item."""
+    heard = with_default_limit(scope).with_listener(Tap(view.interest, mailbox.put), mailbox)
 
     async def produce() -> None:
-        items = flow_of(runnable)(ASYNC, once(input), scope, kwargs, input)
+        items = attended_items(d, heard, lambda scope: flow_of(runnable)(d, once(input), scope, kwargs, input))
         try:
-            async for _ in items:
+            async for item in items:
+                if take is not None:
+                    take(item)
                 if mailbox.behind:
-                    await mailbox.drain()
+                    if d.sync:
+                        mailbox.drain_blocking()
+                    else:
+                        await mailbox.drain()
         finally:
             await items.aclose()
 
-    return AsyncStream(_until_error(push(ASYNC, mailbox, produce, view.feed), view))
+    return push(d, mailbox, produce, view.feed)
 
 
 async def _until_error(

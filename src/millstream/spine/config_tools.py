@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from ..errors import InvalidArgument
 from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig
-from .scope import Callbacks, enter
+from .managers import BaseCallbackManager
+from .scope import enter
 
 __all__ = ["ensure_config", "get_config_list", "merge_configs", "patch_config"]
 
@@ -106,10 +107,15 @@ def _sorted_out(config: Mapping[str, Any]) -> dict[str, Any]:
 def _joined(left: Any, right: Any) -> Any:
     if left is None or right is None:
         return left if right is None else right
-    if isinstance(left, Callbacks) or isinstance(right, Callbacks):
-        manager, other = (left, right) if isinstance(left, Callbacks) else (right, left)
-        added = other.scope.listeners if isinstance(other, Callbacks) else other
-        scope = manager.scope.copy()
-        scope.listeners = (*scope.listeners, *(each for each in added if each not in scope.listeners))
-        return Callbacks(scope)
+    if isinstance(left, BaseCallbackManager):
+        merged = left.copy()
+        return merged.merge(right) if isinstance(right, BaseCallbackManager) else _with_handlers(merged, right)
+    if isinstance(right, BaseCallbackManager):
+        return _with_handlers(right.copy(), left)
     return [*left, *right]
+
+
+def _with_handlers(manager: BaseCallbackManager, handlers: Any) -> BaseCallbackManager:
+    for handler in handlers:
+        manager.add_handler(handler)
+    return manager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from ..data.ids import new_id
 from .events import END, ERROR, MISSING, START, Event, Listener, Missing
@@ -11,7 +12,7 @@ from .events import END, ERROR, MISSING, START, Event, Listener, Missing
 if TYPE_CHECKING:
     from .scope import Scope
 
-__all__ = ["Run", "RunType"]
+__all__ = ["Run", "RunType", "report"]
 
 logger = logging.getLogger("millstream")
 
@@ -31,6 +32,7 @@ class Run:
         "_heard",
         "_id",
         "_parent_ids",
+        "_uuid",
         "extra",
         "input",
         "mask",
@@ -64,6 +66,7 @@ class Run:
         self.mask = 0
         self._id = id
         self._parent_ids: list[str] | None = None
+        self._uuid: UUID | None = None
         self._heard: list[tuple[Listener, int]] = []
 
     @property
@@ -74,6 +77,16 @@ class Run:
         return self._id
 
     @property
+    def uuid(self) -> UUID:
+        """The id as a UUID; one derived from it where a config gave an id that is none."""
+        if self._uuid is None:
+            try:
+                self._uuid = UUID(self.id)
+            except ValueError:
+                self._uuid = uuid5(NAMESPACE_OID, self.id)
+        return self._uuid
+
+    @property
     def parent_ids(self) -> list[str]:
         """The ids of the enclosing runs, root first."""
         if self._parent_ids is None:
@@ -81,13 +94,18 @@ class Run:
             self._parent_ids = [] if parent is None else [*parent.parent_ids, parent.id]
         return self._parent_ids
 
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those that want anything of this run."""
+        return [listener for listener, _ in self._heard]
+
     def start(self, listeners: tuple[Listener, ...]) -> None:
         """Ask each listener what it wants of this run, then emit START."""
         for listener in listeners:
             try:
                 wanted = listener.interest(self)
             except Exception as error:
-                _failed(listener, self, error)
+                report(listener, self, error)
                 continue
             if wanted:
                 self._heard.append((listener, wanted))
@@ -103,7 +121,7 @@ class Run:
                 try:
                     listener.feed(event)
                 except Exception as error:
-                    _failed(listener, self, error)
+                    report(listener, self, error)
 
     def end(self, output: Any, input: Any = MISSING) -> None:
         """Emit END; `input` is the folded input of a run that was streamed into."""
@@ -123,7 +141,9 @@ class Run:
         return f"Run({self.name!r}, {self.type!r})"
 
 
-def _failed(listener: Listener, run: Run, error: Exception) -> None:
+def report(listener: Listener, run: Run, error: Exception) -> None:
+    """Log that a listener failed, or raise its error where it asked for that."""
     if getattr(listener, "raise_error", False):
         raise error
-    logger.warning("listener %s failed in run %r: %r", type(listener).__name__, run.name, error, exc_info=error)
+    label = getattr(listener, "label", type(listener).__name__)
+    logger.warning("listener %s failed in run %r: %r", label, run.name, error, exc_info=error)

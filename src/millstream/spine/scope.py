@@ -13,6 +13,8 @@ from typing import Any
 from ..errors import InvalidType, OutsideRun
 from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig
 from .events import Listener
+from .hooks import hooks
+from .listening import Once, as_listener, as_listeners
 from .run import Run
 
 __all__ = ["ROOT", "Callbacks", "Scope", "current_scope", "enter", "get_config", "set_current"]
@@ -21,12 +23,17 @@ _KEYS = frozenset(RunnableConfig.__annotations__)
 
 
 class Callbacks:
-    """What a run hands on under the `callbacks` key of a config: its place in the run tree and its listeners."""
+    """What a run hands on under the `callbacks` key of a config: its place in the run tree and its listeners.
 
-    __slots__ = ("scope",)
+    Its public form is the callback manager (callbacks.py).
+    """
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    __slots__ = ()
+
+    @property
+    def scope(self) -> Scope:
+        """The scope for the next run."""
+        raise NotImplementedError
 
 
 class Scope:
@@ -100,12 +107,15 @@ class Scope:
         new.own_tags = ()
         return new
 
-    def child(self, *tags: str) -> Scope:
-        """This scope with tags for the next run only. Without listeners nobody would see them: the scope itself."""
-        if not self.listeners:
+    def child(self, tag: str, hearer: Any = None) -> Scope:
+        """This scope with a tag for the next run only. Where nobody would see it: the scope itself.
+
+        `hearer` is what runs next, where that may have callbacks of its own.
+        """
+        if not self.listeners and (hearer is None or not hearer.callbacks):
             return self
         new = self.copy()
-        new.own_tags = self.own_tags + tags
+        new.own_tags = (*self.own_tags, tag)
         return new
 
     def with_listener(self, listener: Listener, gate: Any = None) -> Scope:
@@ -114,6 +124,13 @@ class Scope:
         new.listeners = (*self.listeners, listener)
         if gate is not None:
             new.gates = (*self.gates, gate)
+        return new
+
+    def heard_once(self, callbacks: Any) -> Scope:
+        """This scope, with callbacks that hear the next run alone, not those below it."""
+        own = callbacks.scope.listeners if isinstance(callbacks, Callbacks) else as_listeners(callbacks)
+        new = self.copy()
+        new.listeners = _joined(self.listeners, map(Once, (each for each in own if each not in self.listeners)))
         return new
 
     def without_gates(self) -> Scope:
@@ -212,13 +229,18 @@ class Scope:
         config: RunnableConfig = {
             "tags": list(self.shown_tags),
             "metadata": dict(self.metadata),
-            "callbacks": Callbacks(self) if self.listeners or self.parent else None,
+            "callbacks": self._manager() if self.listeners or self.parent else None,
             "recursion_limit": DEFAULT_RECURSION_LIMIT if self.recursion_limit is None else self.recursion_limit,
             "configurable": dict(self.configurable),
         }
         if self.max_concurrency is not None:
             config["max_concurrency"] = self.max_concurrency
         return config
+
+    def _manager(self) -> Callbacks:
+        from .callbacks import manager_of  # a manager makes scopes, and a scope a manager
+
+        return manager_of(self)
 
 
 ROOT = Scope()
@@ -240,7 +262,15 @@ def set_current(scope: Scope) -> None:
 def enter(config: Mapping[str, Any] | None = None) -> Scope:
     """Resolve a user's config against the surrounding scope."""
     scope = _current.get() or ROOT
-    return scope.overlay(config) if config else scope
+    if config:
+        scope = scope.overlay(config)
+    if hooks:
+        found = [as_listener(handler) for hook in hooks for handler in hook(scope.listeners)]
+        listeners = _joined(scope.listeners, found)
+        if listeners != scope.listeners:
+            scope = scope.copy()
+            scope.listeners = listeners
+    return scope
 
 
 def get_config() -> RunnableConfig:
@@ -263,18 +293,16 @@ def _take_callbacks(scope: Scope, callbacks: Any) -> None:
     if isinstance(callbacks, Callbacks):
         given = callbacks.scope
         scope.parent = given.parent
-        scope.listeners = given.listeners
         scope.gates = given.gates
         scope.tags = given.tags
-        return
-    for listener in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
-        if not isinstance(listener, Listener):
-            raise InvalidType(
-                f"config['callbacks'] holds {listener!r}, which is no listener; "
-                "give objects with `interest(run)` and `feed(event)`."
-            )
-        if listener not in scope.listeners:
-            scope.listeners = (*scope.listeners, listener)
+        scope.own_tags = given.own_tags
+        scope.listeners = given.listeners
+    else:
+        scope.listeners = _joined(scope.listeners, as_listeners(callbacks))
+
+
+def _joined(left: tuple[Listener, ...], right: Iterable[Listener]) -> tuple[Listener, ...]:
+    return (*left, *(each for each in right if each not in left))
 
 
 def _copy_to_metadata(scope: Scope) -> None:

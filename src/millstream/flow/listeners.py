@@ -1,0 +1,148 @@
+"""Functions that are told when one runnable's own run starts, ends or fails: `with_listeners`, `with_alisteners`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from functools import lru_cache
+from inspect import Parameter, signature
+from typing import Any, TypeAlias, TypeVar
+
+from ..spine.config import RunnableConfig
+from ..spine.events import MISSING
+from ..spine.listening import HandlerListener
+from ..spine.scope import Scope
+from ..spine.views.handlers import overridden
+from ..spine.views.tracer import Run, RunRecorder
+from .attend import attended, attended_each, attended_items
+from .binding import RunnableBinding
+from .driver import Driver, Outcome
+from .runnable import Kwargs, Runnable
+
+__all__ = ["Listened"]
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+Function: TypeAlias = Callable[..., Any] | None
+Functions: TypeAlias = tuple[Function, Function, Function]
+"""For the start, the end and an error."""
+
+
+class Listened(RunnableBinding[In, Out]):
+    """A binding each of whose calls is told to functions of its own."""
+
+    def __init__(
+        self,
+        bound: Runnable[In, Out],
+        kwargs: dict[str, Any] | None = None,
+        config: RunnableConfig | None = None,
+        *,
+        functions: Functions,
+        are_async: bool,
+    ) -> None:
+        super().__init__(bound, kwargs, config)
+        self._functions = functions
+        self._are_async = are_async
+
+    def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
+        """The same with more keyword arguments."""
+        return self._again({**self.kwargs, **kwargs}, self.config)
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableBinding[In, Out]:
+        """The same with keys of its config replaced (not merged)."""
+        changed: RunnableConfig = {**self.config, **(config or {}), **kwargs}  # type: ignore[typeddict-item]
+        return self._again(self.kwargs, changed)
+
+    def _again(self, kwargs: dict[str, Any], config: RunnableConfig) -> Listened[In, Out]:
+        return Listened(self.bound, kwargs, config, functions=self._functions, are_async=self._are_async)
+
+    def _heard(self, scope: Scope) -> Scope:
+        # Listeners stand behind those that are there already. So of several layers the outermost, which was added
+        # last, is told first.
+        if self.config:
+            scope = scope.underlay(self.config)
+        config = scope.config() if any(each and _takes_config(each) for each in self._functions) else None
+        handler = (_AsyncTold if self._are_async else _Told)(self._functions, config)
+        return scope.with_listener(HandlerListener(handler))
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        kwargs = {**self.kwargs, **kwargs}
+        return await attended(d, self._heard(scope), lambda scope: self._run_bound(d, input, scope, kwargs))
+
+    def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        kwargs = {**self.kwargs, **kwargs}
+        return attended_items(
+            d, self._heard(scope), lambda scope: self._flow_bound(d, inputs, scope, kwargs, given)
+        )
+
+    async def _outcomes(
+        self,
+        d: Driver,
+        inputs: Iterable[Any],
+        scope_at: Callable[[int], Scope],
+        limit: int,
+        keep_going: bool,
+        kwargs: Kwargs,
+    ) -> list[Outcome]:
+        bound_limit = self.config.get("max_concurrency")
+        if bound_limit and scope_at(0).max_concurrency is None:
+            limit = bound_limit
+        kwargs = {**self.kwargs, **kwargs}
+        return await attended_each(
+            d,
+            lambda index: self._heard(scope_at(index)),
+            lambda heard_at: self.bound._outcomes(d, inputs, heard_at, limit, keep_going, kwargs),
+        )
+
+
+class _Told(RunRecorder):
+    """Tells functions of the first run that begins; made for each call."""
+
+    def __init__(self, functions: tuple[Function, Function, Function], config: RunnableConfig | None) -> None:
+        super().__init__()
+        self._on_start, self._on_end, self._on_error = functions
+        self._config = config
+        self._root: Run | None = None
+
+    def _begun(self, run: Run, method: str) -> Any:
+        if self._root is None:
+            self._root = run
+            return self._tell(self._on_start, run)
+        return None
+
+    def _ended(self, run: Run, method: str) -> Any:
+        return self._tell(self._on_end if run.error is None else self._on_error, run) if run is self._root else None
+
+    def _tell(self, function: Function, run: Run) -> Any:
+        if function is None:
+            return None
+        return function(run, self._config) if _takes_config(function) else function(run)
+
+
+class _AsyncTold(_Told):
+    """The same for coroutine functions: each is awaited before the next event is told."""
+
+
+def _awaiting(method: Callable[..., Any]) -> Callable[..., Any]:
+    async def form(self: Any, *args: Any, **kwargs: Any) -> None:
+        awaitable = method(self, *args, **kwargs)
+        if awaitable is not None:
+            await awaitable
+
+    return form
+
+
+for _name in overridden(_Told((None, None, None), None)):
+    setattr(_AsyncTold, _name, _awaiting(getattr(_Told, _name)))
+
+
+@lru_cache(maxsize=256)
+def _takes_config(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = list(signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    positional = [each for each in parameters if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters)

@@ -1,0 +1,120 @@
+"""What a runnable shows of its runs while they happen: events and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import Unsupported
+from ..spine.config import RunnableConfig
+
+if TYPE_CHECKING:
+    from ..spine.views.log import RunLogPatch
+    from .driver import Driver
+    from .either import EitherStream
+    from .stream import AsyncStream
+
+__all__ = ["Watchable"]
+
+
+class Watchable:
+    """The part of `Runnable` by which its runs are watched."""
+
+    def astream_events(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        match: Literal["any", "all"] = "any",
+        **kwargs: Any,
+    ) -> AsyncStream[dict[str, Any]]:
+        """Return an async iterator over the events of this run and all runs below it, as they happen.
+
+        Each event is a dict with `event`, `name`, `run_id`, `parent_ids`, `tags`, `metadata`, `data` and `created_at`.
+        An event passes when any include matches (`match="all"`: when all kinds of include given match) and no exclude
+        does. A run that fails ends the stream with one `on_error` event, and then its exception is raised.
+
+        Raises:
+            Unsupported: (a NotImplementedError) another `version`.
+        """
+        from ..spine.views.events import EventFilter
+        from .watch import stream_events
+
+        if version != "v2":
+            raise Unsupported(f"astream_events has version 'v2' only, not {version!r}; leave `version` out.")
+        chosen = EventFilter(
+            include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags, match
+        )
+        return stream_events(self, input, config, chosen, kwargs)  # type: ignore[arg-type]
+
+    def astream_log(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        diff: bool = True,
+        with_streamed_output_list: bool = True,
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncStream[RunLogPatch]:
+        """Return an async iterator over the log of this run and all runs below it, as JSON patches.
+
+        The patches add up (`+`) to a `RunLog`; with `diff=False` each item is the `RunLog` so far. The filters choose
+        among the runs below the root, as those of `astream_events`. `with_streamed_output_list=False` leaves the list of the
+        root's chunks empty. A run that fails raises its exception after the last patch.
+        """
+        from .driver import ASYNC
+        from .stream import AsyncStream
+
+        chosen = (include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags)
+        return AsyncStream(_log(self, ASYNC, input, config, kwargs, chosen, diff, with_streamed_output_list))
+
+    def stream_log(
+        self,
+        input: Any,
+        config: RunnableConfig | None = None,
+        *,
+        diff: bool = True,
+        with_streamed_output_list: bool = True,
+        include_names: Sequence[str] | None = None,
+        include_types: Sequence[str] | None = None,
+        include_tags: Sequence[str] | None = None,
+        exclude_names: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        exclude_tags: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> EitherStream[RunLogPatch]:
+        """`astream_log` for `for` or for `async for`: how it is read decides whether the run is a sync or an async one."""
+        from .either import EitherStream
+
+        chosen = (include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags)
+        return EitherStream(
+            lambda d: _log(self, d, input, config, kwargs, chosen, diff, with_streamed_output_list)
+        )
+
+
+def _log(
+    runnable: Any, d: Driver, input: Any, config: Any, kwargs: dict[str, Any], chosen: Any, diff: bool, with_list: bool
+) -> Any:
+    from ..spine.views.events import EventFilter
+    from ..spine.views.log import LogView
+    from .watch import log_items
+
+    chosen = [
+        each and ["llm" if name == "chat_model" else name for name in each] if index in (1, 4) else each
+        for index, each in enumerate(chosen)
+    ]
+    view = LogView(EventFilter(*chosen), runnable.get_name(), whole=not diff, with_list=with_list)
+    return log_items(d, runnable, input, config, view, kwargs)
