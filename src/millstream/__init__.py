@@ -203,8 +203,8 @@ if TYPE_CHECKING:
     from .flow.configurable import *  # noqa: F403
     from .flow.drawing import *  # noqa: F403
     from .flow.each import *  # noqa: F403
-    from .flow.fallbacks import *  # noqa: F403
     from .flow.either import *  # noqa: F403
+    from .flow.fallbacks import *  # noqa: F403
     from .flow.function import *  # noqa: F403
     from .flow.generator import *  # noqa: F403
     from .flow.parallel import *  # noqa: F403

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from ..errors import InvalidArgument, InvalidType, OutsideRun
 from ..flow.drawing import Graph
+from ..flow.attend import attended, attended_items
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
 from ..flow.mailbox import Mailbox
 from ..flow.runnable import Kwargs, Runnable, once, sync_scope
@@ -179,7 +180,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """`invoke` on the event loop: async nodes as tasks, sync ones on worker threads."""
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, version)  # fmt: skip
-        return await self._exec(ASYNC, input, self._entered(enter(config), config), kwargs)
+        scope = self._entered(enter(config), config)
+        return await attended(ASYNC, scope, lambda scope: self._exec(ASYNC, input, scope, kwargs))
 
     def stream(
         self,
@@ -228,7 +230,10 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """`stream` for `async for`."""
         _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
                version, subgraphs, debug)  # fmt: skip
-        return AsyncStream(self._flow(ASYNC, once(input), self._entered(enter(config), config), kwargs, input))
+        scope = self._entered(enter(config), config)
+        return AsyncStream(
+            attended_items(ASYNC, scope, lambda scope: self._flow(ASYNC, once(input), scope, kwargs, input))
+        )
 
     # -- the native forms --------------------------------------------------------------------------------------------
 
