@@ -89,6 +89,8 @@ def measure(row: Row, system: System, args: argparse.Namespace) -> None:
         return
     python = args.peer if system == "peer" else args.ours
     env = {**os.environ, "BENCH_SYSTEM": system, "BENCH_QUICK": "1" if args.quick else "", "PYTHONPATH": ""}
+    # Else our sources would be compiled at each start, while the peer's were when it was installed.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     if system == "ours":
         env["PYTHONPATH"] = str(ROOT / "src")
     command = [python, str(HERE / "measure.py"), row.case.key]
