@@ -560,3 +560,14 @@ def test_pauses_grow_up_to_their_bound() -> None:
     assert [policy.pause(n) for n in (1, 2, 3)] == [1.0, 3.0, 5.0]
     with pytest.raises(ValueError, match="at least 1"):
         RetryPolicy(max_attempts=0)
+
+
+def test_a_function_that_gives_a_coroutine_is_awaited() -> None:
+    async def work(state: Any) -> Any:
+        await asyncio.sleep(0)
+        return {"log": ["worked"]}
+
+    app = graph_of(node=lambda state: work(state)).compile()
+    assert asyncio.run(app.ainvoke({"log": []})) == {"log": ["worked"]}
+    with pytest.raises(AsyncOnly, match="ainvoke"):
+        app.invoke({"log": []})

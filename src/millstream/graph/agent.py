@@ -129,35 +129,34 @@ class _CallModel(Runnable[Any, Any]):
         self._direct = {tool.name for tool in tools.tools_by_name.values() if tool.return_direct}
         if isinstance(model, _Chosen):
             self._choose = model.call
-        else:
-            self.model = model
-            self._run = exec_of(RunnableSequence(prompt, model))
+            model = None
+        self.model = model
+        self._run: Any = None if model is None else exec_of(RunnableSequence(prompt, model))
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        if not scope.listeners:
-            return await self._body(d, input, scope, kwargs)
-        run = scope.begin(self.get_name(), "chain", input)
+        run = scope.begin(self.get_name(), "chain", input) if scope.listeners else None
         try:
+            messages = self.messages(input)
+            _check_history(messages)
+            ask = self._run
+            if self._choose is not None:
+                ask = exec_of(RunnableSequence(self._prompt, await self._chosen(d, input, scope)))
             # In the node's own scope: the model is seen beside this run, not below it.
-            output = await self._body(d, input, scope, kwargs)
+            answer = await ask(d, self.with_messages(input, messages), scope, NO_KWARGS)
+            answer.name = self._agent
+            if answer.tool_calls and self._starves(input, answer):
+                answer = AIMessage(OUT_OF_STEPS, id=answer.id, name=self._agent)
         except BaseException as error:
-            run.fail(error)
+            if run is not None:
+                run.fail(error)
             raise
-        run.end(output)
+        output = {"messages": [answer]}
+        if run is not None:
+            run.end(output)
         return output
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        state, messages = input, self.messages(input)
-        _check_history(messages)
-        if self._choose is None:
-            run = self._run
-        else:
-            run = exec_of(RunnableSequence(self._prompt, await self._chosen(d, state, scope)))
-        answer = await run(d, self.with_messages(state, messages), scope, NO_KWARGS)
-        answer.name = self._agent
-        if answer.tool_calls and self._starves(state, answer):
-            answer = AIMessage(OUT_OF_STEPS, id=answer.id, name=self._agent)
-        return {"messages": [answer]}
+        return await self._exec(d, input, scope, kwargs)
 
     def messages(self, state: Any) -> list[BaseMessage]:
         """The messages for the model."""

@@ -35,7 +35,7 @@ class MessagesTap:
         self._put = put
         self._base = base
         self._subgraphs = subgraphs
-        self._seen: set[str] = set()
+        self._seen: set[str | None] = set()
         # What is told with every token of a model's run, made at its first.
         self._facts: dict[Run, tuple[tuple[str, ...], dict[str, Any]]] = {}
 
@@ -52,13 +52,12 @@ class MessagesTap:
     def feed(self, event: Event) -> None:
         """Put what the event says on the stream, if it says a new message."""
         run, data = event.run, event.data
-        if run.type != "chat_model":
-            self._returned(run, data)
-        elif event.kind == STREAM:
-            if data.id is not None:
-                self._seen.add(data.id)
+        if event.kind == STREAM:
+            self._seen.add(data.id)
             ns, facts = self._facts.get(run) or self._told_with(run)
             self._put((ns, "messages", (data, facts)))
+        elif run.type != "chat_model":
+            self._returned(run, data)
         else:
             ns, facts = self._facts.get(run) or self._told_with(run)
             self._facts.pop(run, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphBubbleUp, GraphInterrupt, ParentCommand
@@ -24,12 +25,17 @@ __all__ = ["choose", "run_task"]
 logger = logging.getLogger("millstream")
 
 
-async def run_task(loop: Loop, task: Task) -> None:
+# Every wake-up inside a node passes through all frames around it: so these hand on coroutines where they need not await.
+
+
+def run_task(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
     """Run a task's node and take what it returns and where it leads."""
     scope = TaskScope(task)
-    if scope.listeners and not task.node.hidden:
-        await _run_watched(loop, task, scope)
-        return
+    watched = scope.listeners and not task.node.hidden
+    return _run_watched(loop, task, scope) if watched else _run(loop, task, scope)
+
+
+async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
     try:
         result = await _result(loop, task, scope)
         if task.node.branches:
@@ -62,10 +68,13 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     task.done = True
 
 
-async def _result(loop: Loop, task: Task, scope: Scope) -> Any:
-    """What the node returned, taken by the task; tried again as its retry policies say."""
-    if not task.node.retry:
-        return await _attempt(loop, task, scope)
+def _result(loop: Loop, task: Task, scope: Scope) -> Coroutine[Any, Any, Any]:
+    """What the node returned, taken by the task."""
+    return _retried(loop, task, scope) if task.node.retry else _attempt(loop, task, scope)
+
+
+async def _retried(loop: Loop, task: Task, scope: Scope) -> Any:
+    """The first attempt that its retry policies let pass."""
     while True:
         try:
             return await _attempt(loop, task, scope)
@@ -88,8 +97,19 @@ async def _attempt(loop: Loop, task: Task, scope: Scope) -> Any:
         result = await run(loop.d, task.input, scope)
     except ParentCommand as bubbled:
         result = _from_inside(loop, bubbled)
+    if result is not None and type(result) is not dict and hasattr(result, "__await__"):
+        result = await _awaited(loop, result, scope)
     task.take(result)
     return result
+
+
+async def _awaited(loop: Loop, given: Any, scope: Scope) -> Any:
+    """What a function that is not marked as async gave to be awaited, such as `lambda state: agent.ainvoke(state)`."""
+    try:
+        return await loop.d.call(scope, None, lambda: given)
+    finally:
+        if loop.d.sync and hasattr(given, "close"):
+            given.close()
 
 
 def _from_inside(loop: Loop, bubbled: ParentCommand) -> Command[Any]:

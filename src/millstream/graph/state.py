@@ -37,7 +37,6 @@ async def read_state(
     The latest one is live: what finished tasks of an unfinished step wrote is shown as applied.
     """
     loop, ledger = _loop(app, d, scope)
-    ledger.saver.forget(ledger.thread)
     loaded = await _load(loop, ledger, ledger.id)
     if loaded is None:
         config = {"configurable": dict(scope.configurable)}
@@ -94,7 +93,6 @@ async def update_state(
         loop, ledger = _loop(app, d, scope)
         if config:
             ledger.id = config["configurable"]["checkpoint_id"]
-        ledger.saver.forget(ledger.thread)
         loaded = await _load(loop, ledger, ledger.id)
         if loaded is not None:
             ledger.restore(loop, loaded)
@@ -262,7 +260,7 @@ def _loop(app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope) 
 
 
 async def _load(loop: Loop, ledger: Ledger, id: str | None) -> Loaded | None:
-    loaded: Loaded | None = await ledger.call(loop, "load", ledger.thread, ledger.ns, id)
+    loaded: Loaded | None = await ledger.call(loop, "load", ledger.thread, ledger.ns, id, True)
     return loaded
 
 

@@ -530,3 +530,10 @@ def test_a_saver_with_only_the_public_methods_is_driven_too() -> None:
         app.invoke({"log": []}, thread("2"))
     fail = False
     assert app.invoke(None, thread("2")) == {"log": ["bad", "good"]}
+
+
+def test_looking_at_a_thread_does_not_make_its_next_turn_read_it(saver: LogSaver) -> None:
+    app = chat(saver)
+    app.invoke({"messages": "a"}, thread())
+    app.get_state(thread())
+    assert ("1", "") in saver._kept

@@ -31,7 +31,7 @@ class PlainSaver(LogSaver):
         self.saver = saver
         self.awaitable = type(saver).aput is not BaseCheckpointSaver.aput
 
-    def load(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
+    def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return _loaded(self.saver.get_tuple(_config(thread, ns, id)))
 
     def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
@@ -49,7 +49,7 @@ class PlainSaver(LogSaver):
     def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
         return _writes(self.saver.get_tuple(named(thread, ns, id)))
 
-    async def aload(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
+    async def aload(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return _loaded(await self.saver.aget_tuple(_config(thread, ns, id)))
 
     async def acommit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:

@@ -137,8 +137,8 @@ class LogSaver(BaseCheckpointSaver):
 
     # -- the log -----------------------------------------------------------------------------------------------------
 
-    def load(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
-        """Read a checkpoint: the one named, or the latest."""
+    def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
+        """Read a checkpoint: the one named, or the latest; `anew` from what is stored, not as it was left."""
         raise self._unsupported("load")
 
     def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
@@ -165,7 +165,7 @@ class LogSaver(BaseCheckpointSaver):
         """`writes_after`, awaitable."""
         raise self._unsupported("awrites_after")
 
-    async def aload(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
+    async def aload(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         """`load`, awaitable."""
         raise self._unsupported("aload")
 

@@ -60,14 +60,14 @@ class InMemorySaver(LogSaver):
 
     # -- the log -----------------------------------------------------------------------------------------------------
 
-    def load(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
+    def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         log = self.storage.get(thread, {}).get(ns)
         if log is None or not log.ids:
             return None
         with self._lock:
             if id is None:
                 id = log.ids[-1]
-                kept = self.kept(thread, ns, id)
+                kept = None if anew else self.kept(thread, ns, id)
                 if kept is not None and id not in log.records:
                     return kept
         return self._read(log, id)

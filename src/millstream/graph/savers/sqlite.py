@@ -32,8 +32,8 @@ class _Sqlite(LogSaver):
     def _run(self, plan: sql.Plan) -> Any:
         return self.connection.run(plan)
 
-    def load(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
-        return self._run(sql.load(thread, ns, id, self.kept))  # type: ignore[no-any-return]
+    def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
+        return self._run(sql.load(thread, ns, id, _nothing_kept if anew else self.kept))  # type: ignore[no-any-return]
 
     def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
         return self._run(sql.commit(thread, ns, entries, chain, self.connection.keys))  # type: ignore[no-any-return]
@@ -158,8 +158,8 @@ class AsyncSqliteSaver(_Sqlite):
             return self.connection.run(plan)
         return asyncio.run_coroutine_threadsafe(self._aiosqlite.run(plan), self.loop).result()
 
-    async def aload(self, thread: str, ns: str, id: str | None = None) -> Loaded | None:
-        return await self._plan(sql.load(thread, ns, id, self.kept))  # type: ignore[no-any-return]
+    async def aload(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
+        return await self._plan(sql.load(thread, ns, id, _nothing_kept if anew else self.kept))  # type: ignore[no-any-return]
 
     async def acommit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
         return await self._plan(sql.commit(thread, ns, entries, chain, self.connection.keys))  # type: ignore[no-any-return]
