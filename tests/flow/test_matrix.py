@@ -302,9 +302,8 @@ def test_12_a_burst_wakes_the_reader_once(run_async: Any) -> None:
 
         task = asyncio.create_task(reader())
         await asyncio.sleep(0)
-        future = mailbox._awake
-        assert future is not None
-        future.add_done_callback(lambda _: note())  # type: ignore[union-attr]
+        [(_, future)] = mailbox._awake  # type: ignore[misc]
+        future.add_done_callback(lambda _: note())
 
         def note() -> None:
             nonlocal wakes
@@ -312,7 +311,7 @@ def test_12_a_burst_wakes_the_reader_once(run_async: Any) -> None:
 
         for n in range(100):
             mailbox.put(n)
-        assert mailbox._awake is None  # the 99 later ones found nobody to wake
+        assert not mailbox._awake  # the 99 later ones found nobody to wake
         mailbox.close()
         assert await task == list(range(100))
         assert wakes == 1
@@ -403,6 +402,28 @@ def test_15_abandoned_without_close(colour: Colour) -> None:
         del untouched  # never begun: nothing to clean up, nothing to warn of
 
     colour.run(body)
+
+
+def test_15_errors_in_clean_up_are_logged_once(colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(c: Colour) -> None:
+        def sync_form(inputs: Any) -> Any:
+            try:
+                yield from range(4 * HIGH_WATER)
+            finally:
+                raise OSError("while closing the file")
+
+        async def async_form(inputs: Any) -> Any:
+            for item in sync_form(inputs):
+                yield item
+
+        failing = RunnableGenerator(sync_form if c.sync else async_form)
+        async with c.closing(RunnableParallel(a=failing, b=c.function(lambda x: x)), None) as stream:
+            while "a" not in await anext(stream):
+                pass
+
+    colour.run(body)
+    assert [record.exc_info is not None for record in caplog.records] == [True], caplog.text
+    assert "while closing the file" in caplog.text
 
 
 def test_16_keyboard_interrupt(colour: Colour) -> None:

@@ -13,7 +13,7 @@ import queue
 import time
 import types
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextvars import Context, copy_context
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +21,7 @@ from ..errors import AsyncOnly
 from ..spine.scope import Scope, set_current
 from .mailbox import Mailbox
 from .step import step
+from .threads import in_worker, iterate_in_worker
 from .workers import workers
 
 __all__ = [
@@ -55,6 +56,11 @@ class Outcome:
         if self.error is not None:
             raise self.error
         return self.value
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it ended by an interrupt, exit or cancellation, which nothing else may outlast or hide."""
+        return self.error is not None and not isinstance(self.error, Exception)
 
 
 class SyncDriver:
@@ -118,23 +124,35 @@ class SyncDriver:
                     if thunk is None:
                         exhausted = True
                         break
-                    running += 1
                     job = _part(copy_context(), index, thunk, done)
-                    if limit == 1 or not workers.try_submit(job):
-                        job()
-                        break
+                    # Counted when it has begun: an interrupt in between must not make us wait for what never will.
+                    if limit != 1 and workers.try_submit(job):
+                        running += 1
+                        continue
+                    job()
+                    running += 1
+                    break
                 if not running:
                     return
-                item = done.get()
+                item = _received(done)
                 running -= 1
                 yield item
         finally:
             while running:
-                done.get()
+                _log_late(_received(done)[1].error)
                 running -= 1
 
+    async def wait_for(self, gate: Mailbox[Any]) -> None:
+        """Block until the reader has caught up.
+
+        Raises:
+            Abandoned: it has gone.
+        """
+        if gate.behind or gate.abandoned:
+            gate.drain_blocking()
+
     def spawn(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> Any:
-        """Start a producer that fills `mailbox`; the mailbox is closed when it ends. See `Producer`."""
+        """Start a producer that fills `mailbox` and closes it when it ends. `await producer.end()` makes it end."""
         return _ThreadProducer(produce, mailbox)
 
     async def sleep(self, seconds: float) -> None:
@@ -164,7 +182,7 @@ class AsyncDriver:
         Closing this closes the leaf's iterator: at once an async one, a sync one when it next yields.
         """
         if afn is None:
-            return _iterate_in_worker(scope, fn, args, kwargs)
+            return iterate_in_worker(scope.gates, _within, scope, fn, args, kwargs)
         return self._iterate(scope, afn, args, kwargs)
 
     async def _iterate(
@@ -241,11 +259,20 @@ class AsyncDriver:
                     running.discard(task)
                     yield index, _outcome(task)
         finally:
-            if running:
+            try:
                 await _end_tasks(running)
+            finally:
+                for task in running:
+                    if not task.cancelled():
+                        _log_late(task.exception())
+
+    async def wait_for(self, gate: Mailbox[Any]) -> None:
+        """Wait until the reader has caught up, or has gone."""
+        if gate.behind:
+            await gate.drain()
 
     def spawn(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> Any:
-        """Start a producer that fills `mailbox`; the mailbox is closed when it ends. See `Producer`."""
+        """Start a producer that fills `mailbox` and closes it when it ends. `await producer.end()` makes it end."""
         return _TaskProducer(produce, mailbox)
 
     async def sleep(self, seconds: float) -> None:
@@ -289,26 +316,6 @@ async def _fetched_in(context: Context, items: AsyncIterator[Any]) -> AsyncGener
         except StopAsyncIteration:
             return
         yield item
-
-
-async def in_worker(context: Context, fn: Callable[..., Any], /, *args: Any) -> Any:
-    """The result of `fn(*args)` run in `context` on a worker thread.
-
-    Cancelling does not stop the thread: it finishes, and its result is dropped.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def job() -> None:
-        try:
-            value = context.run(fn, *args)
-        except BaseException as error:
-            _tell(loop, _fail, future, error)
-        else:
-            _tell(loop, _succeed, future, value)
-
-    workers.submit(job)
-    return await future
 
 
 def _within(scope: Scope, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -369,6 +376,11 @@ def _part(
     return job
 
 
+def _received(done: queue.SimpleQueue[tuple[int, Outcome]]) -> tuple[int, Outcome]:
+    with workers.resting():
+        return done.get()
+
+
 def _stepped(thunk: Thunk) -> Any:
     return step(thunk())
 
@@ -392,76 +404,14 @@ async def _end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         except asyncio.CancelledError:
             cancelled = True
             pending = {task for task in pending if not task.done()}
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Whoever could be told of it has left, or is being told of another: an error in clean-up is logged.
-            logger.warning("an error while a part was being ended: %r", error, exc_info=error)
     if cancelled:
         raise asyncio.CancelledError
 
 
-async def _iterate_in_worker(
-    scope: Scope, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> AsyncGenerator[Any, None]:
-    context = copy_context()
-    mailbox: Mailbox[Any] = Mailbox()
-    gates = (*scope.gates, mailbox)
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def pump() -> None:
-        items: Iterator[Any] = iter(_within(scope, fn, args, kwargs))
-        try:
-            for item in items:
-                mailbox.put(item)
-                for gate in gates:
-                    gate.drain_blocking()
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-
-    def job() -> None:
-        error: BaseException | None = None
-        try:
-            context.run(pump)
-        except BaseException as caught:
-            error = caught
-        mailbox.close(error)
-        _tell(loop, _succeed, ended, None)
-
-    workers.submit(job)
-    try:
-        async for item in mailbox.read():
-            yield item
-    except GeneratorExit:
-        mailbox.abandon()
-        await ended  # closed at leisure: let the leaf's clean-up be over when this returns
-        raise
-    finally:
-        mailbox.abandon()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, fn: Callable[..., None], *args: Any) -> None:
-    try:
-        loop.call_soon_threadsafe(fn, *args)
-    except RuntimeError:
-        pass  # the loop is closed: nobody waits any more
-
-
-def _succeed(future: asyncio.Future[Any], value: Any) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(error, StopIteration):  # a future cannot carry it
-        wrapped = RuntimeError("a leaf raised StopIteration")
-        wrapped.__cause__ = error
-        error = wrapped
-    future.set_exception(error)
+def _log_late(error: BaseException | None) -> None:
+    """Log an error of a part that is being ended: whoever could be told of it has left, or is being told of another."""
+    if isinstance(error, Exception):
+        logger.warning("an error while a part was being ended: %r", error, exc_info=error)
 
 
 class _TaskProducer:
@@ -478,8 +428,7 @@ class _TaskProducer:
         self.mailbox.close(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     async def end(self) -> None:
-        if not self.task.done():
-            await _end_tasks((self.task,))
+        await _end_tasks((self.task,))
 
 
 class _ThreadProducer:
@@ -489,14 +438,11 @@ class _ThreadProducer:
 
     def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
         self.done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
-        job = _part(copy_context(), 0, lambda: _produce(produce, mailbox), self.done)
-        if not workers.try_submit(job):
-            # All workers are busy, perhaps waiting for us: run here, unbounded, and hand out the items afterwards.
-            mailbox.mark = 1 << 62
-            job()
+        # However many workers are busy: without a thread of its own nothing would come live, and an endless one never end.
+        workers.start(_part(copy_context(), 0, lambda: _produce(produce, mailbox), self.done))
 
     async def end(self) -> None:
-        self.done.get()
+        _received(self.done)
 
 
 async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:

@@ -2,31 +2,35 @@
 
 `put` never blocks. A writer that is about to fetch more calls `drain` (or `drain_blocking` in a thread), which waits
 while the reader is behind. Lost wake-ups are excluded by order: a writer appends, then looks for a waiting reader; a
-reader says that it waits, then looks once more for items.
+reader says that it waits, then looks once more for items. Whoever waits stands in a list, and taking it out of there is
+atomic: so one thread wakes it, once, and takes nobody else out by mistake.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from .step import running_loop
+from .workers import workers
 
 __all__ = ["HIGH_WATER", "Abandoned", "Mailbox"]
 
+logger = logging.getLogger("millstream")
+
 T = TypeVar("T")
+# Somebody who waits: in a task, or blocking a thread.
+Waiter: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock"
 
 HIGH_WATER = 256
 
 
 class Abandoned(BaseException):
     """The reader has gone: unwinds a writer in a thread, which nothing else can stop."""
-
-
-_making_room = threading.Lock()
 
 
 class Mailbox(Generic[T]):
@@ -36,7 +40,7 @@ class Mailbox(Generic[T]):
     reads any more (then `put` drops and `drain` returns at once).
     """
 
-    __slots__ = ("_awake", "_closed", "_error", "_loop", "abandoned", "items", "mark", "room")
+    __slots__ = ("_awake", "_closed", "_error", "abandoned", "items", "mark", "room")
 
     def __init__(self, mark: int = HIGH_WATER) -> None:
         self.mark = mark
@@ -44,33 +48,29 @@ class Mailbox(Generic[T]):
         self.items: deque[T] = deque()
         self._closed = False
         self._error: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # the reader's loop, once it reads
-        self._awake: asyncio.Future[None] | threading.Lock | None = None  # set while the reader waits
-        # Waiting writers, made by the first that waits. Then one deque for life: a writer may be about to append to the
-        # one it has read. (An empty deque is 600 bytes, and most streams never need it.)
-        self.room: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock] | None = None
+        # Lists: an empty deque is 600 bytes, and most streams never need them.
+        self._awake: list[Waiter] = []  # the reader, while it waits for items
+        self.room: list[Waiter] = []  # writers that wait for the reader
 
     def put(self, item: T) -> None:
         """Leave one item; from any thread."""
         if self.abandoned:
             return
         self.items.append(item)
-        awake = self._awake
-        if awake is not None:
-            # Most often the reader waits on this very loop: then without the detours of `_wake_reader`.
-            if running_loop() is self._loop is not None:
-                self._awake = None
-                if not awake.done():  # type: ignore[union-attr]
-                    awake.set_result(None)  # type: ignore[union-attr]
-            else:
-                self._wake_reader()
+        if self._awake:
+            _wake_all(self._awake)
 
     def close(self, error: BaseException | None = None) -> None:
-        """No more items will come; after the last one the reader ends, or raises `error`."""
+        """No more items will come; after the last one the reader ends, or raises `error`.
+
+        An error that comes when the reader has gone, so one in clean-up, is logged.
+        """
+        if self.abandoned and isinstance(error, Exception):
+            logger.warning("an error after the reader of a stream had left: %r", error, exc_info=error)
         self._error = error
         self._closed = True
-        if self._awake is not None:
-            self._wake_reader()
+        if self._awake:
+            _wake_all(self._awake)
 
     def abandon(self) -> None:
         """The reader has gone: let waiting writers go on, drop what is left."""
@@ -92,17 +92,13 @@ class Mailbox(Generic[T]):
         """Wait until the reader has caught up to half the mark, or has gone."""
         while len(self.items) >= self.mark and not self.abandoned:
             loop = asyncio.get_running_loop()
-            room: asyncio.Future[None] = loop.create_future()
-            entry = (loop, room)
-            waiting = self._waiting()
-            waiting.append(entry)
-            if len(self.items) < self.mark or self.abandoned:
-                self._make_room()
+            entry = (loop, loop.create_future())
+            self._wait_for_room(entry)
             try:
-                await room
+                await entry[1]
             finally:
                 try:
-                    waiting.remove(entry)
+                    self.room.remove(entry)
                 except ValueError:
                     pass  # taken out by whoever made room
 
@@ -110,16 +106,15 @@ class Mailbox(Generic[T]):
         """`drain` for a writer in a thread of its own.
 
         Raises:
-            Abandoned: the reader has gone.
+            Abandoned: the reader has gone while the producer runs. (What outlives the producer was not for the reader.)
         """
         while len(self.items) >= self.mark and not self.abandoned:
             room = threading.Lock()
             room.acquire()
-            self._waiting().append(room)
-            if len(self.items) < self.mark or self.abandoned:
-                self._make_room()
-            room.acquire()
-        if self.abandoned:
+            self._wait_for_room(room)
+            with workers.resting():
+                room.acquire()
+        if self.abandoned and not self._closed:
             raise Abandoned
 
     # -- the reader's side: `while take()` what is there, then wait for more, until `ended` ---------------------------
@@ -137,32 +132,27 @@ class Mailbox(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether the last item has been taken and no more will come; raises the error that the writers ended with."""
+        """Whether the last item has been taken and no more will come; raises, once, the error that the writers ended with."""
         if not self._closed or self.items:
             return False
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
         return True
 
     def expect(self) -> asyncio.Future[None] | None:
         """A future of the running loop that is done when something is there; None when something is there now."""
-        loop = self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         awake: asyncio.Future[None] = loop.create_future()
-        self._awake = awake
-        if self.items or self._closed:
-            self._awake = None
-            return None
-        return awake
+        return awake if self._wait_for_items((loop, awake)) else None
 
     def expect_blocking(self) -> None:
         """Block this thread until something is there."""
         awake = threading.Lock()
         awake.acquire()
-        self._awake = awake
-        if self.items or self._closed:
-            self._awake = None
-            return
-        awake.acquire()
+        if self._wait_for_items(awake):
+            with workers.resting():
+                awake.acquire()
 
     async def read(self, sync: bool = False) -> AsyncGenerator[T, None]:
         """Yield items until the writers close; with `sync` by blocking this thread instead of suspending."""
@@ -176,49 +166,41 @@ class Mailbox(Generic[T]):
             elif (awake := self.expect()) is not None:
                 await awake
 
-    def _waiting(self) -> deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock]:
-        if self.room is None:
-            with _making_room:
-                if self.room is None:
-                    self.room = deque()
-        return self.room
+    def _wait_for_items(self, reader: Waiter) -> bool:
+        """Whether there are none, and `reader` will be woken."""
+        self._awake.clear()  # of an earlier wait, that was cancelled
+        self._awake.append(reader)
+        if not self.items and not self._closed:
+            return True
+        self._awake.clear()
+        return False
 
-    def _wake_reader(self) -> None:
-        awake, self._awake = self._awake, None
-        if awake is None:
-            return  # another writer was faster
-        if isinstance(awake, asyncio.Future):
-            assert self._loop is not None
-            _resolve(self._loop, awake)
-        else:
-            try:
-                awake.release()
-            except RuntimeError:
-                pass  # two writers woke it at once
+    def _wait_for_room(self, writer: Waiter) -> None:
+        self.room.append(writer)
+        if len(self.items) < self.mark or self.abandoned:
+            self._make_room()
 
     def _make_room(self) -> None:
-        while self.room:
-            try:
-                entry = self.room.popleft()
-            except IndexError:
-                return  # another thread took it
-            if isinstance(entry, tuple):
-                _resolve(*entry)
-            else:
-                try:
-                    entry.release()
-                except RuntimeError:
-                    pass
+        _wake_all(self.room)
 
 
-def _resolve(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    if running_loop() is loop:
-        _set(future)
-        return
-    try:
-        loop.call_soon_threadsafe(_set, future)
-    except RuntimeError:
-        pass  # the loop is closed: nobody waits any more
+def _wake_all(waiters: list[Waiter]) -> None:
+    while waiters:
+        try:
+            waiter = waiters.pop()
+        except IndexError:
+            return  # another thread was faster
+        if not isinstance(waiter, tuple):
+            waiter.release()
+            continue
+        loop, future = waiter
+        if running_loop() is loop:
+            _set(future)
+            continue
+        try:
+            loop.call_soon_threadsafe(_set, future)
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits any more
 
 
 def _set(future: asyncio.Future[Any]) -> None:

@@ -29,10 +29,11 @@ from ..spine.scope import Scope, enter
 from .attend import attended, attended_items
 from .batch import as_completed, batch, each_by_itself
 from .described import Described
-from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async, in_worker
+from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
 from .step import running_loop, step
 from .stream import AsyncStream, SyncStream
+from .threads import in_worker
 from .watchable import Watchable
 
 if TYPE_CHECKING:

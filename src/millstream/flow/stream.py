@@ -111,7 +111,7 @@ async def push(
         # `mailbox.read()` written out: one generator less for every stream that is open.
         while True:
             while items:
-                item = items.popleft() if mailbox.room is None else mailbox.take()
+                item = mailbox.take() if mailbox.room else items.popleft()
                 if feed is None:
                     yield item
                 else:

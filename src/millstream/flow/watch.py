@@ -67,11 +67,7 @@ def _watched(
             async for item in items:
                 if take is not None:
                     take(item)
-                if mailbox.behind:
-                    if d.sync:
-                        mailbox.drain_blocking()
-                    else:
-                        await mailbox.drain()
+                await d.wait_for(mailbox)
         finally:
             await items.aclose()
 

@@ -1,16 +1,18 @@
-"""Worker threads for sync leaves: at most `limit`, idle ones reused, hopping to one costs a lock and two switches.
+"""Worker threads for sync leaves: at most `limit` busy ones, idle ones reused; hopping to one costs a lock and two switches.
 
 The standard executor is not used because its hop costs about four times as much (a future with a condition, a queue
-with a semaphore, and asyncio's wrapping of both).
+with a semaphore, and asyncio's wrapping of both), and because its jobs can wait for each other for ever.
 """
 
 from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 __all__ = ["THREAD_NAME", "Workers", "workers"]
 
@@ -32,84 +34,141 @@ class _Worker:
 class Workers:
     """A pool of daemon threads. Jobs must not raise: they deliver their own outcome.
 
-    Daemons, because a leaf that never returns must not keep the process; idle ones are ended at exit.
+    The limit is on threads that work. One that waits for others (`resting`) does not count, so that the others always
+    find a thread. Daemons, because a leaf that never returns must not keep the process; idle ones are ended at exit.
     """
 
     def __init__(self, limit: int = 64) -> None:
         self.limit = limit
+        self._here = threading.local()
+        self._numbers = itertools.count(1)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew without threads: for a forked child, in which those of its parent do not live."""
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._backlog: deque[Job] = deque()
-        self._count = 0
-        self._numbers = itertools.count(1)
+        self._busy = 0 if not self._is_worker() else 1  # those that have a job and do not rest
 
     def try_submit(self, job: Job) -> bool:
-        """Run `job` on a worker now; return False when all are busy."""
+        """Run `job` on a worker now; return False when all are busy, or the system gives no more threads."""
         with self._lock:
-            if self._idle:
-                worker = self._idle.pop()
-                worker.job = job
-                worker.wake.release()
-                return True
-            if self._count >= self.limit:
+            if self._busy >= self.limit:
                 return False
-            self._count += 1
-        self._start(job)
+            reused = self._reuse(job)
+        if not reused:
+            try:
+                self._start(job)
+            except RuntimeError:
+                return False
         return True
 
     def submit(self, job: Job) -> None:
-        """Run `job` on a worker now, or as soon as one is free; jobs that wait are taken in order."""
+        """Run `job` on a worker now, or as soon as one is free; jobs that wait are taken in order.
+
+        A job that a worker submits (from an event loop of its own) never waits: that worker may be waiting for it.
+
+        Raises:
+            RuntimeError: the system gives no thread at all.
+        """
+        if self.try_submit(job):
+            return
         with self._lock:
-            if self._idle:
-                worker = self._idle.pop()
-                worker.job = job
-                worker.wake.release()
-                return
-            if self._count >= self.limit:
+            if self._busy and not self._is_worker():
                 self._backlog.append(job)
                 return
-            self._count += 1
-        self._start(job)
+        self.start(job)
 
-    def _start(self, job: Job) -> None:
-        worker = _Worker()
-        worker.job = job
-        name = f"{THREAD_NAME}-{next(self._numbers)}"
-        threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
+    def start(self, job: Job) -> None:
+        """Run `job` on a worker now, however many are busy.
 
-    def _work(self, worker: _Worker) -> None:
-        while True:
-            job, worker.job = worker.job, None
-            if job is not None:
-                job()
-                del job
+        Raises:
+            RuntimeError: the system gives no more threads.
+        """
+        with self._lock:
+            reused = self._reuse(job)
+        if not reused:
+            self._start(job)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Inside, this thread waits for others: if it is a worker, another may take its place."""
+        if not self._is_worker():
+            yield
+            return
+        with self._lock:
+            self._busy -= 1
+            job = self._backlog.popleft() if self._backlog and self._busy < self.limit else None
+            reused = job is None or self._reuse(job)
+        if job is not None and not reused:
+            try:
+                self._start(job)
+            except RuntimeError:  # no thread to be had: it waits on
+                self._backlog.appendleft(job)
+        try:
+            yield
+        finally:
             with self._lock:
-                if self._backlog:
-                    worker.job = self._backlog.popleft()
-                    continue
-                self._idle.append(worker)
-            if worker.wake.acquire(timeout=IDLE_SECONDS):
-                if worker.job is None:  # told to end
-                    return
-                continue
-            with self._lock:
-                if worker in self._idle:
-                    self._idle.remove(worker)
-                    self._count -= 1
-                    return
-            worker.wake.acquire()  # a job was given just as the wait ran out
-            if worker.job is None:
-                return
+                self._busy += 1
 
     def end_idle(self) -> None:
         """End the threads that have nothing to do."""
         with self._lock:
             idle, self._idle = self._idle, []
-            self._count -= len(idle)
         for worker in idle:
             worker.job = None
             worker.wake.release()
 
+    def _is_worker(self) -> bool:
+        return getattr(self._here, "working", False)
+
+    def _reuse(self, job: Job) -> bool:
+        """Give `job` to an idle worker, if there is one. It is busy from now on, or the one that is to be started is."""
+        self._busy += 1
+        if not self._idle:
+            return False
+        worker = self._idle.pop()
+        worker.job = job
+        worker.wake.release()
+        return True
+
+    def _start(self, job: Job) -> None:
+        worker = _Worker()
+        worker.job = job
+        name = f"{THREAD_NAME}-{next(self._numbers)}"
+        try:
+            threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._busy -= 1
+            raise
+
+    def _work(self, worker: _Worker) -> None:
+        self._here.working = True
+        while True:
+            job, worker.job = worker.job, None
+            if job is None:  # told to end
+                return
+            job()
+            del job
+            with self._lock:
+                self._busy -= 1
+                if self._backlog and self._busy < self.limit:
+                    self._busy += 1
+                    worker.job = self._backlog.popleft()
+                    continue
+                self._idle.append(worker)
+            if worker.wake.acquire(timeout=IDLE_SECONDS):
+                continue
+            with self._lock:
+                if worker in self._idle:
+                    self._idle.remove(worker)
+                    return
+            worker.wake.acquire()  # a job was given just as the wait ran out
+
 
 workers = Workers()
 atexit.register(workers.end_idle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=workers.forget)
