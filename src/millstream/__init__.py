@@ -77,11 +77,14 @@ _EXPORTS: dict[str, str] = {
     "flow.sequence": "RunnableSequence",
     "flow.stream": "AsyncStream SyncStream",
     # chat
+    "chat.base_chat_prompt": "BaseChatPromptTemplate",
     "chat.caches": "BaseCache InMemoryCache get_llm_cache set_llm_cache",
     "chat.chat_prompt": "ChatPromptTemplate",
     "chat.embeddings": "DeterministicFakeEmbedding Embeddings FakeEmbeddings",
+    "chat.example_selectors": "BaseExampleSelector",
     "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
         ParrotFakeChatModel""",
+    "chat.few_shot": "FewShotChatMessagePromptTemplate FewShotPromptTemplate",
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
     "chat.history": "BaseChatMessageHistory InMemoryChatMessageHistory",
     "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
@@ -154,10 +157,13 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .chat.base_chat_prompt import *  # noqa: F403
     from .chat.caches import *  # noqa: F403
     from .chat.chat_prompt import *  # noqa: F403
     from .chat.embeddings import *  # noqa: F403
+    from .chat.example_selectors import *  # noqa: F403
     from .chat.fakes import *  # noqa: F403
+    from .chat.few_shot import *  # noqa: F403
     from .chat.function_calling import *  # noqa: F403
     from .chat.history import *  # noqa: F403
     from .chat.json_parsers import *  # noqa: F403

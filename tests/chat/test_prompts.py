@@ -57,7 +57,7 @@ def test_checked_variables() -> None:
 
 def test_other_template_languages_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="jinja2"):
-        PromptTemplate.from_template("{{ a }}", template_format="jinja2")
+        PromptTemplate.from_template("{{ a }}", template_format="liquid")
 
 
 def test_streaming_gives_the_one_value_and_reports_no_chunk() -> None:

@@ -7,20 +7,19 @@ from typing import Any, overload
 
 from pydantic import Field
 
-from ..data.coercion import get_buffer_string
 from ..data.messages import BaseMessage
-from ..data.prompt_values import ChatPromptValue
 from ..errors import InvalidArgument
-from ..flow.driver import Driver
-from ..flow.runnable import Kwargs
-from ..spine.scope import Scope
+from ..flow.driver import ASYNC, SYNC, Driver
+from ..flow.step import step
+from ..spine.scope import Scope, enter
+from .base_chat_prompt import BaseChatPromptTemplate
 from .message_prompts import BaseMessagePromptTemplate, MessagesPlaceholder, _MessagePromptTemplate, message_template
 from .prompts import BasePromptTemplate
 
 __all__ = ["ChatPromptTemplate"]
 
 
-class ChatPromptTemplate(BasePromptTemplate):
+class ChatPromptTemplate(BaseChatPromptTemplate):
     """A conversation with fields to fill in.
 
     Its parts are messages (taken literally, braces and all), `(role, template)` pairs, bare texts (of the user),
@@ -65,19 +64,11 @@ class ChatPromptTemplate(BasePromptTemplate):
             MissingKey: (a KeyError) a variable has no value.
             InvalidArgument: (a ValueError) the value of a placeholder is not a list.
         """
-        return self._messages(kwargs)
+        return step(self._made(SYNC, enter(None), kwargs))
 
     async def aformat_messages(self, **kwargs: Any) -> list[BaseMessage]:
-        """The same, for async callers; nothing is waited for."""
-        return self._messages(kwargs)
-
-    def format_prompt(self, **kwargs: Any) -> ChatPromptValue:
-        """The same as a prompt value."""
-        return ChatPromptValue(messages=self._messages(kwargs))
-
-    def format(self, **kwargs: Any) -> str:
-        """The conversation as one text, a line a message."""
-        return get_buffer_string(self._messages(kwargs))
+        """The same in async form; only a selector of examples may have to be waited for."""
+        return await self._made(ASYNC, enter(None), kwargs)
 
     def append(self, message: Any) -> None:
         """Add a part at the end."""
@@ -145,7 +136,7 @@ class ChatPromptTemplate(BasePromptTemplate):
         self.input_variables = sorted(needed - self.partial_variables.keys())
         self.optional_variables = sorted(optional - needed)
 
-    def _messages(self, values: Mapping[str, Any]) -> list[BaseMessage]:
+    async def _made(self, d: Driver, scope: Scope, values: Mapping[str, Any]) -> list[BaseMessage]:
         values = self._given(values)
         out: list[BaseMessage] = []
         for part in self.messages:
@@ -155,12 +146,11 @@ class ChatPromptTemplate(BasePromptTemplate):
                 out.append(part)
             elif isinstance(part, MessagesPlaceholder):
                 out.extend(part._fill_all(values))
+            elif isinstance(part, BaseChatPromptTemplate):
+                out.extend(await part._messages_in(d, scope, values))
             else:
                 out.extend(part.format_messages(**values))
         return out
-
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> ChatPromptValue:
-        return ChatPromptValue(messages=self._messages(self._variables(input)))
 
 
 def _part(item: Any, template_format: str) -> Any:

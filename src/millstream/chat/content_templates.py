@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InvalidArgument
-from .templates import Template
+from .template_formats import compiled
 
 __all__ = ["ContentTemplate"]
 
@@ -16,14 +16,30 @@ _Fill = Callable[[Mapping[str, Any]], Any]
 class ContentTemplate:
     """Reads all templates of a content once; `render(values)` gives the content, `names` the variables."""
 
-    __slots__ = ("names", "render")
+    __slots__ = ("_format", "_names", "names", "render")
 
-    def __init__(self, content: str | list[Any]) -> None:
-        names: dict[str, None] = {}
-        self.render: _Fill = (
-            _text(content, names) if isinstance(content, str) else _list([_block(item) for item in content], names)
-        )
-        self.names = tuple(names)
+    def __init__(self, content: str | list[Any], template_format: str = "f-string") -> None:
+        self._format = template_format
+        self._names: dict[str, None] = {}
+        self.render = self._fill(content if isinstance(content, str) else [_block(item) for item in content])
+        self.names = tuple(self._names)
+
+    def _fill(self, value: Any) -> _Fill:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            named = [(key, self._fill(item)) for key, item in value.items()]
+            return lambda values: {key: fill(values) for key, fill in named}
+        if isinstance(value, list):
+            parts = [self._fill(item) for item in value]
+            return lambda values: [fill(values) for fill in parts]
+        return lambda values: value
+
+    def _text(self, text: str) -> _Fill:
+        template = compiled(text, self._format)
+        self._names.update(dict.fromkeys(template.names))
+        literal = template.literal
+        return template.render if literal is None else lambda values: literal
 
 
 def _block(item: Any) -> Any:
@@ -37,30 +53,3 @@ def _block(item: Any) -> Any:
     if "type" not in item and "text" in item:
         return {"type": "text", **item}
     return item
-
-
-def _fill(value: Any, names: dict[str, None]) -> _Fill:
-    if isinstance(value, str):
-        return _text(value, names)
-    if isinstance(value, dict):
-        return _dict(value, names)
-    if isinstance(value, list):
-        return _list(value, names)
-    return lambda values: value
-
-
-def _text(text: str, names: dict[str, None]) -> _Fill:
-    template = Template(text)
-    names.update(dict.fromkeys(template.names))
-    literal = template.literal
-    return template.render if literal is None else lambda values: literal
-
-
-def _dict(value: dict[str, Any], names: dict[str, None]) -> _Fill:
-    parts = [(key, _fill(item, names)) for key, item in value.items()]
-    return lambda values: {key: fill(values) for key, fill in parts}
-
-
-def _list(value: list[Any], names: dict[str, None]) -> _Fill:
-    parts = [_fill(item, names) for item in value]
-    return lambda values: [fill(values) for fill in parts]

@@ -13,7 +13,7 @@ from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, S
 from ..errors import InvalidArgument
 from .component import Configured
 from .content_templates import ContentTemplate
-from .prompts import PromptTemplate, require_f_string
+from .prompts import PromptTemplate
 
 __all__ = [
     "AIMessagePromptTemplate",
@@ -42,6 +42,7 @@ class _MessagePromptTemplate(BaseMessagePromptTemplate):
     """One message whose content is a text, or a list of blocks with texts inside, with `{name}` fields."""
 
     prompt: PromptTemplate | list[Any]
+    template_format: str = "f-string"
     additional_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     _message: ClassVar[type[BaseMessage]]
@@ -68,12 +69,14 @@ class _MessagePromptTemplate(BaseMessagePromptTemplate):
         """The template for a text or a list of content blocks.
 
         Raises:
-            InvalidArgument: (a ValueError) a text is not a safe f-string template.
+            InvalidArgument: (a ValueError) a text is not a safe template.
         """
-        require_f_string(template_format)
-        if isinstance(template, list):
-            return cls(prompt=template, **kwargs)
-        return cls(prompt=PromptTemplate.from_template(template, partial_variables=partial_variables), **kwargs)
+        prompt: Any = template
+        if not isinstance(template, list):
+            prompt = PromptTemplate.from_template(
+                template, template_format=template_format, partial_variables=partial_variables
+            )
+        return cls(prompt=prompt, template_format=template_format, **kwargs)
 
     @property
     def input_variables(self) -> list[str]:
@@ -104,7 +107,7 @@ class _MessagePromptTemplate(BaseMessagePromptTemplate):
         try:
             return self._blocks
         except AttributeError:
-            blocks = ContentTemplate(list(self.prompt))
+            blocks = ContentTemplate(list(self.prompt), self.template_format)
             object.__setattr__(self, "_blocks", blocks)
             return blocks
 
@@ -209,4 +212,5 @@ def _placeholder(template: Any) -> MessagesPlaceholder:
         template, optional = template
     if not (isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and isinstance(optional, bool)):
         raise InvalidArgument(f"a placeholder is written ('placeholder', '{{name}}'), not {template!r}.")
-    return MessagesPlaceholder(template[1:-1], optional=optional)
+    # In a mustache prompt it is natural to write {{name}}.
+    return MessagesPlaceholder(template.strip("{}"), optional=optional)

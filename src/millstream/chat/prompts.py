@@ -15,17 +15,9 @@ from ..flow.runnable import Kwargs
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .component import Component, whole_of
-from .templates import Template
+from .template_formats import AnyTemplate, compiled
 
-__all__ = ["BasePromptTemplate", "PromptTemplate", "require_f_string"]
-
-
-def require_f_string(template_format: str) -> None:
-    """Refuse template languages that are not there."""
-    if template_format != "f-string":
-        raise InvalidArgument(
-            f"template_format {template_format!r} is not available; write the template as an f-string."
-        )
+__all__ = ["BasePromptTemplate", "PromptTemplate"]
 
 
 class BasePromptTemplate(Component[Any, PromptValue]):
@@ -50,6 +42,14 @@ class BasePromptTemplate(Component[Any, PromptValue]):
     @abstractmethod
     def format(self, **kwargs: Any) -> str:
         """The prompt as one text."""
+
+    async def aformat_prompt(self, **kwargs: Any) -> PromptValue:
+        """`format_prompt` in async form."""
+        return self.format_prompt(**kwargs)
+
+    async def aformat(self, **kwargs: Any) -> str:
+        """`format` in async form."""
+        return self.format(**kwargs)
 
     def partial(self, **kwargs: Any) -> Any:
         """A copy for which these variables are already given."""
@@ -117,7 +117,7 @@ class BasePromptTemplate(Component[Any, PromptValue]):
 
 
 class PromptTemplate(BasePromptTemplate):
-    """A text with `{name}` fields.
+    """A text with `{name}` fields; or a template in Mustache, or in the safe part of Jinja2, by `template_format`.
 
     Example:
         >>> PromptTemplate.from_template("Say {what}.").format(what="hi")
@@ -132,10 +132,9 @@ class PromptTemplate(BasePromptTemplate):
     __slots__ = ("_compiled",)
 
     if TYPE_CHECKING:
-        _compiled: ClassVar[Template]  # of each instance; a plain annotation would be a field
+        _compiled: ClassVar[AnyTemplate]  # of each instance; a plain annotation would be a field
 
     def model_post_init(self, context: Any, /) -> None:
-        require_f_string(self.template_format)
         found = [name for name in self._text.names if name not in self.partial_variables]
         if self.validate_template and set(self.input_variables) != set(found):
             raise InvalidArgument(
@@ -155,7 +154,7 @@ class PromptTemplate(BasePromptTemplate):
         """The prompt for a text; its variables are read from it.
 
         Raises:
-            InvalidArgument: (a ValueError) the text is not a safe f-string template.
+            InvalidArgument: (a ValueError) the text is not a safe template.
         """
         return cls(
             template=template, template_format=template_format, partial_variables=partial_variables or {}, **kwargs
@@ -170,27 +169,32 @@ class PromptTemplate(BasePromptTemplate):
         return StringPromptValue(text=self.format(**kwargs))
 
     @property
-    def _text(self) -> Template:
+    def _text(self) -> AnyTemplate:
         """The template, read once; anew where a copy or an assignment gave it another text."""
         try:
             if self._compiled.text is self.template:
                 return self._compiled
         except AttributeError:
             pass
-        compiled = Template(self.template)
-        object.__setattr__(self, "_compiled", compiled)
-        return compiled
+        template = compiled(self.template, self.template_format)
+        object.__setattr__(self, "_compiled", template)
+        return template
 
     def __add__(self, other: str | PromptTemplate) -> PromptTemplate:
         """This text followed by another; the variables of both."""
         if isinstance(other, str):
-            other = PromptTemplate.from_template(other)
+            other = PromptTemplate.from_template(other, template_format=self.template_format)
         if not isinstance(other, PromptTemplate):
             return NotImplemented
+        if other.template_format != self.template_format:
+            raise InvalidArgument(
+                f"a {self.template_format} template and a {other.template_format} template cannot be joined."
+            )
         clash = self.partial_variables.keys() & other.partial_variables.keys()
         if clash:
             raise InvalidArgument(f"both prompts give a value ahead for {sorted(clash)}; give it in one of them.")
         return PromptTemplate(
             template=self.template + other.template,
+            template_format=self.template_format,
             partial_variables={**self.partial_variables, **other.partial_variables},
         )

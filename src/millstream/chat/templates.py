@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import InvalidArgument
 
-__all__ = ["Template"]
+__all__ = ["Template", "shortened"]
 
 # A width or precision of five digits pads a value to at least 10,000 characters; no prompt needs that.
 _MAX_SPEC_DIGITS = 4
@@ -56,11 +56,11 @@ def _names(text: str) -> tuple[str, ...]:
     except InvalidArgument:
         raise
     except ValueError as error:
-        raise InvalidArgument(f"template {_short(text)} is not a valid f-string template: {error}.") from error
+        raise InvalidArgument(f"template {shortened(text)} is not a valid f-string template: {error}.") from error
 
 
 def _check_field(text: str, name: str, spec: str) -> None:
-    where = f"in template {_short(text)}"
+    where = f"in template {shortened(text)}"
     if not name or name.isdigit():
         raise InvalidArgument(f"the field {{{name}}} {where} has no name; fields are filled by name.")
     if "." in name or "[" in name or "]" in name:
@@ -70,16 +70,17 @@ def _check_field(text: str, name: str, spec: str) -> None:
         )
     if '"' in name or "'" in name or "\n" in name:
         raise InvalidArgument(
-            f"the field {{{_short(name)}}} {where} looks like literal braces; write them as {{{{ and }}}}."
+            f"the field {{{shortened(name)}}} {where} looks like literal braces; write them as {{{{ and }}}}."
         )
     if "{" in spec or "}" in spec:
         raise InvalidArgument(f"the field {{{name}}} {where} has a nested format spec; write the spec out.")
     if len(spec) > _MAX_SPEC_LENGTH or _LONG_NUMBER.search(spec):
         raise InvalidArgument(
-            f"the field {{{name}}} {where} has the format spec {_short(spec)}; "
+            f"the field {{{name}}} {where} has the format spec {shortened(spec)}; "
             f"a width or precision may have at most {_MAX_SPEC_DIGITS} digits."
         )
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text for an error message: its beginning, quoted."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
