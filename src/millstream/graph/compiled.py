@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
-from ..errors import InvalidArgument, InvalidType, OutsideRun
-from ..flow.drawing import Graph
+from ..errors import InvalidArgument, InvalidType
 from ..flow.attend import attended, attended_items
+from ..flow.drawing import Graph
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
-from ..flow.mailbox import Mailbox
-from ..flow.runnable import Kwargs, Runnable, once, sync_scope
+from ..flow.runnable import Kwargs, Runnable, folded, once, sync_scope
 from ..flow.step import step, step_iter
-from ..flow.stream import AsyncStream, SyncStream, push
+from ..flow.stream import AsyncStream, SyncStream
 from ..spine.config import RunnableConfig
 from ..spine.events import MISSING, STREAM
 from ..spine.scope import Scope, enter
 from .constants import INTERRUPT
 from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
 from .drawing import drawing_of
-from .ledger import Ledger
+from .launch import entered, loop_for, showing
 from .loop import Loop
 from .options import Options, options_of
-from .out import BITS, CUSTOM, LIVE, MESSAGES, TOOLS, Out, read_keys
+from .out import read_keys
 from .savers.base import BaseCheckpointSaver
 from .state import history, read_state, update_state
-from .task import Task, TaskScope, task_of
+from .streaming import chunks_of, listen
 
 if TYPE_CHECKING:
     from .builder import StateGraph
@@ -40,12 +36,6 @@ StateT = TypeVar("StateT")
 ContextT = TypeVar("ContextT")
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
-
-DEFAULT_LIMIT = 10_007
-"""How many supersteps a run may take where nobody says: enough for any agent, and an end for a loop."""
-
-_COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
-_SHOWN = ("thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "assistant_id", "graph_id")
 
 
 class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, OutputT]):
@@ -160,7 +150,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, version)  # fmt: skip
-        return step(self._exec(SYNC, input, self._entered(sync_scope(config, "ainvoke"), config), kwargs))
+        return step(self._exec(SYNC, input, entered(sync_scope(config, "ainvoke"), config), kwargs))
 
     async def ainvoke(
         self,
@@ -180,7 +170,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """`invoke` on the event loop: async nodes as tasks, sync ones on worker threads."""
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, version)  # fmt: skip
-        scope = self._entered(enter(config), config)
+        scope = entered(enter(config), config)
         return await attended(ASYNC, scope, lambda scope: self._exec(ASYNC, input, scope, kwargs))
 
     def stream(
@@ -207,7 +197,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """
         _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
                version, subgraphs, debug)  # fmt: skip
-        scope = self._entered(sync_scope(config, "astream"), config)
+        scope = entered(sync_scope(config, "astream"), config)
         return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input))
 
     def astream(
@@ -230,7 +220,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """`stream` for `async for`."""
         _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
                version, subgraphs, debug)  # fmt: skip
-        scope = self._entered(enter(config), config)
+        scope = entered(enter(config), config)
         return AsyncStream(
             attended_items(ASYNC, scope, lambda scope: self._flow(ASYNC, once(input), scope, kwargs, input))
         )
@@ -238,37 +228,35 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     # -- the native forms --------------------------------------------------------------------------------------------
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        return await super()._exec(d, input, _showing(scope), kwargs)
+        return await super()._exec(d, input, showing(scope), kwargs)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         options = options_of(kwargs)
-        loop = self._loop(d, scope, options)
+        loop = loop_for(self, d, scope, options)
         if options.modes is None and not options.prints:
             await loop.run(input)
-            return self._result(loop, options)
+            return self.result(loop, options)
         said: list[Any] = []
         modes = options.modes or ("values",)
-        self._listen(loop, options, modes, said.append)
+        listen(loop, options, modes, self.keys(options, streaming=True), said.append)
         await loop.run(input)
-        shape = self._shape(options, modes)
+        shape = options.shape(self.coerced)
         if options.modes is None:
-            return self._result(loop, options)
+            return self.result(loop, options)
         return [shape(item) for item in said]
 
     def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
-        scope = _showing(scope)
+        scope = showing(scope)
         if given is not MISSING and not scope.listeners:
-            return self._chunks(self._loop(d, scope.inner(), options_of(kwargs)), given, options_of(kwargs))
+            return chunks_of(self, loop_for(self, d, scope.inner(), options_of(kwargs)), given, options_of(kwargs))
         return self._flow_watched(d, inputs, scope, kwargs, given)
 
     async def _flow_watched(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
     ) -> AsyncGenerator[Any, None]:
         if given is MISSING:
-            from ..flow.runnable import folded
-
             try:
                 given = await folded(inputs)
             finally:
@@ -277,8 +265,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 return
         options = options_of(kwargs)
         run = scope.begin(self.get_name(), "chain", given) if scope.listeners else None
-        loop = self._loop(d, scope.inner() if run is None else run.scope, options)
-        chunks = self._chunks(loop, given, options)
+        loop = loop_for(self, d, scope.inner() if run is None else run.scope, options)
+        chunks = chunks_of(self, loop, given, options)
         try:
             async for chunk in chunks:
                 if run is not None and run.mask & STREAM:
@@ -295,117 +283,12 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         finally:
             await chunks.aclose()
         if run is not None:
-            run.end(self._result(loop, options))
+            run.end(self.result(loop, options))
 
-    def _chunks(self, loop: Loop, input: Any, options: Options) -> AsyncGenerator[Any, None]:
-        """What the run says, in the shape that was asked for.
+    # -- what a run gives ----------------------------------------------------------------------------------------------
 
-        Pull where nothing is said while a node runs: the consumer drives the loop. Else push, through a mailbox.
-        """
-        modes = options.modes or (self.stream_mode,)
-        shape = self._shape(options, modes)
-        if options.subgraphs or self.plan.eager or any(BITS[mode] & LIVE for mode in modes):
-            mailbox: Mailbox[Any] = Mailbox()
-            loop.scope = _gated(loop.scope, mailbox)
-            self._listen(loop, options, modes, mailbox.put)
-            return push(loop.d, mailbox, partial(loop.run, input), lambda item: (shape(item),))
-        said: deque[Any] = deque()
-        self._listen(loop, options, modes, said.append)
-        return _pulled(loop.pull(input, said), shape)
-
-    def _listen(self, loop: Loop, options: Options, modes: Sequence[str], reader: Callable[[Any], Any]) -> None:
-        """Make `reader` the reader of the run, in these modes."""
-        put = reader
-        mask = 0
-        for mode in modes:
-            mask |= BITS[mode]
-        keys = self._keys(options, streaming=True)
-        if options.prints:
-            put = options.printing(modes, reader)
-            for mode in options.prints:
-                mask |= BITS[mode]
-        loop.tell(Out(mask, put, keys, ns=loop.ns, subgraphs=options.subgraphs))
-        if mask & MESSAGES:
-            from .heard import MessagesTap
-
-            loop.scope = loop.scope.with_listener(MessagesTap(put, loop.ns, options.subgraphs))
-        if mask & (CUSTOM | TOOLS):
-            from .tool_events import ToolsTap
-
-            tap = ToolsTap(put, loop.ns, options.subgraphs, custom=bool(mask & CUSTOM), tools=bool(mask & TOOLS))
-            loop.scope = loop.scope.with_listener(tap)
-
-    # -- making a run ------------------------------------------------------------------------------------------------
-
-    def _entered(self, scope: Scope, config: Mapping[str, Any] | None) -> Scope:
-        """The scope of a call by a user; inside a node, one without coordinates of its own is part of that node."""
-        if config and isinstance(scope, TaskScope):
-            given = config.get("configurable")
-            if given is not None and _COORDINATES.isdisjoint(given):
-                scope = scope.copy()
-                scope.configurable = {**scope.task.configurable(), **given}
-        return scope
-
-    def _loop(self, d: Driver, scope: Scope, options: Options) -> Loop:
-        limit = scope.recursion_limit
-        if limit is None:
-            limit = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", DEFAULT_LIMIT))
-        if limit < 1:
-            raise InvalidArgument(f"recursion_limit must be at least 1, not {limit}.")
-        loop = Loop(self.plan, d, scope, limit, self.get_name())
-        task = task_of(scope)
-        if task is not None and scope.within:  # type: ignore[attr-defined]
-            self._nest(loop, task)
-        elif scope.configurable:
-            loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
-            loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
-        loop.breaks_before = frozenset(_names(options.interrupt_before) or self.interrupt_before_nodes)
-        loop.breaks_after = frozenset(_names(options.interrupt_after) or self.interrupt_after_nodes)
-        if self.store is not None:
-            loop.store = self.store
-        if options.context is not None:
-            loop.context = self._context(options.context)
-        saver = self._saver(task if loop.ns else None)
-        if saver is not None:
-            loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, options.durability or "async")
-        return loop
-
-    def _nest(self, loop: Loop, task: Task) -> None:
-        """Make a run a part of the task that called it: its namespace, readers, store and context."""
-        parent = task.loop
-        number, task.subgraphs = task.subgraphs, task.subgraphs + 1
-        own = task.ns if not number else f"{task.ns}|{number}"
-        if self.checkpointer is True:  # one state for the thread, whichever task asks
-            own = "|".join(part.split(":")[0] for part in own.split("|"))
-            loop.nested_anew = not parent.resumed
-        loop.ns_text = own
-        loop.ns = tuple(own.split("|"))
-        loop.store = parent.store
-        loop.context = parent.context
-        loop.nested = True
-        loop.answers = parent.answers
-        loop.parents = {**parent.parents, parent.ns_text: parent.origin}
-        for out in parent.outs:
-            if out.subgraphs:
-                loop.tell(out.inside(loop.ns, self.plan.stream_keys))
-
-    def _saver(self, task: Task | None) -> BaseCheckpointSaver | None:
-        own = self.checkpointer
-        if task is None:
-            if own is True:
-                raise OutsideRun("checkpointer=True is for a graph inside another one; give this graph a saver.")
-            return own or None
-        if own is False or task.loop.ledger is None:
-            return own if isinstance(own, BaseCheckpointSaver) else None
-        return task.loop.ledger.saver
-
-    def _context(self, context: Any) -> Any:
-        schema = self.builder.context_schema
-        if isinstance(context, dict) and isinstance(schema, type) and not issubclass(schema, dict):
-            return schema(**context)
-        return context
-
-    def _keys(self, options: Options, streaming: bool) -> str | tuple[str, ...]:
+    def keys(self, options: Options, streaming: bool) -> str | tuple[str, ...]:
+        """The keys that a run shows: those that were asked for, else all (streaming) or those of the output schema."""
         keys = options.output_keys
         if keys is None:
             return self.plan.stream_keys if streaming else self.plan.output_keys
@@ -416,12 +299,12 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 )
         return keys
 
-    def _result(self, loop: Loop, options: Options) -> Any:
+    def result(self, loop: Loop, options: Options) -> Any:
         """What `invoke` returns."""
-        keys = self._keys(options, streaming=False)
+        keys = self.keys(options, streaming=False)
         result = read_keys(loop.values, keys) if loop.answered else None
         if options.version == "v2":
-            return GraphOutput(self._coerced("values", (), result), tuple(loop.waiting))
+            return GraphOutput(self.coerced("values", (), result), tuple(loop.waiting))
         if loop.waiting:
             result = (
                 {**result, INTERRUPT: list(loop.waiting)}
@@ -430,10 +313,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             )
         return result
 
-    def _shape(self, options: Options, modes: Sequence[str]) -> Callable[[Any], Any]:
-        return options.shape(modes, self._coerced)
-
-    def _coerced(self, mode: str, ns: tuple[str, ...], data: Any) -> Any:
+    def coerced(self, mode: str, ns: tuple[str, ...], data: Any) -> Any:
         make = self.builder.output.make if mode == "values" else None
         return make(**data) if make is not None and not ns and isinstance(data, dict) else data
 
@@ -507,36 +387,6 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def __repr__(self) -> str:
         return f"CompiledStateGraph({self.name!r}, nodes={list(self.plan.nodes)})"
-
-
-async def _pulled(items: AsyncGenerator[Any, None], shape: Callable[[Any], Any]) -> AsyncGenerator[Any, None]:
-    try:
-        async for item in items:
-            yield shape(item)
-    finally:
-        await items.aclose()
-
-
-def _gated(scope: Scope, gate: Mailbox[Any]) -> Scope:
-    new = scope.copy()
-    new.gates = (*scope.gates, gate)
-    return new
-
-
-def _showing(scope: Scope) -> Scope:
-    """The scope with the coordinates of its thread in its metadata."""
-    if isinstance(scope, TaskScope) or not scope.configurable:
-        return scope
-    shown = {key: scope.configurable[key] for key in _SHOWN if scope.configurable.get(key)}
-    if shown.keys() <= scope.metadata.keys():
-        return scope
-    scope = scope.copy()
-    scope.metadata = {**shown, **scope.metadata}
-    return scope
-
-
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _given(

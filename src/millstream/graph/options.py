@@ -70,7 +70,7 @@ class Options:
         self.subgraphs = subgraphs
         self.version = version
 
-    def shape(self, modes: Sequence[str], coerce: Callable[[str, tuple[str, ...], Any], Any]) -> Callable[[Item], Any]:
+    def shape(self, coerce: Callable[[str, tuple[str, ...], Any], Any]) -> Callable[[Item], Any]:
         """How an item of the stream looks to its consumer; `coerce(mode, ns, data)` is for `version="v2"`."""
         if self.version == "v2":
             return lambda item: _part(item, coerce)

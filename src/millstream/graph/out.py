@@ -26,6 +26,7 @@ __all__ = [
     "UPDATES",
     "VALUES",
     "Item",
+    "Keys",
     "Out",
 ]
 

@@ -1,0 +1,119 @@
+"""From a call to a run: what a scope and options say about the loop that is to be made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import InvalidArgument, OutsideRun
+from ..flow.driver import Driver
+from ..spine.scope import Scope
+from .ledger import Ledger
+from .loop import Loop
+from .options import Options
+from .savers.base import BaseCheckpointSaver
+from .task import Task, TaskScope, task_of
+
+if TYPE_CHECKING:
+    from .compiled import CompiledStateGraph
+
+    App: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
+
+__all__ = ["entered", "loop_for", "showing"]
+
+DEFAULT_LIMIT = 10_007
+"""How many supersteps a run may take where nobody says: enough for any agent, and an end for a loop."""
+
+_COORDINATES = frozenset({"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
+_SHOWN = ("thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "assistant_id", "graph_id")
+
+
+def entered(scope: Scope, config: Mapping[str, Any] | None) -> Scope:
+    """The scope of a call by a user; inside a node, one without coordinates of its own is part of that node."""
+    if config and isinstance(scope, TaskScope):
+        given = config.get("configurable")
+        if given is not None and _COORDINATES.isdisjoint(given):
+            scope = scope.copy()
+            scope.configurable = {**scope.task.configurable(), **given}
+    return scope
+
+
+def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
+    """The run of a graph that a call in this scope starts."""
+    limit = scope.recursion_limit
+    if limit is None:
+        limit = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", DEFAULT_LIMIT))
+    if limit < 1:
+        raise InvalidArgument(f"recursion_limit must be at least 1, not {limit}.")
+    loop = Loop(app.plan, d, scope, limit, app.get_name())
+    task = task_of(scope)
+    if task is not None and scope.within:  # type: ignore[attr-defined]
+        _nest(app, loop, task)
+    elif scope.configurable:
+        loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
+        loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
+    loop.breaks_before = frozenset(_names(options.interrupt_before) or app.interrupt_before_nodes)
+    loop.breaks_after = frozenset(_names(options.interrupt_after) or app.interrupt_after_nodes)
+    if app.store is not None:
+        loop.store = app.store
+    if options.context is not None:
+        loop.context = _context(app, options.context)
+    saver = _saver(app, task if loop.ns else None)
+    if saver is not None:
+        loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, options.durability or "async")
+    return loop
+
+
+def _nest(app: App, loop: Loop, task: Task) -> None:
+    """Make a run a part of the task that called it: its namespace, readers, store and context."""
+    parent = task.loop
+    number, task.subgraphs = task.subgraphs, task.subgraphs + 1
+    own = task.ns if not number else f"{task.ns}|{number}"
+    if app.checkpointer is True:  # one state for the thread, whichever task asks
+        own = "|".join(part.split(":")[0] for part in own.split("|"))
+        loop.nested_anew = not parent.resumed
+    loop.ns_text = own
+    loop.ns = tuple(own.split("|"))
+    loop.store = parent.store
+    loop.context = parent.context
+    loop.nested = True
+    loop.answers = parent.answers
+    loop.parents = {**parent.parents, parent.ns_text: parent.origin}
+    for out in parent.outs:
+        if out.subgraphs:
+            loop.tell(out.inside(loop.ns, app.plan.stream_keys))
+
+
+def _saver(app: App, task: Task | None) -> BaseCheckpointSaver | None:
+    own = app.checkpointer
+    if task is None:
+        if own is True:
+            raise OutsideRun("checkpointer=True is for a graph inside another one; give this graph a saver.")
+        return own or None
+    if own is False or task.loop.ledger is None:
+        return own if isinstance(own, BaseCheckpointSaver) else None
+    return task.loop.ledger.saver
+
+
+def _context(app: App, context: Any) -> Any:
+    schema = app.builder.context_schema
+    if isinstance(context, dict) and isinstance(schema, type) and not issubclass(schema, dict):
+        return schema(**context)
+    return context
+
+
+def showing(scope: Scope) -> Scope:
+    """The scope with the coordinates of its thread in its metadata."""
+    if isinstance(scope, TaskScope) or not scope.configurable:
+        return scope
+    shown = {key: scope.configurable[key] for key in _SHOWN if scope.configurable.get(key)}
+    if shown.keys() <= scope.metadata.keys():
+        return scope
+    scope = scope.copy()
+    scope.metadata = {**shown, **scope.metadata}
+    return scope
+
+
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
