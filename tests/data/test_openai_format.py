@@ -81,6 +81,11 @@ def test_calls_among_the_content_are_taken_out_of_it_once() -> None:
         assert [call["id"] for call in made["tool_calls"]] == ["c"]
 
 
+@pytest.mark.parametrize("kind", ["tool_call_chunk", "invalid_tool_call", "function_call"])
+def test_what_is_told_elsewhere_is_no_content(kind: str) -> None:
+    assert one(AIMessage([{"type": kind, "name": "f"}, {"type": "text"}, "t"]))["content"] == "\nt"
+
+
 def test_results_among_the_content_become_messages() -> None:
     result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "r"}]}
     alone = convert_to_openai_messages([HumanMessage([result])])
@@ -132,6 +137,10 @@ def test_beside_an_image_text_stays_a_block() -> None:
         (
             {"type": "media", "mime_type": "image/png", "data": "AA"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+        ),
+        (
+            {"type": "image", "url": "https://x", "extras": {"detail": "low"}},
+            {"type": "image_url", "image_url": {"url": "https://x", "detail": "low"}},
         ),
         ({"type": "text-plain", "text": "t"}, {"type": "text", "text": "t"}),
         ({"text": "t"}, {"type": "text", "text": "t"}),

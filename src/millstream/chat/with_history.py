@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from ..data.addable import fold_chunks
 from ..data.chunks import message_chunk_to_message
@@ -23,13 +23,10 @@ from .history import BaseChatMessageHistory
 
 __all__ = ["RunnableWithMessageHistory"]
 
-In = TypeVar("In", contravariant=True)
-Out = TypeVar("Out", covariant=True)
-
 _SESSION = ConfigurableFieldSpec("session_id", str, "Session ID", "Names the conversation.", "", is_shared=True)
 
 
-class RunnableWithMessageHistory(Runnable[In, Out], Generic[In, Out]):
+class RunnableWithMessageHistory(Runnable[Any, Any]):
     """`runnable` with the messages of a conversation put into its input; what is new is kept when it has answered.
 
     `get_session_history` gives the history for `config["configurable"]["session_id"]`, or for the keys that

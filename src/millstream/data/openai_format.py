@@ -19,7 +19,7 @@ from .messages import (
 )
 from .prompt_values import PromptValue
 
-__all__ = ["convert_to_openai_messages", "openai_role"]
+__all__ = ["convert_to_openai_messages", "openai_block", "openai_role"]
 
 TextFormat = Literal["string", "block"]
 
@@ -27,6 +27,8 @@ TextFormat = Literal["string", "block"]
 _AS_IT_IS = frozenset(
     {"text", "image_url", "input_audio", "refusal", "guard_content", "thinking", "reasoning", "redacted_thinking"}
 )
+# Calls that are among `tool_calls` too, or are no calls.
+_TOLD_ELSEWHERE = frozenset({"tool_call_chunk", "invalid_tool_call", "function_call"})
 
 
 @overload
@@ -111,6 +113,8 @@ def _converted(message: BaseMessage, text_format: TextFormat, include_id: bool, 
         elif item.get("type") in ("tool_use", "tool_call"):
             if isinstance(message, AIMessage) and not any(call["id"] == item.get("id") for call in calls):
                 calls.append(_call(item.get("id"), item.get("name"), item.get("input", item.get("args"))))
+        elif item.get("type") in _TOLD_ELSEWHERE:
+            continue
         elif item.get("type") == "tool_result":
             answers += _converted(_answer(item), text_format, False, lenient)
         else:
@@ -126,7 +130,7 @@ def _content(blocks: list[Any], text_format: TextFormat) -> Any:
     if text_format == "block":
         return blocks
     if all(block.get("type") == "text" for block in blocks):
-        return "\n".join(block["text"] for block in blocks)
+        return "\n".join(block.get("text") or "" for block in blocks)
     return blocks
 
 
@@ -144,22 +148,24 @@ def _answer(block: Mapping[str, Any]) -> ToolMessage:
 
 
 def _block(block: dict[str, Any], lenient: bool) -> dict[str, Any]:
-    """A content block in OpenAI's form."""
+    made = openai_block(block)
+    if made is None and not lenient:
+        raise InvalidArgument(
+            f"A content block of type {block.get('type')!r} has no place in OpenAI's form: {block!r}; "
+            "pass_through_unknown_blocks=True leaves such blocks as they are."
+        )
+    return block if made is None else made
+
+
+def openai_block(block: dict[str, Any]) -> dict[str, Any] | None:
+    """A content block in OpenAI's form; None where nothing is known of its kind."""
     kind = block.get("type")
     if kind in _AS_IT_IS:
         return block
+    if kind is None:
+        return _nameless(block)
     translate = _TRANSLATORS.get(kind) if isinstance(kind, str) else None
-    made = translate(block) if translate is not None else None
-    if made is None and kind is None:
-        made = _nameless(block)
-    if made is None:
-        if not lenient:
-            raise InvalidArgument(
-                f"A content block of type {kind!r} has no place in OpenAI's form: {block!r}; "
-                "pass_through_unknown_blocks=True leaves such blocks as they are."
-            )
-        return block
-    return made
+    return translate(block) if translate is not None else None
 
 
 def _plain_text(block: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +179,10 @@ def _image(block: dict[str, Any]) -> dict[str, Any] | None:
     else:
         data = block.get("base64") or block.get("data")
         url = _data_url(block.get("mime_type"), data) if data else block.get("url")
-    return {"type": "image_url", "image_url": {"url": url}} if url else None
+    if not url:
+        return None
+    detail = block.get("detail") or (block.get("extras") or {}).get("detail")
+    return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
 
 
 def _audio(block: dict[str, Any]) -> dict[str, Any] | None:

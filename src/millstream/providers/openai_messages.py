@@ -15,6 +15,7 @@ from ..data.messages import (
     SystemMessage,
     ToolMessage,
 )
+from ..data.openai_format import openai_block
 from ..errors import InvalidType
 
 __all__ = ["to_openai"]
@@ -93,49 +94,6 @@ def _block(block: Any) -> Any:
     """A content block in OpenAI's form; one that is not known is passed on, because some server may know it."""
     if isinstance(block, str):
         return {"type": "text", "text": block}
-    kind = block.get("type")
-    if kind == "text":
+    if block.get("type") == "text":
         return {"type": "text", "text": block.get("text", "")}
-    if kind == "text-plain":
-        return {"type": "text", "text": block.get("text", "")}
-    if kind == "image":
-        return _image(block)
-    if kind == "audio" and (data := block.get("base64") or block.get("data")):
-        return {"type": "input_audio", "input_audio": {"data": data, "format": _subtype(block)}}
-    if kind == "file" and "file" not in block:
-        return _file(block)
-    return block
-
-
-def _image(block: Mapping[str, Any]) -> Mapping[str, Any]:
-    source = block.get("source")
-    if isinstance(source, Mapping):  # Anthropic's form
-        url = source.get("url") or _data_url(source.get("media_type"), source.get("data"))
-    elif block.get("base64") or block.get("data"):
-        url = _data_url(block.get("mime_type"), block.get("base64") or block.get("data"))
-    else:
-        url = block.get("url")
-    if not url:
-        return block
-    image: dict[str, Any] = {"url": url}
-    if detail := block.get("detail"):
-        image["detail"] = detail
-    return {"type": "image_url", "image_url": image}
-
-
-def _file(block: Mapping[str, Any]) -> Mapping[str, Any]:
-    if data := block.get("base64") or block.get("data"):
-        name = block.get("filename") or (block.get("extras") or {}).get("filename") or "file"
-        return {"type": "file", "file": {"file_data": _data_url(block.get("mime_type"), data), "filename": name}}
-    if file_id := block.get("file_id") or block.get("id"):
-        return {"type": "file", "file": {"file_id": file_id}}
-    return block
-
-
-def _data_url(mime: str | None, data: str | None) -> str:
-    return f"data:{mime or 'application/octet-stream'};base64,{data or ''}"
-
-
-def _subtype(block: Mapping[str, Any]) -> str:
-    subtype = str(block.get("mime_type", "audio/wav")).partition("/")[2]
-    return {"mpeg": "mp3", "x-wav": "wav"}.get(subtype, subtype)
+    return openai_block(block) or block
