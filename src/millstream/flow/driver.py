@@ -18,6 +18,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final, TypeAlias
 
 from ..errors import AsyncOnly
+from ..spine.run import name_run
 from ..spine.scope import Scope, set_current
 from .mailbox import Mailbox
 from .step import step
@@ -80,7 +81,11 @@ class SyncDriver:
         for gate in scope.gates:
             if gate.strict:
                 gate.drain_blocking()
-        return copy_context().run(_within, scope, fn, args, kwargs)
+        try:
+            return copy_context().run(_within, scope, fn, args, kwargs)
+        except Exception as error:
+            name_run(error, scope.parent)
+            raise
 
     async def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """What the iterator that the leaf's sync form returns yields; closing this closes it."""
@@ -99,6 +104,9 @@ class SyncDriver:
                     item = run(following)
                 except StopIteration:
                     return
+                except Exception as error:
+                    name_run(error, scope.parent)
+                    raise
                 yield item
         finally:
             close = getattr(items, "close", None)
@@ -172,9 +180,13 @@ class AsyncDriver:
             if gate.strict:
                 await gate.drain()
         context = copy_context()
-        if afn is not None:
-            return await _drive(context, context.run(_within, scope, afn, args, kwargs))
-        return await in_worker(context, _within, scope, fn, args, kwargs)
+        try:
+            if afn is not None:
+                return await _drive(context, context.run(_within, scope, afn, args, kwargs))
+            return await in_worker(context, _within, scope, fn, args, kwargs)
+        except Exception as error:
+            name_run(error, scope.parent)
+            raise
 
     def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """What the leaf yields; a sync iterator runs on a worker thread and may be ahead by the mailbox's mark.
@@ -208,11 +220,17 @@ class AsyncDriver:
                     item = stop.value
                 except StopAsyncIteration:
                     return
+                except Exception as error:
+                    name_run(error, scope.parent)
+                    raise
                 else:
                     try:
                         item = await _resume(context, pending, waited_for)
                     except StopAsyncIteration:
                         return
+                    except Exception as error:
+                        name_run(error, scope.parent)
+                        raise
                 yield item
         finally:
             close = getattr(items, "aclose", None)

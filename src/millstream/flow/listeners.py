@@ -73,9 +73,7 @@ class Listened(RunnableBinding[In, Out]):
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
         kwargs = {**self.kwargs, **kwargs}
-        return attended_items(
-            d, self._heard(scope), lambda scope: self._flow_bound(d, inputs, scope, kwargs, given)
-        )
+        return attended_items(d, self._heard(scope), lambda scope: self._flow_bound(d, inputs, scope, kwargs, given))
 
     async def _outcomes(
         self,
@@ -144,5 +142,7 @@ def _takes_config(function: Callable[..., Any]) -> bool:
         parameters = list(signature(function).parameters.values())
     except (TypeError, ValueError):
         return False
-    positional = [each for each in parameters if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    positional = [
+        each for each in parameters if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    ]
     return len(positional) > 1 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters)

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from ..data.addable import fold_chunks
 from ..errors import BlockingCallWarning, Unsupported
 from ..spine.config import RunnableConfig
-from ..spine.events import END, MISSING, STREAM
+from ..spine.events import END, MISSING, STREAM, TOLD
+from ..spine.run import Run
 from ..spine.scope import Scope, enter
 from .attend import attended, attended_items
 from .batch import as_completed, batch, each_by_itself
@@ -360,7 +361,10 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         """Chunks in, chunks out, with the run around it; `given` is the whole input where that was not in chunks."""
         if not scope.listeners:
             return self._pour(d, inputs, scope.inner(), kwargs)
-        return watched(self, d, inputs, scope, kwargs)
+        run = scope.open(self.get_name(), self.run_type)
+        if not run.mask & TOLD:
+            return self._pour(d, inputs, run.scope, kwargs)
+        return watched(self, d, inputs, run, kwargs)
 
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
@@ -404,11 +408,11 @@ async def watched(
     runnable: Runnable[Any, Any],
     d: Driver,
     inputs: AsyncIterator[Any],
-    scope: Scope,
+    run: Run,
     kwargs: Kwargs,
     given: Any = MISSING,
 ) -> AsyncGenerator[Any, None]:
-    """`_pour` with its run: STREAM before each chunk, and START when the first chunk of the input is there.
+    """`_pour` in its run: STREAM before each chunk, and START when the first chunk of the input is there.
 
     Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
     at their start, and tell of their chunks only at the root.
@@ -416,11 +420,11 @@ async def watched(
     taken: list[Any] | None = None
     if given is MISSING:
         first = await anext(inputs, MISSING)
-        run = scope.begin(runnable.get_name(), runnable.run_type, MISSING)
+        run.start(MISSING)
         taken = [] if run.mask & END else None
         inputs = _taking(first, inputs, taken)
     else:
-        run = scope.begin(runnable.get_name(), runnable.run_type, given)
+        run.start(given)
     wants_chunks = run.mask & STREAM and (given is MISSING or run.parent is None)
     chunks: list[Any] | None = [] if run.mask & END else None
     items = runnable._pour(d, inputs, run.scope, kwargs)
@@ -456,7 +460,8 @@ async def watched_whole(
         await aclose(inputs)
     if whole is MISSING:
         return
-    items = watched(runnable, d, once(whole), scope, kwargs, whole)
+    run = scope.open(runnable.get_name(), runnable.run_type)
+    items = watched(runnable, d, once(whole), run, kwargs, whole)
     try:
         async for item in items:
             yield item

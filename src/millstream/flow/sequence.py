@@ -66,10 +66,20 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         """The last step."""
         return self.steps[-1]
 
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        for run_step, _, tag in self._parts:
-            input = await run_step(d, input, scope.child(*tag), kwargs)
-            kwargs = NO_KWARGS
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        # The default and `_body` in one frame: many sequences wait here at once, for a model.
+        run = scope.begin(self.get_name(), self.run_type, input) if scope.listeners else None
+        scope = scope.inner() if run is None else run.scope
+        try:
+            for run_step, _, tag in self._parts:
+                input = await run_step(d, input, scope.child(*tag), kwargs)
+                kwargs = NO_KWARGS
+        except BaseException as error:
+            if run is not None:
+                run.fail(error)
+            raise
+        if run is not None:
+            run.end(input)
         return input
 
     async def _outcomes(

@@ -100,9 +100,7 @@ class Watchable:
         from .either import EitherStream
 
         chosen = (include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags)
-        return EitherStream(
-            lambda d: _log(self, d, input, config, kwargs, chosen, diff, with_streamed_output_list)
-        )
+        return EitherStream(lambda d: _log(self, d, input, config, kwargs, chosen, diff, with_streamed_output_list))
 
 
 def _log(

@@ -21,6 +21,7 @@ __all__ = [
     "START",
     "STREAM",
     "TOKENS",
+    "TOLD",
     "TOOL_CALL",
     "Event",
     "Listener",
@@ -36,6 +37,8 @@ CUSTOM: Final = 16
 TOOL_CALL: Final = 32
 # Not a kind: a listener adds it to its answer to make a watched `model.invoke` stream inside.
 TOKENS: Final = 64
+# What a run tells of itself; a run of whose listeners none wants any of it is not watched.
+TOLD: Final = START | STREAM | END | ERROR
 EVERYTHING: Final = START | STREAM | END | ERROR | CUSTOM
 
 

@@ -12,7 +12,7 @@ from .events import END, ERROR, MISSING, START, Event, Listener, Missing
 if TYPE_CHECKING:
     from .scope import Scope
 
-__all__ = ["Run", "RunType", "report"]
+__all__ = ["Run", "RunType", "name_run", "report"]
 
 logger = logging.getLogger("millstream")
 
@@ -99,8 +99,8 @@ class Run:
         """Those that want anything of this run."""
         return [listener for listener, _ in self._heard]
 
-    def start(self, listeners: tuple[Listener, ...]) -> None:
-        """Ask each listener what it wants of this run, then emit START."""
+    def ask(self, listeners: tuple[Listener, ...]) -> None:
+        """Ask each listener, once, what it wants of this run."""
         for listener in listeners:
             try:
                 wanted = listener.interest(self)
@@ -110,8 +110,12 @@ class Run:
             if wanted:
                 self._heard.append((listener, wanted))
                 self.mask |= wanted
+
+    def start(self, input: Any) -> None:
+        """Emit START; `input` is MISSING for a run that is streamed into."""
+        self.input = input
         if self.mask & START:
-            self.emit(START, self.input)
+            self.emit(START, input)
 
     def emit(self, kind: int, data: Any) -> None:
         """Tell the listeners that want `kind`. A listener that fails is logged and the run goes on."""
@@ -131,14 +135,21 @@ class Run:
             self.emit(END, output)
 
     def fail(self, error: BaseException) -> None:
-        """Emit ERROR. A note on the exception names the innermost run that failed."""
-        if isinstance(error, Exception) and not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
-            error.add_note(f"{_NOTE}{self.name!r} ({self.type})")
+        """Emit ERROR."""
+        name_run(error, self)
         if self.mask & ERROR:
             self.emit(ERROR, error)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, {self.type!r})"
+
+
+def name_run(error: BaseException, run: Run | None) -> None:
+    """Name `run`, the innermost that failed, in a note on the exception, unless one is named already."""
+    if run is None or not isinstance(error, Exception):
+        return
+    if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
+        error.add_note(f"{_NOTE}{run.name!r} ({run.type})")
 
 
 def report(listener: Listener, run: Run, error: Exception) -> None:

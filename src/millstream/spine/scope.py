@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import InvalidType, OutsideRun
 from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig
-from .events import Listener
+from .events import MISSING, Listener
 from .hooks import hooks
 from .listening import Once, as_listener, as_listeners
 from .run import Run
@@ -141,6 +141,38 @@ class Scope:
         new.gates = ()
         return new
 
+    def open(
+        self,
+        name: str,
+        type: str,
+        *,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Run:
+        """A run of this scope whose listeners have been asked; its maker calls `start`, if its mask wants anything.
+
+        `tags` and `metadata` belong to this run alone.
+        """
+        run = Run(
+            self.run_name or name,
+            type,
+            self.parent,
+            _union(self.own_tags, self.tags, tags),
+            {**self.metadata, **metadata} if metadata else self.metadata,
+            MISSING,
+            self.run_id,
+        )
+        if extra:
+            run.extra = extra
+        inner = self.copy()
+        inner.parent = run
+        inner.run_name = inner.run_id = None
+        inner.own_tags = ()
+        run.scope = inner
+        run.ask(self.listeners)
+        return run
+
     def begin(
         self,
         name: str,
@@ -151,27 +183,9 @@ class Scope:
         metadata: Mapping[str, Any] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> Run:
-        """Start a run of this scope and emit START.
-
-        `tags` and `metadata` belong to this run alone; `input` is MISSING for a run that is streamed into.
-        """
-        run = Run(
-            self.run_name or name,
-            type,
-            self.parent,
-            _union(self.own_tags, self.tags, tags),
-            {**self.metadata, **metadata} if metadata else self.metadata,
-            input,
-            self.run_id,
-        )
-        if extra:
-            run.extra = extra
-        inner = self.copy()
-        inner.parent = run
-        inner.run_name = inner.run_id = None
-        inner.own_tags = ()
-        run.scope = inner
-        run.start(self.listeners)
+        """`open` a run and start it; `input` is MISSING for a run that is streamed into."""
+        run = self.open(name, type, tags=tags, metadata=metadata, extra=extra)
+        run.start(input)
         return run
 
     def overlay(self, config: Mapping[str, Any]) -> Scope:

@@ -71,7 +71,9 @@ class RunLogPatch:
             InvalidType: (a TypeError) `other` is no patch.
         """
         if type(other) is not RunLogPatch:
-            raise InvalidType(f"a {type(self).__name__} and a {type(other).__name__} cannot be added; add a RunLogPatch.")
+            raise InvalidType(
+                f"a {type(self).__name__} and a {type(other).__name__} cannot be added; add a RunLogPatch."
+            )
         return RunLog(*self.ops, *other.ops, state=apply(self._state(), other.ops))
 
     def _state(self) -> Any:
