@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from millstream import (
     RunnableLambda,
     SystemMessage,
     ToolMessage,
+    convert_to_openai_messages,
+    get_buffer_string,
     trim_messages,
 )
 
@@ -179,3 +182,18 @@ def test_a_model_counts_tokens() -> None:
 def of_text(text: str) -> str:
     """Say it."""
     return text
+
+
+def test_an_image_is_never_fetched() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x.png"
+        message = HumanMessage(
+            [{"type": "image_url", "image_url": {"url": url}}, {"type": "image", "url": url}, "text"]
+        )
+        trim_messages([message, message], max_tokens=200, token_counter="approximate", allow_partial=True)
+        FakeListChatModel(responses=[]).get_num_tokens_from_messages([message])
+        assert url in str(convert_to_openai_messages([message]))
+        assert all((get_buffer_string([message]), message.pretty_repr(), message.content_blocks))
+        with pytest.raises(BlockingIOError):
+            server.accept()
