@@ -133,6 +133,7 @@ _EXPORTS: dict[str, str] = {
     "graph.store.memory": "InMemoryStore",
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
+    "providers.anthropic": "ChatAnthropic",
     "providers.openai": "ChatOpenAI",
     "providers.registry": "init_chat_model",
     "providers.timeouts": "Timeouts",
@@ -238,6 +239,7 @@ if TYPE_CHECKING:
     from .graph.store.base import *  # noqa: F403
     from .graph.store.memory import *  # noqa: F403
     from .graph.tool_node import *  # noqa: F403
+    from .providers.anthropic import *  # noqa: F403
     from .providers.openai import *  # noqa: F403
     from .providers.registry import *  # noqa: F403
     from .providers.timeouts import *  # noqa: F403

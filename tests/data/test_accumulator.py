@@ -137,3 +137,12 @@ def test_a_call_in_many_pieces_is_one_call_however_often_the_pieces_are_summed()
     told = [call for piece in [opening, *pieces] for call in whole.feed(piece)]
     assert [(call["name"], call["args"]) for call in told] == [("write", {"text": "x" * 100})]
     assert whole.finish() == [] and len(whole.message().tool_calls) == 1
+
+
+def test_at_the_end_a_call_that_was_cut_is_none() -> None:
+    chunks = [delta('{"a": 1', name="f", id="c1"), delta('{"a": 2}', name="g", id="c2", index=1)]
+    whole = Accumulator(chunks)
+    assert [call["args"] for call in whole.finish()] == [{"a": 1}]
+    ended = Accumulator([*chunks, C("", chunk_position="last")])
+    assert list(ended.finish()) == []
+    assert [call["name"] for call in ended.message().tool_calls] == ["g"]

@@ -347,3 +347,15 @@ def test_joining_a_list_is_linear() -> None:
 
     small, large = min(seconds(500) for _ in range(3)), seconds(16_000)
     assert large < small * 32 * 4, "32 times the chunks took more than 128 times as long"
+
+
+def test_at_the_end_arguments_that_are_not_whole_make_an_invalid_call() -> None:
+    growing = C("", tool_call_chunks=[{"name": "f", "args": '{"a": [1, 2', "id": "c1", "index": 0}])
+    assert [call["args"] for call in growing.tool_calls] == [{"a": [1, 2]}]
+    ended = growing + C("", chunk_position="last")
+    assert ended.tool_calls == []
+    assert [(call["name"], call["args"]) for call in ended.invalid_tool_calls] == [("f", '{"a": [1, 2')]
+    message = message_chunk_to_message(ended)
+    assert (message.tool_calls, message.invalid_tool_calls) == ([], ended.invalid_tool_calls)
+    empty = C("", tool_call_chunks=[{"name": "f", "args": "", "id": "c1", "index": 0}], chunk_position="last")
+    assert [call["args"] for call in empty.tool_calls] == [{}]

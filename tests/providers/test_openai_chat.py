@@ -441,6 +441,42 @@ def test_any_cuts_give_the_same_message(
     assert calls(expected) == [("f", args)]
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+FUNCTION = st.fixed_dictionaries({}, optional={"name": JSON, "arguments": JSON})
+DELTA = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": JSON,
+        "reasoning_content": JSON,
+        "refusal": JSON,
+        "reasoning_details": JSON,
+        "annotations": JSON,
+        "tool_calls": st.lists(st.fixed_dictionaries({"function": FUNCTION}, optional={"id": JSON, "index": JSON}))
+        | JSON,
+    },
+)
+CHOICE = st.fixed_dictionaries(
+    {"delta": DELTA | JSON}, optional={"index": st.integers(0, 1) | JSON, "finish_reason": JSON, "logprobs": JSON}
+)
+FRAME = st.fixed_dictionaries({"choices": st.lists(CHOICE, max_size=2) | JSON}, optional={"usage": JSON, "error": JSON})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(FRAME | JSON, max_size=4), st.binary(max_size=20))
+def test_any_frames_end_in_a_message_or_in_our_error(frames: list[Any], rest: bytes) -> None:
+    begun = chat_frame({"content": "so far"})
+    stream = begun + b"".join(b"data: " + json.dumps(frame).encode() + b"\n\n" for frame in frames) + rest
+    try:
+        decode(stream)
+    except ProviderInterrupted as error:
+        assert error.partial.text.startswith("so far")
+        error.partial.model_dump_json()
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_own_streams_byte_by_byte(name: str) -> None:
     stream = OWN[name]

@@ -95,12 +95,16 @@ class Accumulator:
         return whole
 
     def finish(self) -> Sequence[ToolCall]:
-        """No more chunks come: give the tool calls that were not told yet, their arguments as far as they arrived."""
+        """No more chunks come: give the tool calls that were not told yet, their arguments as far as they arrived.
+
+        Where a chunk has said that it is the last, calls whose arguments are not whole are none.
+        """
         calls: list[ToolCall] = []
+        whole = bool(self._chunks) and getattr(self._chunks[-1], "chunk_position", None) == "last"
         for call in self._arriving:
             if not call.told:
                 call.told = True
-                calls += calls_of_chunks([call.chunk()])[0]
+                calls += calls_of_chunks([call.chunk()], whole=whole)[0]
         return calls
 
     def _follow(self, chunk: BaseMessage) -> Sequence[ToolCall]:

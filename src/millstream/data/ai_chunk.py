@@ -36,7 +36,8 @@ __all__ = ["AIMessageChunk"]
 class AIMessageChunk(AIMessage, BaseMessageChunk):
     """A piece of an AIMessage. `chunk_position="last"` marks the end.
 
-    `tool_calls` and `invalid_tool_calls` are what `tool_call_chunks` amount to so far; they are parsed when read.
+    `tool_calls` and `invalid_tool_calls` are what `tool_call_chunks` amount to so far; they are parsed when read. At the
+    end a call whose arguments are no whole JSON object is invalid.
     When only whole calls are given, the chunks are made from them. `name` and attributes beyond the fields are lost
     in sums.
     """
@@ -226,7 +227,9 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
     def _read_calls(self) -> Calls:
         calls = self._calls
         if calls is None:
-            calls = self._calls = calls_of_chunks(self._read_tool_chunks()) if self._has_tools() else ([], [])
+            whole = self.chunk_position == "last"
+            calls = calls_of_chunks(self._read_tool_chunks(), whole=whole) if self._has_tools() else ([], [])
+            self._calls = calls
         return calls
 
     def _write_tool_calls(self, calls: Sequence[Any]) -> None:

@@ -53,21 +53,29 @@ def check_chunks(given: Iterable[Any]) -> list[ToolCallChunk]:
     return chunks
 
 
-def calls_of_chunks(chunks: Iterable[ToolCallChunk]) -> Calls:
-    """What the pieces amount to: calls with the arguments parsed as far as they go, and those that do not parse."""
+def calls_of_chunks(chunks: Iterable[ToolCallChunk], *, whole: bool = False) -> Calls:
+    """What the pieces amount to: calls with the arguments parsed as far as they go, and those that do not parse.
+
+    When the message is `whole`, arguments that are not were cut by the model's limit: nobody should run such a call.
+    """
+    parse = _parse_whole if whole else parse_partial_json
     calls: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
     for chunk in chunks:
         text = chunk["args"]
         try:
-            args = parse_partial_json(text) if text else {}
-        except ValueError:
+            args = parse(text) if text else {}
+        except (ValueError, RecursionError):
             args = None
         if isinstance(args, dict):
             calls.append({"name": chunk["name"] or "", "args": args, "id": chunk["id"], "type": "tool_call"})
         else:
             invalid.append(invalid_tool_call(name=chunk["name"], args=text, id=chunk["id"]))
     return calls, invalid
+
+
+def _parse_whole(text: str) -> Any:
+    return json.loads(text, strict=False)
 
 
 def chunks_of_calls(calls: Iterable[ToolCall], invalid: Iterable[InvalidToolCall]) -> list[ToolCallChunk]:

@@ -57,11 +57,12 @@ class Block:
             # An empty block is no content: some APIs refuse to take it back.
             self._first = {"type": self.kind, "index": self.index}
             return None
+        calls = [self._piece(first.get("id"), first.get("name"), "")] if self.is_call else []
+        chunk = self._chunk(dict(first), *calls)
+        # Only what has passed for a chunk is kept.
         self._begun = True
-        if not self.is_call:
-            return self._chunk(dict(first))
-        self._pending = first.get("input") or None
-        return self._chunk(dict(first), self._piece(first.get("id"), first.get("name"), ""))
+        self._pending = (first.get("input") or None) if self.is_call else None
+        return chunk
 
     def delta(self, kind: str, delta: Mapping[str, Any]) -> AIMessageChunk | None:
         """The chunk for a delta; None when it says nothing, or nothing that we know."""
@@ -73,19 +74,26 @@ class Block:
             return None
         item: dict[str, Any] = {"type": type, key: said, "index": self.index}
         if kind == "citations_delta":
-            self._citations.append(said)
             item |= {"text": "", "citations": [said]}
+        elif said.__class__ is not str:
+            raise TypeError
         elif kind == "signature_delta":
             # A thinking block goes back with its thought, also where that is not shown.
-            self._first["signature"] = self._first.get("signature", "") + said
             item["thinking"] = ""
-        else:
-            self.texts.append(said)
+        calls = [self._piece(None, None, said)] if kind == "input_json_delta" and self.is_call else []
+        chunk = self._chunk(item, *calls)
+        self._keep(kind, said)
+        return chunk
+
+    def _keep(self, kind: str, said: Any) -> None:
         self._begun = True
-        if kind != "input_json_delta" or not self.is_call:
-            return self._chunk(item)
-        self._pending = None
-        return self._chunk(item, self._piece(None, None, said))
+        if kind == "citations_delta":
+            self._citations.append(said)
+        elif kind == "signature_delta":
+            self._first["signature"] = self._first.get("signature", "") + said
+        else:
+            self._pending = None
+            self.texts.append(said)
 
     def stop(self) -> AIMessageChunk | None:
         """The chunk for the block's end: the arguments of a call that came with its start and not in pieces."""
@@ -111,7 +119,7 @@ class Block:
 
     def call(self) -> ToolCallChunk | None:
         """All that came of a tool call, as one piece."""
-        if not self.is_call:
+        if not self.is_call or not self._begun:
             return None
         return self._piece(self._first.get("id"), self._first.get("name"), "".join(self.texts))
 

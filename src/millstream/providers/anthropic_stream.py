@@ -74,8 +74,8 @@ class AnthropicDecoder(FrameDecoder):
                 # Nearly every frame: one string kept, one chunk made.
                 text = delta["text"]
                 if text:
+                    out.append(AIMessageChunk(_text(text), response_metadata=self._tags))
                     self._text.append(text)
-                    out.append(AIMessageChunk(text, response_metadata=self._tags))
                 return
             self._read_delta(frame["index"], delta, out)
         elif kind == "content_block_start":
@@ -87,7 +87,9 @@ class AnthropicDecoder(FrameDecoder):
         elif kind == "message_start":
             self._read_message(frame["message"])
         elif kind == "message_delta":
-            self._stopping.update({key: value for key, value in (frame.get("delta") or {}).items() if value is not None})
+            self._stopping.update(
+                {key: value for key, value in (frame.get("delta") or {}).items() if value is not None}
+            )
             self._usage = later_usage(self._usage, frame.get("usage") or {})
         elif kind == "message_stop":
             self.complete = True
@@ -144,8 +146,8 @@ class AnthropicDecoder(FrameDecoder):
     # -- giving ------------------------------------------------------------------------------------------------------
 
     def _give_text(self, text: str, out: list[AIMessageChunk]) -> None:
+        self._give(AIMessageChunk(_text(text), response_metadata=self._tags), out)
         self._text.append(text)
-        self._give(AIMessageChunk(text, response_metadata=self._tags), out)
 
     def _give(self, chunk: AIMessageChunk, out: list[AIMessageChunk]) -> None:
         self._start(out)
@@ -208,6 +210,13 @@ class AnthropicDecoder(FrameDecoder):
         source = DELTAS.get(delta["type"], ("", "", ""))[0]
         if isinstance(delta.get(source), str):
             delta[source] = self._joiner.join((index, delta["type"]), delta[source])
+
+
+def _text(text: Any) -> str:
+    """The text of a delta; a TypeError where it is none."""
+    if text.__class__ is not str:
+        raise TypeError
+    return text
 
 
 def stop_metadata(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("millstream.providers")
 _LONGEST_ERROR = 65_536
+# Seconds of silence after which a stream that has said all, but does not end, is taken to have ended.
+_MORE_MAY_COME = 10.0
 
 
 class Decoder(Protocol):
@@ -33,6 +35,8 @@ class Decoder(Protocol):
 
     reported: Any
     """The error that the server reported inside the stream, as it came."""
+    complete: bool
+    """All that the server must say has been said; more may come."""
 
     @property
     def finished(self) -> bool:
@@ -109,7 +113,7 @@ class Asking:
                 chunks = decoder.feed(data)
                 if decoder.reported is not None and not chunks:
                     raise self._error(answer, post, decoder.reported)
-                if chunks or decoder.finished:
+                if chunks or decoder.finished or decoder.complete:
                     return Begun(answer, post, chunks, decoder)
                 data = await answer.next()
             return Begun(answer, post, _rest(decoder, post), None)
@@ -166,7 +170,10 @@ async def read_async(begin: Callable[[], Awaitable[Begun[AsyncAnswer]]]) -> Asyn
             yield chunk
         if decoder is not None and not decoder.finished:
             watch = answer.watch()
+            over = False
             try:
+                if decoder.complete:
+                    over = watch.allow(_MORE_MAY_COME)
                 async for data in answer.pieces:
                     watch.seen = None  # what the reader does with a chunk is no silence of the provider's
                     for chunk in decoder.feed(data):
@@ -174,6 +181,8 @@ async def read_async(begin: Callable[[], Awaitable[Begun[AsyncAnswer]]]) -> Asyn
                     if decoder.finished:
                         break
                     watch.seen = now()
+                    if decoder.complete is not over:
+                        over = watch.allow(None if over else _MORE_MAY_COME)
             except Exception as error:
                 _broken(error, begun.post, decoder, watch.expired)
         if decoder is not None:
@@ -192,12 +201,17 @@ def read_sync(begin: Callable[[], Begun[SyncAnswer]]) -> Generator[AIMessageChun
         yield from begun.chunks
         if decoder is not None and not decoder.finished:
             answer.watch()
+            over = False
             try:
+                if decoder.complete:
+                    over = answer.allow(_MORE_MAY_COME)
                 for data in answer.pieces:
                     yield from decoder.feed(data)
                     if decoder.finished:
                         break
                     answer.check_total()
+                    if decoder.complete is not over:
+                        over = answer.allow(None if over else _MORE_MAY_COME)
             except Exception as error:
                 _broken(error, begun.post, decoder, None)
         if decoder is not None:
@@ -208,10 +222,12 @@ def read_sync(begin: Callable[[], Begun[SyncAnswer]]) -> Generator[AIMessageChun
 
 
 def _broken(error: Exception, post: Post, decoder: Decoder, expired: str | None) -> None:
-    """Raise what ended a stream that had begun."""
+    """Raise what ended a stream that had begun, unless the provider had said all."""
     try:
         reraise(error, post)
     except ProviderError as ours:
+        if decoder.complete:
+            return
         why = f"the stream broke off: {expired}." if expired else f"the stream broke off. {ours}"
         raise decoder.interrupted(f"{post.provider}: {why}") from error
 

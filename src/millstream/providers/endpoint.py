@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from ..errors import InvalidArgument, MissingKey, Unsupported
+from ..errors import InvalidArgument, MissingKey
 from .timeouts import Timeouts
 
 __all__ = ["Endpoint", "resolved_settings"]
@@ -23,7 +23,11 @@ _OTHER_NAMES = {
     "openai_api_key": "api_key",
     "openai_api_base": "base_url",
     "openai_organization": "organization",
+    "anthropic_api_key": "api_key",
+    "anthropic_api_url": "base_url",
     "request_timeout": "timeout",
+    "default_request_timeout": "timeout",
+    "max_tokens_to_sample": "max_tokens",
     "stop_sequences": "stop",
 }
 
@@ -37,16 +41,20 @@ class Endpoint:
     key_variables: tuple[str, ...]
     url_variables: tuple[str, ...] = ()
     organization_variables: tuple[str, ...] = ()
+    key_header: str = "authorization"
+    """The header that carries the key; "authorization" as a bearer's."""
+    more_headers: tuple[tuple[str, str], ...] = ()
 
-    def headers(self, key: str, organization: str | None) -> dict[str, str]:
+    def headers(self, key: str, organization: str | None = None) -> dict[str, str]:
         """The headers of a request."""
         headers = {
-            "authorization": f"Bearer {key}",
+            self.key_header: f"Bearer {key}" if self.key_header == "authorization" else key,
             "content-type": "application/json",
             "accept": "text/event-stream, application/json",
             # A compressed stream would come in larger pieces, later.
             "accept-encoding": "identity",
             "user-agent": "millstream",
+            **dict(self.more_headers),
         }
         if organization:
             headers["openai-organization"] = organization
@@ -59,19 +67,16 @@ def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: E
     Raises:
         MissingKey: (KeyError) the provider's own API needs a key and there is none.
         InvalidArgument: (ValueError) a setting that cannot work.
-        Unsupported: (NotImplementedError) a setting that asks for another API.
     """
-    settings = {_OTHER_NAMES.get(name, name): value for name, value in given.items()}
-    settings = _with_unknown_in_model_kwargs(model, settings)
+    known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
+    settings = {name if name in known else _OTHER_NAMES.get(name, name): value for name, value in given.items()}
+    settings = _with_unknown_in_model_kwargs(model, settings, known)
     url = settings.get("base_url") or _first_set(endpoint.url_variables) or endpoint.url
     settings["base_url"] = _checked_url(str(url))
-    settings["organization"] = settings.get("organization") or _first_set(endpoint.organization_variables)
+    if endpoint.organization_variables:
+        settings["organization"] = settings.get("organization") or _first_set(endpoint.organization_variables)
     settings["api_key"] = SecretStr(_key(settings, endpoint))
     Timeouts.of(settings.get("timeout"))
-    if (settings.get("n") or 1) > 1 and settings.get("streaming"):
-        raise InvalidArgument("n must be 1 with streaming=True: a stream holds one message.")
-    if settings.get("use_responses_api"):
-        raise Unsupported("use_responses_api=True: this model speaks chat completions; leave the setting out.")
     return settings
 
 
@@ -83,7 +88,9 @@ def _key(settings: dict[str, Any], endpoint: Endpoint) -> str:
         if not (key.isascii() and key.isprintable()):
             raise InvalidArgument("api_key holds characters that no key has; was something else pasted?")
         return key
-    has_header = any(name.lower() == "authorization" for name in settings.get("default_headers") or {})
+    has_header = any(
+        name.lower() in ("authorization", endpoint.key_header) for name in settings.get("default_headers") or {}
+    )
     if settings["base_url"].rstrip("/") == endpoint.url and not has_header:
         name = endpoint.key_variables[0]
         raise MissingKey(
@@ -111,9 +118,8 @@ def _first_set(variables: tuple[str, ...]) -> str | None:
     return next((os.environ[name] for name in variables if os.environ.get(name)), None)
 
 
-def _with_unknown_in_model_kwargs(model: type[BaseModel], settings: dict[str, Any]) -> dict[str, Any]:
+def _with_unknown_in_model_kwargs(model: type[BaseModel], settings: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """Parameters that the provider may know and we do not are sent as they are, with a warning: it may be a typing error."""
-    known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
     unknown = {name: settings.pop(name) for name in list(settings) if name not in known}
     if keys := [name for name in unknown if "key" in name.lower()]:
         raise InvalidArgument(f"{model.__name__} does not know `{keys[0]}`; the key is given as `api_key`.")
@@ -121,7 +127,7 @@ def _with_unknown_in_model_kwargs(model: type[BaseModel], settings: dict[str, An
         warnings.warn(
             f"{model.__name__} does not know {', '.join(sorted(unknown))}: sent to the server as given. "
             "Put such parameters into `model_kwargs` to say that you mean them.",
-            stacklevel=4,
+            stacklevel=5,
         )
         settings["model_kwargs"] = {**unknown, **(settings.get("model_kwargs") or {})}
     return settings

@@ -64,12 +64,11 @@ class FrameDecoder(ABC):
                     frame = self._odd(payload)
                 if frame is not None:
                     self._read(frame, out)
+                if self.done:
+                    self._finish(out)
             except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
                 self._fail(f"{self.provider} sent a frame of another shape than {self.wire} have.")
-            if self.done:
-                self._finish(out)
-                break
-            if self._error is not None:
+            if self.done or self._error is not None:
                 break
         return out
 
@@ -104,6 +103,8 @@ class FrameDecoder(ABC):
 
     # -- what a wire knows -------------------------------------------------------------------------------------------
 
+    _done_ends: ClassVar[bool] = False
+    """`[DONE]` is the end mark; on other wires some gateways add it, and it says nothing."""
     _missing: ClassVar[str]
     """What a stream that was cut between frames lacks."""
 
@@ -135,16 +136,13 @@ class FrameDecoder(ABC):
     def _ends_well(self, rest: bytes) -> bool:
         """The payload of a last frame that lacks its closing blank line is a whole end mark."""
 
-    def _mark(self, text: bytes) -> None:
-        """A payload that is `[DONE]`: an end mark on one wire, of no meaning on the others."""
-
     # -- for subclasses ----------------------------------------------------------------------------------------------
 
     def _odd(self, payload: bytes) -> Any:
         """A payload that is no clean JSON; None when there is nothing to read in it."""
         text = payload.strip()
         if text == b"[DONE]":
-            self._mark(text)
+            self.done = self._done_ends
             return None
         if not text:
             return None

@@ -173,12 +173,12 @@ class _IdleWatch:
     None while it does not wait, and the timer looks when it fires.
     """
 
-    __slots__ = ("_break", "_closing", "_end", "_idle", "_loop", "_timer", "expired", "seen")
+    __slots__ = ("_break", "_closing", "_end", "_idle", "_loop", "_own_idle", "_timer", "expired", "seen")
 
     def __init__(self, post: Post, break_off: Callable[[], Awaitable[None]]) -> None:
         self._loop = asyncio.get_running_loop()
         self._break = break_off
-        self._idle = post.timeouts.idle
+        self._idle = self._own_idle = post.timeouts.idle
         self.seen: float | None = time.monotonic()
         self._end = post.ends
         self.expired: str | None = None
@@ -203,6 +203,15 @@ class _IdleWatch:
             self._set()
         else:
             self._closing = asyncio.ensure_future(self._break())
+
+    def allow(self, silence: float | None) -> bool:
+        """Allow no longer silence than that from now on; None: as long as ever. True when it is a limit."""
+        own = self._own_idle
+        self._idle = own if silence is None else silence if own is None else min(silence, own)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._set()
+        return silence is not None
 
     async def stop(self) -> None:
         """Forget the timer; wait for a connection that is being broken."""
@@ -268,6 +277,12 @@ class SyncAnswer:
     def watch(self) -> None:
         """From now on the limit of each read is that of a silence."""
         self._limit.seconds = self._post.timeouts.idle
+
+    def allow(self, silence: float | None) -> bool:
+        """Allow no longer silence than that from now on; None: as long as ever. True when it is a limit."""
+        own = self._post.timeouts.idle
+        self._limit.seconds = own if silence is None else silence if own is None else min(silence, own)
+        return silence is not None
 
     def check_total(self) -> None:
         """Raises ProviderTimeout when the whole took too long."""

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import Field
 
 from ..chat.function_calling import convert_to_openai_tool
-from ..chat.models import BaseChatModel
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
-from ..errors import BadRequestError, ProviderStatusError
+from ..errors import BadRequestError, InvalidArgument, ProviderStatusError, Unsupported
 from ..flow.runnable import Runnable
-from ..flow.step import step
-from .asking import Asking, Begun, read_async, read_sync
-from .endpoint import Endpoint, resolved_settings
-from .http import AsyncLink, Link, Post, SyncLink
+from .asking import Asking, Begun
+from .endpoint import Endpoint
+from .http import Link, Post
 from .openai_answer import answer_chunk, read_answer
 from .openai_chat import OpenAIChatDecoder
 from .openai_messages import to_openai
 from .openai_request import call_parameters, tool_choice_of, with_usage
-from .timeouts import Timeouts
-from .wire_json import dumps
+from .wire_model import WireModel
 
 __all__ = ["ChatOpenAI"]
 
@@ -51,7 +48,7 @@ _takes_usage: dict[str, bool] = {}
 _MOST_REMEMBERED = 1000
 
 
-class ChatOpenAI(BaseChatModel):
+class ChatOpenAI(WireModel):
     """A chat model behind OpenAI's chat-completions API, or behind any server that imitates it (`base_url`).
 
     The key is `api_key` or OPENAI_API_KEY, the server `base_url` or OPENAI_BASE_URL; a server of one's own needs no
@@ -70,11 +67,7 @@ class ChatOpenAI(BaseChatModel):
         InvalidArgument: (ValueError) a setting that cannot work.
     """
 
-    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
-
     model_name: str = Field(default="gpt-3.5-turbo", alias="model")
-    api_key: SecretStr | None = None
-    base_url: str | None = None
     organization: str | None = None
     temperature: float | None = None
     max_tokens: int | None = Field(default=None, alias="max_completion_tokens")
@@ -90,18 +83,9 @@ class ChatOpenAI(BaseChatModel):
     reasoning_effort: str | None = None
     reasoning: dict[str, Any] | None = None
     service_tier: str | None = None
-    streaming: bool = False
     stream_usage: bool | None = None
-    timeout: Any = None
-    """Seconds, `(connect, read)`, or `Timeouts`, which tells the four limits apart."""
-    max_retries: int = Field(default=2, ge=0)
-    model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    extra_body: dict[str, Any] | None = None
     disabled_params: dict[str, Any] | None = None
-    default_headers: dict[str, SecretStr] | None = None
     use_responses_api: bool | None = None
-    http_client: Any = Field(default=None, exclude=True, repr=False)
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
 
     _endpoint: ClassVar[Endpoint] = Endpoint(
         provider="openai",
@@ -112,7 +96,11 @@ class ChatOpenAI(BaseChatModel):
     )
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**resolved_settings(type(self), settings, self._endpoint))
+        if (settings.get("n") or 1) > 1 and settings.get("streaming"):
+            raise InvalidArgument("n must be 1 with streaming=True: a stream holds one message.")
+        if settings.get("use_responses_api"):
+            raise Unsupported("use_responses_api=True: this model speaks chat completions; leave the setting out.")
+        super().__init__(**settings)
 
     @property
     def _llm_type(self) -> str:
@@ -125,29 +113,11 @@ class ChatOpenAI(BaseChatModel):
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
-    def _generate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    async def _answer(
+        self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> ChatResult:
-        post = self._post(self._request_body(messages, stop, kwargs), kwargs)
-        answer = step(self._asking().ask(self._sync_link(), post))
+        answer = await self._asking().ask(link, self._chat_post(self._request_body(messages, stop, kwargs), kwargs))
         return read_answer(answer, provider=self._endpoint.provider)
-
-    async def _agenerate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> ChatResult:
-        post = self._post(self._request_body(messages, stop, kwargs), kwargs)
-        answer = await self._asking().ask(self._async_link(), post)
-        return read_answer(answer, provider=self._endpoint.provider)
-
-    def _stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> Iterator[Any]:
-        return read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
-
-    def _astream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
-        return read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
 
     def _stream_forms(self) -> tuple[Any, Any]:
         # A stream holds one message; several choices in it would be mixed.
@@ -162,18 +132,18 @@ class ChatOpenAI(BaseChatModel):
         if (body.get("n") or 1) == 1:
             body["stream"] = True
         wanted = kwargs.get("stream_usage", self.stream_usage)
-        server = str(self.base_url).rstrip("/")
+        server = self._server
         if wanted is False or (wanted is None and _takes_usage.get(server) is False) or "stream" not in body:
-            return await asking.begin(link, self._post(body, kwargs))
+            return await asking.begin(link, self._chat_post(body, kwargs))
         try:
-            begun = await asking.begin(link, self._post(with_usage(body), kwargs))
+            begun = await asking.begin(link, self._chat_post(with_usage(body), kwargs))
         except BadRequestError as refused:
             known = self._is_official or server in _takes_usage
             if wanted is True or known or refused.status not in (400, 422):
                 raise
             # Perhaps it refuses `stream_options`; if the same request passes without, that was the reason.
             try:
-                begun = await asking.begin(link, self._post(body, kwargs))
+                begun = await asking.begin(link, self._chat_post(body, kwargs))
             except ProviderStatusError:
                 raise refused from None
             _remember(server, False)
@@ -201,42 +171,21 @@ class ChatOpenAI(BaseChatModel):
             **call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params),
         }
 
-    def _post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
-        return Post(
-            url=f"{str(self.base_url).rstrip('/')}/chat/completions",
-            headers=self._headers(kwargs.get("extra_headers")),
-            body=dumps(body),
-            timeouts=Timeouts.of(kwargs.get("timeout", self.timeout)),
-            provider=self._endpoint.provider,
-        )
+    def _chat_post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
+        return self._post(f"{self._server}/chat/completions", body, kwargs)
 
-    def _headers(self, extra: dict[str, str] | None) -> dict[str, str]:
-        key = self.api_key.get_secret_value() if self.api_key else ""
-        headers = self._endpoint.headers(key, self.organization)
-        headers |= {name.lower(): value.get_secret_value() for name, value in (self.default_headers or {}).items()}
-        return headers | {name.lower(): value for name, value in (extra or {}).items()}
+    def _organization(self) -> str | None:
+        return self.organization
 
     def _asking(self) -> Asking:
         provider = self._endpoint.provider
-        secrets = [
-            secret.get_secret_value() for secret in (self.api_key, *(self.default_headers or {}).values()) if secret
-        ]
+        secrets = self._secrets
         return Asking(
             decoder=lambda: OpenAIChatDecoder(provider=provider, secrets=secrets),
             whole=lambda answer: answer_chunk(answer, provider=provider),
             retries=self.max_retries,
             secrets=secrets,
         )
-
-    def _sync_link(self) -> SyncLink:
-        return SyncLink(self.http_client)
-
-    def _async_link(self) -> AsyncLink:
-        return AsyncLink(self.http_async_client)
-
-    @property
-    def _is_official(self) -> bool:
-        return str(self.base_url).rstrip("/") == self._endpoint.url
 
     # -- tools -------------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ class OpenAIChatDecoder(FrameDecoder):
 
     __slots__ = ("_choices", "_first", "_last", "_usage")
     wire = "chat completions"
+    _done_ends = True
     _missing = "an end mark or a finish reason"
 
     def __init__(self, *, provider: str = "openai", secrets: Sequence[str] = ()) -> None:
@@ -45,7 +46,7 @@ class OpenAIChatDecoder(FrameDecoder):
 
     def _read(self, frame: Any, out: list[AIMessageChunk]) -> None:
         if usage := frame.get("usage") or ("x_groq" in frame and (frame["x_groq"] or {}).get("usage")):
-            self._usage = usage
+            self._usage = dict(usage)
         if frame.get("error") or frame.get("object") == "error":
             self._report(frame.get("error") or frame)
             return
@@ -62,9 +63,6 @@ class OpenAIChatDecoder(FrameDecoder):
         if choice is None:
             choice = self._choices[index] = Choice(index, self.provider)
         return choice
-
-    def _mark(self, text: bytes) -> None:
-        self.done = True
 
     def _ends_well(self, rest: bytes) -> bool:
         return rest.strip() == b"[DONE]"

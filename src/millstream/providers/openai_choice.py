@@ -8,6 +8,7 @@ from typing import Any
 from ..data.ai_chunk import AIMessageChunk
 from ..data.merging import merge_dicts
 from ..data.types import UsageMetadata
+from ..errors import InvalidType
 from .openai_tool_calls import ToolCallPieces
 
 __all__ = ["Choice", "closing_metadata", "reasoning_text", "split_content"]
@@ -64,13 +65,13 @@ class Choice:
         """All that came, as one chunk; None when nothing did."""
         if not self.started:
             return None
-        kwargs = merge_dicts({}, *self._kwargs)
+        kwargs = _merged({}, self._kwargs)
         if self._reasoning:
             kwargs["reasoning_content"] = "".join(self._reasoning)
         return AIMessageChunk(
             "".join(self._text),
             additional_kwargs=kwargs,
-            response_metadata=merge_dicts(self._tags, *self._metadata),
+            response_metadata=_merged(self._tags, self._metadata),
             tool_call_chunks=self._calls.merged(),
         )
 
@@ -79,25 +80,28 @@ class Choice:
     ) -> AIMessageChunk | None:
         text, thought = split_content(delta.get("content"))
         kwargs = self._extras(delta)
-        if thought := reasoning_text(delta) or thought:
-            self._reasoning.append(thought)
+        thought = reasoning_text(delta) or thought
         metadata = self._closing(choice, frame)
         pieces = self._calls.read(delta.get("tool_calls") or (), str(frame.get("id") or ""))
         if self.started and not (text or thought or kwargs or metadata or pieces):
             return None
-        self.started = True
-        if text:
-            self._text.append(text)
-        if kwargs:
-            self._kwargs.append(kwargs)
-        if metadata:
-            self._metadata.append(metadata)
-        return AIMessageChunk(
+        chunk = AIMessageChunk(
             text,
             additional_kwargs={**kwargs, "reasoning_content": thought} if thought else {**kwargs},
             response_metadata={**self._tags, **metadata},
             tool_call_chunks=pieces,
         )
+        # Only what has passed for a chunk is kept.
+        self.started = True
+        if text:
+            self._text.append(text)
+        if thought:
+            self._reasoning.append(thought)
+        if kwargs:
+            self._kwargs.append(kwargs)
+        if metadata:
+            self._metadata.append(metadata)
+        return chunk
 
     def _closing(self, choice: Mapping[str, Any], frame: Mapping[str, Any]) -> dict[str, Any]:
         metadata: dict[str, Any] = {}
@@ -114,13 +118,13 @@ class Choice:
 
     def _extras(self, delta: Mapping[str, Any]) -> dict[str, Any]:
         """What has no place of its own in a message."""
-        extras: dict[str, Any] = {key: delta[key] for key in _LISTS if delta.get(key)}
+        extras: dict[str, Any] = {key: list(delta[key]) for key in _LISTS if delta.get(key)}
         if refusal := delta.get("refusal"):
-            extras["refusal"] = refusal
+            extras["refusal"] = _text(refusal)
         if audio := delta.get("audio"):
-            extras["audio"] = audio
+            extras["audio"] = dict(audio)
         if call := delta.get("function_call"):  # the form before tool calls
-            extras["function_call"] = {key: value for key, value in call.items() if value is not None}
+            extras["function_call"] = {key: _text(value) for key, value in call.items() if value is not None}
         if details := delta.get("reasoning_details"):
             extras["reasoning_details"] = [self._detail(item) for item in details]
         return extras
@@ -136,6 +140,21 @@ class Choice:
         return item
 
 
+def _text(value: Any) -> str:
+    """Text; a TypeError where it is none."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _merged(first: dict[str, Any], pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return merge_dicts(first, *pieces)
+    except InvalidType:
+        # Pieces that do not fit together. The text is what matters.
+        return dict(first)
+
+
 def closing_metadata(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Which model answered, and how it was run, from a frame or a whole answer."""
     return {ours: answer[theirs] for theirs, ours in _CLOSING if answer.get(theirs)}
@@ -147,21 +166,20 @@ def reasoning_text(message: Mapping[str, Any]) -> str:
     if isinstance(text, str):
         return text
     details = message.get("reasoning_details") or ()
-    return "".join(item.get("text") or item.get("summary") or "" for item in details)
+    return "".join(_text(item.get("text") or item.get("summary") or "") for item in details)
 
 
 def split_content(content: Any) -> tuple[str, str]:
     """Content as (text, reasoning). A few servers send a list of blocks where others send text."""
     if not isinstance(content, list):
-        return content or "", ""
+        return _text(content or ""), ""
     text: list[str] = []
     thought: list[str] = []
     for block in content:
         if isinstance(block, str):
             text.append(block)
         elif block.get("type") == "thinking":
-            inner = block.get("thinking") or ""
-            thought.append(inner if isinstance(inner, str) else split_content(inner)[0])
+            thought.append(split_content(block.get("thinking"))[0])
         else:
-            text.append(block.get("text") or "")
+            text.append(_text(block.get("text") or ""))
     return "".join(text), "".join(thought)

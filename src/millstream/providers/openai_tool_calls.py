@@ -51,7 +51,7 @@ class ToolCallPieces:
 
     def _read(self, piece: Mapping[str, Any], answer_id: str) -> ToolCallChunk:
         function = piece.get("function") or {}
-        id, name, args = piece.get("id") or None, function.get("name") or None, _text(function.get("arguments"))
+        id, name, args = _word(piece.get("id")), _word(function.get("name")), _text(function.get("arguments"))
         wire = piece.get("index")
         call = self._by_wire.get(wire) if isinstance(wire, int) else self._without_index(id, name)
         if call is None or call.is_another(id, name, args):
@@ -86,6 +86,15 @@ class ToolCallPieces:
 
 def _chunk(index: int, id: str | None, name: str | None, args: str) -> ToolCallChunk:
     return {"name": name, "args": args, "id": id, "index": index, "type": "tool_call_chunk"}
+
+
+def _word(value: Any) -> str | None:
+    """An id or a name; a few servers number their calls. Raises TypeError where it is neither."""
+    if isinstance(value, int):
+        return str(value)
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value or None
 
 
 def _text(arguments: Any) -> str:

@@ -10,7 +10,7 @@ from ..errors import InvalidArgument, Unsupported
 
 __all__ = ["init_chat_model"]
 
-_BUILT = {"openai": ("openai", "ChatOpenAI")}
+_BUILT = {"anthropic": ("anthropic", "ChatAnthropic"), "openai": ("openai", "ChatOpenAI")}
 
 # How names begin, and whose they are.
 _PREFIXES = {

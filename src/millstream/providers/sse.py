@@ -96,6 +96,9 @@ def _payloads(whole: bytes) -> list[bytes]:
     for frame in whole.split(b"\n\n"):
         if frame.startswith(b"data: ") and b"\n" not in frame:
             out.append(frame[6:])
+        elif frame.startswith(b"event: ") and frame.count(b"\n") == 1 and (at := frame.find(b"\ndata: ")) > 0:
+            # The frames of those who name their events: two lines, of which the last is the data.
+            out.append(frame[at + 7 :])
         elif frame and (payload := _payload(frame)) is not None:
             out.append(payload)
     return out

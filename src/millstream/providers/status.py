@@ -35,7 +35,11 @@ _STATUS_OF_CODE = {
     "rate_limit_exceeded": 429,
     "insufficient_quota": 429,
     "invalid_request_error": 400,
+    "not_found_error": 404,
+    "request_too_large": 413,
     "server_error": 500,
+    "api_error": 500,
+    "timeout_error": 504,
     "overloaded_error": 529,
 }
 _LONGEST_MESSAGE = 1000

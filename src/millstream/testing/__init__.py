@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 # One row a module: the names that it gives, loaded when first used.
 _EXPORTS: dict[str, str] = {
+    "anthropic_streams": """message_answer message_block message_error message_frame message_of
+        message_stream""",
     "models": """FakeChatModel FakeListChatModel FakeMessagesListChatModel GenericFakeChatModel ParrotFakeChatModel
         ScriptedChatModel""",
     "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream frames_of",
@@ -31,6 +33,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .anthropic_streams import *  # noqa: F403
     from .models import *  # noqa: F403
     from .openai_streams import *  # noqa: F403
     from .provider import *  # noqa: F403

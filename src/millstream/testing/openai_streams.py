@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .stream_parts import arguments_of, json_of, pieces_of
+
 __all__ = ["answer_of", "chat_answer", "chat_error", "chat_frame", "chat_stream", "frames_of"]
 
 _ID = "chatcmpl-standin"
@@ -38,7 +40,7 @@ def chat_frame(
         "choices": list(choices),
         **extra,
     }
-    return b"data: " + _json(payload) + b"\n\n"
+    return b"data: " + json_of(payload) + b"\n\n"
 
 
 def chat_stream(
@@ -58,8 +60,8 @@ def chat_stream(
     """
     extra: dict[str, Any] = {} if usage is None else {"usage": None}
     out = [chat_frame({"role": "assistant", "content": "", "refusal": None}, **extra)]
-    out += [chat_frame({"reasoning_content": piece}, **extra) for piece in _pieces(reasoning)]
-    out += [chat_frame({"content": piece}, **extra) for piece in _pieces(text)]
+    out += [chat_frame({"reasoning_content": piece}, **extra) for piece in pieces_of(reasoning)]
+    out += [chat_frame({"content": piece}, **extra) for piece in pieces_of(text)]
     for number, call in enumerate(tool_calls):
         out += [chat_frame({"tool_calls": [piece]}, **extra) for piece in _call_pieces(number, call)]
     ending = finish_reason or ("tool_calls" if tool_calls else "stop")
@@ -85,7 +87,7 @@ def chat_answer(
             {
                 "id": call.get("id", f"call_{number + 1}"),
                 "type": "function",
-                "function": {"name": call["name"], "arguments": _arguments(call)},
+                "function": {"name": call["name"], "arguments": arguments_of(call)},
             }
             for number, call in enumerate(tool_calls)
         ]
@@ -106,7 +108,7 @@ def chat_answer(
     }
     if usage is not None:
         answer["usage"] = _usage(usage)
-    return _json(answer)
+    return json_of(answer)
 
 
 def answer_of(stream: bytes) -> bytes:
@@ -141,25 +143,6 @@ def frames_of(stream: bytes) -> list[bytes]:
     return [frame + b"\n\n" for frame in stream.split(b"\n\n") if frame]
 
 
-def _json(value: Any) -> bytes:
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _pieces(text: str | Iterable[str]) -> list[str]:
-    if not isinstance(text, str):
-        return list(text)
-    words = text.split(" ")
-    return [word + " " for word in words[:-1]] + [word for word in words[-1:] if word]
-
-
-def _arguments(call: Mapping[str, Any]) -> str:
-    args = call.get("args", {})
-    return args if isinstance(args, str) else json.dumps(args, ensure_ascii=False)
-
-
 def _call_pieces(number: int, call: Mapping[str, Any]) -> list[dict[str, Any]]:
     opening = {
         "index": number,
@@ -167,7 +150,7 @@ def _call_pieces(number: int, call: Mapping[str, Any]) -> list[dict[str, Any]]:
         "type": "function",
         "function": {"name": call["name"], "arguments": ""},
     }
-    text = _arguments(call)
+    text = arguments_of(call)
     return [opening] + [
         {"index": number, "function": {"arguments": text[at : at + 5]}} for at in range(0, len(text), 5)
     ]

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from .anthropic_streams import message_error, message_of
 from .openai_streams import answer_of, chat_error, frames_of
 
 __all__ = ["RecordedConnection", "RecordedRequest", "Reply", "StandInProvider"]
@@ -67,6 +68,19 @@ class Reply:
             yield from (body[at : at + self.chunk] for at in range(0, len(body), self.chunk))
 
 
+class _Wire(NamedTuple):
+    """A protocol that is served: where, how a stream becomes a whole answer, how an error looks."""
+
+    path: str
+    answer_of: Callable[[bytes], bytes]
+    error: Callable[[str], bytes]
+
+
+_WIRES = (
+    _Wire("/chat/completions", answer_of, chat_error),
+    _Wire("/messages", message_of, message_error),
+)
+
 Step: TypeAlias = Reply | bytes | str | Path
 """A reply, which is sent as it is; or the bytes of a stream, or the path of a file that holds them.
 
@@ -112,7 +126,7 @@ class RecordedRequest:
 
 
 class StandInProvider:
-    """Serves `POST /v1/chat/completions` on 127.0.0.1 from a script.
+    """Serves OpenAI's `POST /v1/chat/completions` and Anthropic's `POST /v1/messages` on 127.0.0.1 from a script.
 
     `script` is an iterable of steps, one a request in the order of their arrival, or a function from the request
     to its step. A script that has run out answers 400. Used as a context manager it runs in a thread of its own;
@@ -219,7 +233,9 @@ class StandInProvider:
         if request.method == "GET" and request.path.endswith("/models"):
             listing = {"object": "list", "data": [{"id": "stand-in-1", "object": "model", "owned_by": "millstream"}]}
             return Reply.json(listing)
-        if not request.path.endswith("/chat/completions"):
+        path = request.path.partition("?")[0]
+        wire = next((wire for wire in _WIRES if path.endswith(wire.path)), None)
+        if wire is None:
             return Reply.json(chat_error(f"no such path: {request.path}", code="not_found"), status=404)
         if self._choose is not None:
             step: Step | None = self._choose(request)
@@ -227,14 +243,14 @@ class StandInProvider:
             assert self._steps is not None
             step = next(self._steps, None)
         if step is None:
-            return Reply.json(chat_error("the stand-in provider's script has run out"), status=400)
+            return Reply.json(wire.error("the stand-in provider's script has run out"), status=400)
         if isinstance(step, Reply):
             return step
         body = step if isinstance(step, bytes) else Path(step).read_bytes()
         if body.startswith(b"{"):
             return Reply.json(body)
         if not request.wants_stream:
-            return Reply.json(answer_of(body))
+            return Reply.json(wire.answer_of(body))
         return Reply(body, pause=self._pause)
 
 

@@ -1,0 +1,119 @@
+"""The parameters of a request to Anthropic's messages API: a model's settings, a call's, and the tools. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..chat.function_calling import convert_to_openai_tool
+from ..errors import InvalidArgument
+
+__all__ = ["call_parameters", "most_tokens", "shows_blocks", "to_anthropic_tool", "tool_choice_of"]
+
+# Keywords of a call that say how to make it, or that go into the body under another name.
+_NOT_SENT = frozenset({"stream", "streaming", "stream_usage", "extra_body", "extra_headers", "timeout", "betas", "effort", "stop", "ls_structured_output_format", "parallel_tool_calls"})  # fmt: skip
+
+# The tokens that a model may say at most, by how its name begins; the first row that fits counts.
+_MOST_TOKENS = (
+    ("claude-3-7-sonnet", 64_000),
+    ("claude-3-5", 8_192),
+    ("claude-3", 4_096),
+    ("claude-2", 4_096),
+    ("claude-instant", 4_096),
+    ("claude-opus-4-0", 32_000),
+    ("claude-opus-4-1", 32_000),
+    ("claude-opus-4-2025", 32_000),
+    ("claude-", 64_000),
+)
+_FEW_TOKENS = 4_096
+
+
+def most_tokens(model: str) -> int:
+    """What to give as `max_tokens`, which the API demands, where the program does not say."""
+    return next((most for start, most in _MOST_TOKENS if model.startswith(start)), _FEW_TOKENS)
+
+
+def call_parameters(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent beside the messages: `settings`, overlaid by the call's keywords, without what is None."""
+    both = {**settings, **call}
+    parameters = {key: value for key, value in both.items() if key not in _NOT_SENT and value is not None}
+    if effort := both.get("effort"):
+        parameters["output_config"] = {"effort": effort, **(parameters.get("output_config") or {})}
+    if stop := both.get("stop"):
+        parameters["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+    if tools := parameters.get("tools"):
+        parameters["tools"] = [to_anthropic_tool(tool) for tool in tools]
+    choice = tool_choice_of(parameters.pop("tool_choice", None), parallel=both.get("parallel_tool_calls"))
+    if choice is not None and tools:
+        parameters["tool_choice"] = choice
+    return {**parameters, **(settings.get("extra_body") or {}), **(call.get("extra_body") or {})}
+
+
+def to_anthropic_tool(tool: Any, *, strict: bool | None = None) -> dict[str, Any]:
+    """A tool in Anthropic's form. One that already has it, or that the API runs itself, is returned as it is."""
+    if isinstance(tool, dict) and _is_anthropic(tool):
+        return tool
+    function = convert_to_openai_tool(tool, strict=strict)["function"]
+    made: dict[str, Any] = {
+        "name": function["name"],
+        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
+    }
+    if description := function.get("description"):
+        made["description"] = description
+    if function.get("strict"):
+        made["strict"] = True
+    if isinstance(tool, dict) and (mark := tool.get("cache_control")):
+        made["cache_control"] = mark
+    return made
+
+
+def _is_anthropic(tool: Mapping[str, Any]) -> bool:
+    """`{"name", "input_schema"}`, or `{"type": "web_search_20250305", ...}`; a JSON schema also has a `type`."""
+    return "input_schema" in tool or ("name" in tool and tool.get("type") not in (None, "function", "object"))
+
+
+def tool_choice_of(
+    choice: Any, tools: Sequence[Mapping[str, Any]] | None = None, *, parallel: bool | None = None
+) -> dict[str, Any] | None:
+    """A `tool_choice` as the wire wants it: "any" and True mean that some tool must be called, a name means that tool.
+
+    Raises:
+        InvalidArgument: (a ValueError) it names a tool that is not among `tools`, where these are given.
+    """
+    made = _choice(choice, tools)
+    if parallel is not None:
+        made = {"disable_parallel_tool_use": not parallel, **(made or {"type": "auto"})}
+        if made["type"] == "none":
+            del made["disable_parallel_tool_use"]
+    return made
+
+
+def _choice(choice: Any, tools: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | None:
+    if choice is None or choice is False:
+        return None
+    if choice is True or choice in ("any", "required"):
+        return {"type": "any"}
+    if choice in ("auto", "none"):
+        return {"type": choice}
+    if isinstance(choice, Mapping):
+        function = choice.get("function")
+        return {"type": "tool", "name": function["name"]} if isinstance(function, Mapping) else dict(choice)
+    names = [str(tool.get("name")) for tool in tools or ()]
+    if tools is not None and choice not in names:
+        raise InvalidArgument(
+            f"tool_choice={choice!r} names no tool that was given; these are: {', '.join(names) or 'none'}."
+        )
+    return {"type": "tool", "name": choice}
+
+
+def shows_blocks(body: Mapping[str, Any]) -> bool:
+    """The answer to this request is shown as a list of blocks from its beginning: more than text is to be expected."""
+    thinking = body.get("thinking")
+    if isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled"):
+        return True
+    return any(body.get(key) for key in ("tools", "mcp_servers", "context_management")) or any(
+        isinstance(block.get("citations"), Mapping) and bool(block["citations"].get("enabled"))
+        for message in body.get("messages") or ()
+        if isinstance(message.get("content"), list)
+        for block in message["content"]
+    )
