@@ -86,8 +86,6 @@ def _demo(options: argparse.Namespace) -> None:
     from .serve.demo.choice import choose
 
     choice = choose()
-    for remark in choice.remarks:
-        print(remark)
     lines = [f"Model: {choice.name}"] + ([choice.notice] if choice.notice else [])
     _run(demo_app(choice, hosts=_hosts(options)), options, lines)
 

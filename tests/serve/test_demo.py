@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from millstream import AIMessageChunk, ChatOpenAI, HumanMessage, create_react_agent
+from millstream import AIMessageChunk, ChatAnthropic, ChatOpenAI, HumanMessage, create_react_agent
 from millstream.errors import InvalidArgument
 from millstream.serve.demo.agent import demo_agent
 from millstream.serve.demo.choice import choose
@@ -58,7 +58,7 @@ def test_the_named_model_comes_first() -> None:
     assert choose({"MILLSTREAM_MODEL": "offline"}, ollama=NOBODY).notice is not None
 
 
-@pytest.mark.parametrize("named", ["gpt-4o", "openai:", "nobody:x", "anthropic:claude", ":"])
+@pytest.mark.parametrize("named", ["gpt-4o", "openai:", "nobody:x", "anthropic:", ":"])
 def test_a_name_that_means_nothing_is_refused(named: str) -> None:
     with pytest.raises(InvalidArgument, match="MILLSTREAM_MODEL="):
         choose({"MILLSTREAM_MODEL": named}, ollama=NOBODY)
@@ -70,13 +70,20 @@ def test_a_key_comes_second(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(choice.model, ChatOpenAI) and "sk-secret" not in repr(choice)
 
 
-def test_a_local_server_comes_third_and_anthropics_key_is_spoken_of() -> None:
+def test_anthropics_key_comes_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-secret")
+    choice = choose({"ANTHROPIC_API_KEY": "sk-ant-secret"}, ollama=NOBODY)
+    assert isinstance(choice.model, ChatAnthropic) and "secret" not in repr(choice)
+    assert (choice.name, choice.notice) == ("Anthropic claude-haiku-4-5", None)
+    assert choose({"MILLSTREAM_MODEL": "anthropic:claude-x"}, ollama=NOBODY).name == "Anthropic claude-x"
+
+
+def test_a_local_server_comes_fourth() -> None:
     models = {"data": [{"id": "nomic-embed-text"}, {"id": "llama3.2:3b"}]}
     with local_server(json.dumps(models).encode()) as address:
-        choice = choose({"ANTHROPIC_API_KEY": "sk-ant-secret"}, ollama=address)
+        choice = choose({}, ollama=address)
     assert isinstance(choice.model, ChatOpenAI)
     assert choice.name == "llama3.2:3b, on this machine"
-    assert "Anthropic" in choice.remarks[0] and "secret" not in str(choice.remarks)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ...chat.models import BaseChatModel
@@ -19,7 +19,8 @@ _OLLAMA = ("127.0.0.1", 11434)
 _PATIENCE = 0.5
 OFFLINE_NOTICE = (
     "No language model is running. Answers come from the built-in offline model, which is not an LLM: it follows fixed "
-    "rules to call the three tools. Set OPENAI_API_KEY or MILLSTREAM_MODEL, or start Ollama, and restart for a real one."
+    "rules to call the three tools. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or MILLSTREAM_MODEL, or start Ollama, and restart "
+    "for a real one."
 )
 
 
@@ -30,11 +31,10 @@ class Choice:
     model: BaseChatModel
     name: str
     notice: str | None = None
-    remarks: list[str] = field(default_factory=list)
 
 
 def choose(environment: Mapping[str, str] = os.environ, *, ollama: tuple[str, int] = _OLLAMA) -> Choice:
-    """The model that MILLSTREAM_MODEL names; else OpenAI's if there is a key; else a local server's; else rules.
+    """The model that MILLSTREAM_MODEL names; else OpenAI's or Anthropic's if there is a key; else a local server's; else rules.
 
     Raises:
         InvalidArgument: MILLSTREAM_MODEL names no model that can be used.
@@ -45,15 +45,12 @@ def choose(environment: Mapping[str, str] = os.environ, *, ollama: tuple[str, in
     if environment.get("OPENAI_API_KEY"):
         model = environment.get("OPENAI_MODEL") or "gpt-4o-mini"
         return Choice(_openai(model=model), f"OpenAI {model}")
-    remarks = []
     if environment.get("ANTHROPIC_API_KEY"):
-        remarks.append("ANTHROPIC_API_KEY is set, but Millstream has no client for Anthropic yet: looking further.")
+        return _anthropic(environment.get("ANTHROPIC_MODEL") or "claude-haiku-4-5")
     local = _local_models(*ollama)
     if local:
-        choice = _local(local[0], ollama)
-        choice.remarks = remarks
-        return choice
-    return Choice(OfflineModel(), f"{NAME}, not an LLM", OFFLINE_NOTICE, remarks)
+        return _local(local[0], ollama)
+    return Choice(OfflineModel(), f"{NAME}, not an LLM", OFFLINE_NOTICE)
 
 
 def _named(named: str, ollama: tuple[str, int]) -> Choice:
@@ -65,11 +62,11 @@ def _named(named: str, ollama: tuple[str, int]) -> Choice:
             case "ollama":
                 return _local(model, ollama)
             case "anthropic":
-                raise InvalidArgument(f"MILLSTREAM_MODEL={named}: Millstream has no client for Anthropic yet.")
+                return _anthropic(model)
     if named == "offline":
         return Choice(OfflineModel(), f"{NAME}, not an LLM", OFFLINE_NOTICE)
     raise InvalidArgument(
-        f"MILLSTREAM_MODEL={named}: write openai:MODEL (such as openai:gpt-4o), ollama:MODEL, or offline."
+        f"MILLSTREAM_MODEL={named}: write openai:MODEL (such as openai:gpt-4o), anthropic:MODEL, ollama:MODEL, or offline."
     )
 
 
@@ -77,6 +74,12 @@ def _openai(**settings: Any) -> BaseChatModel:
     from ...providers.openai import ChatOpenAI
 
     return ChatOpenAI(**settings)
+
+
+def _anthropic(model: str) -> Choice:
+    from ...providers.anthropic import ChatAnthropic
+
+    return Choice(ChatAnthropic(model=model), f"Anthropic {model}")
 
 
 def _local(model: str, address: tuple[str, int]) -> Choice:

@@ -31,7 +31,7 @@ _NO_TOOLS = (
     "I am the built-in offline model: a handful of rules, not a language model. I can use this demo's tools: ask me for "
     "arithmetic (`12 * 7`, `square root of 2`), for the time somewhere (*what time is it in Tokyo?*), or about "
     "Millstream (*how do checkpoints work?*), or for several of these at once.\n\n"
-    "To talk to a real model, set `OPENAI_API_KEY` or `MILLSTREAM_MODEL`, or start a local server such as Ollama, and "
+    "To talk to a real model, set `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` or `MILLSTREAM_MODEL`, or start a local server such as Ollama, and "
     "start the demo again."
 )
 
