@@ -16,6 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millstream import (
+    AIMessage,
+    AIMessageChunk,
+    BaseChatModel,
+    BaseMessage,
+    ChatGeneration,
+    ChatResult,
     Runnable,
     RunnableBranch,
     RunnableConfig,
@@ -23,6 +29,7 @@ from millstream import (
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
+    StrOutputParser,
     add,
     merge_configs,
 )
@@ -81,6 +88,31 @@ def upper() -> Any_:
     return RunnableGenerator(up, aup)
 
 
+class Echo(BaseChatModel):
+    """Says what was said to it, two letters a token."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "echo"
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(messages[-1].text))])
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        for piece in pieces(messages[-1].text, 2):
+            yield AIMessageChunk(piece)
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        for piece in pieces(messages[-1].text, 2):
+            yield AIMessageChunk(piece)
+
+
 def written(value: dict[str, str]) -> str:
     return ",".join(f"{key}={value[key]}" for key in sorted(value))
 
@@ -98,6 +130,8 @@ def build(shape: Shape) -> Any_:
             return cutter(parts[0])
         case "upper":
             return upper()
+        case "model":
+            return Echo() | StrOutputParser()
         case "same":
             return RunnablePassthrough()
         case "sequence":
@@ -122,6 +156,7 @@ LEAVES: st.SearchStrategy[Shape] = st.one_of(
     st.tuples(st.just("lambda"), st.sampled_from("xyz")),
     st.tuples(st.just("cut"), st.integers(1, 3)),
     st.tuples(st.just("upper")),
+    st.tuples(st.just("model")),
     st.tuples(st.just("same")),
 )
 
@@ -156,9 +191,13 @@ class Recorder:
 
 
 def frozen(value: Any) -> Any:
-    """A value by which outputs are compared: dicts without their order, errors by their class."""
+    """A value by which outputs are compared: dicts without their order, messages without their ids, errors by class."""
     if value is MISSING:
         return "missing"
+    if isinstance(value, BaseMessage):
+        return type(value).__name__, value.content
+    if isinstance(value, list):
+        return tuple(frozen(each) for each in value)
     if isinstance(value, dict):
         return frozenset((key, frozen(each)) for key, each in value.items())
     return type(value).__name__ if isinstance(value, BaseException) else value
