@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from colours import Colour, colour
+from recorder import Recorder
 
-from millstream import RunnableLambda
+from millstream import BlockingCallWarning, RunnableLambda
 from millstream.errors import InvalidArgument
-from millstream.spine.events import END, ERROR, EVERYTHING, START, Event
-from millstream.spine.run import Run
+from millstream.flow.mailbox import HIGH_WATER
+from millstream.spine.events import END, ERROR, START
 
 __all__ = ["colour"]
 
@@ -127,28 +128,101 @@ def test_errors(colour: Colour) -> None:
     colour.run(body)
 
 
-def test_a_base_exception_is_never_a_result() -> None:
+@pytest.mark.parametrize("limit", [1, 2])
+def test_an_interrupt_is_never_a_result_and_nothing_starts_after_it(limit: int) -> None:
+    ran: list[int] = []
+
     def stop(x: int) -> int:
+        ran.append(x)
         raise KeyboardInterrupt
 
-    async def body(c: Colour) -> None:
-        with pytest.raises(KeyboardInterrupt):
-            await batch(c, RunnableLambda(stop), [1, 2], return_exceptions=True)
+    runnable = RunnableLambda(stop)
+    with pytest.raises(KeyboardInterrupt):
+        runnable.batch(range(9), {"max_concurrency": limit}, return_exceptions=True)
+    assert len(ran) <= limit
+    with pytest.raises(KeyboardInterrupt):
+        (runnable | str).with_retry().batch(range(9), {"max_concurrency": limit})
+    assert len(ran) <= 2 * limit
 
-    Colour("sync").run(body)
+
+def test_a_part_that_cancels_itself_ends_the_batch(run_async: Any) -> None:
+    ended: list[str] = []
+
+    async def one(x: int) -> None:
+        if x == 1:
+            raise asyncio.CancelledError
+        try:
+            await asyncio.sleep(10)
+        finally:
+            ended.append("ended")
+
+    async def body() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await RunnableLambda(one).abatch([0, 1, 2], return_exceptions=True)
+        assert ended == ["ended"] * 2
+
+    run_async(body())
+
+
+def test_a_single_input_needs_no_other_thread() -> None:
+    assert RunnableLambda(lambda _: threading.get_ident()).batch([0]) == [threading.get_ident()]
+
+
+def test_an_empty_list_of_configs(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        bound = RunnableLambda(c.function(str)).with_config(max_concurrency=2)
+        assert await batch(c, bound, [], []) == []
+        assert await completed(c, bound, [], []) == []
+
+    colour.run(body)
+
+
+def test_a_sync_batch_inside_the_loop_cannot_deadlock(run_async: Any) -> None:
+    """The events of the batch pass the mark of a reader whose thread it blocks."""
+    inner = RunnableLambda(Colour("sync").generator(1, 2))
+
+    async def node(value: Any) -> int:
+        with pytest.warns(BlockingCallWarning, match="use `abatch`"):
+            whole = inner.batch([[]] * HIGH_WATER)
+        with pytest.warns(BlockingCallWarning, match="use `abatch_as_completed`"):
+            return len(whole) + len(list(inner.batch_as_completed([[]] * HIGH_WATER)))
+
+    async def body() -> None:
+        told = [e async for e in RunnableLambda(node).astream_events(1)]
+        assert told[-1]["data"]["output"] == 2 * HIGH_WATER
+
+    run_async(body())
+
+
+def wrapped(runnable: Any) -> list[Any]:
+    """`runnable` in everything that ends the runs of a batch by itself."""
+    return [
+        runnable | str,
+        runnable.with_retry(wait_exponential_jitter=False, retry_if_exception_type=(BaseException,)),
+        runnable.with_fallbacks([RunnableLambda(str)], exceptions_to_handle=(BaseException,)),
+    ]
+
+
+def test_each_run_of_a_cancelled_batch_is_told(run_async: Any) -> None:
+    never = RunnableLambda(Colour("asyncio").waiting(threading.Event(), None, []), name="never")
+
+    async def body() -> None:
+        for runnable in wrapped(never):
+            recorder = Recorder()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await runnable.abatch([1, 2], {"callbacks": [recorder]})
+            told = recorder.told()
+            assert sorted(told) == sorted(
+                [f"{runnable.get_name()} start", f"{runnable.get_name()} error"] * 2
+                + ["never start", "never error"] * 2
+            )
+            assert told[-2:] == [f"{runnable.get_name()} error"] * 2  # the outer ones last
+
+    run_async(body())
 
 
 def test_sequences_run_step_by_step_and_each_input_is_a_run_of_its_own(colour: Colour) -> None:
-    class Recorder:
-        def __init__(self) -> None:
-            self.events: list[Event] = []
-
-        def interest(self, run: Run) -> int:
-            return EVERYTHING
-
-        def feed(self, event: Event) -> None:
-            self.events.append(event)
-
     calls: list[str] = []
 
     def first(x: int) -> int:

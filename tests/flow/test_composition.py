@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from colours import Colour, colour
 from pydantic import BaseModel
+from recorder import Recorder
 
 from millstream import (
     ConfigurableField,
@@ -20,25 +22,9 @@ from millstream import (
     RunnablePassthrough,
 )
 from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported
-from millstream.spine.events import END, ERROR, EVERYTHING, START, STREAM, Event
-from millstream.spine.run import Run
+from millstream.spine.events import START, STREAM
 
 __all__ = ["colour"]
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def interest(self, run: Run) -> int:
-        return EVERYTHING
-
-    def feed(self, event: Event) -> None:
-        self.events.append(event)
-
-    def told(self) -> list[str]:
-        kinds = {START: "start", STREAM: "stream", END: "end", ERROR: "error"}
-        return [f"{e.run.name}{list(e.run.tags)} {kinds[e.kind]}" for e in self.events]
 
 
 def flaky(c: Colour, fails: int, error: type[Exception] = ValueError) -> tuple[Any, list[int]]:
@@ -60,7 +46,7 @@ def test_retry(colour: Colour) -> None:
         retried = runnable.with_retry(wait_exponential_jitter=False)
         assert await c.invoke(retried, 1, {"callbacks": [recorder]}) == 10
         assert len(calls) == 3
-        assert recorder.told() == [
+        assert recorder.told(tags=True) == [
             "flaky[] start",
             "flaky[] start",
             "flaky[] error",
@@ -115,6 +101,66 @@ def test_fallbacks(colour: Colour) -> None:
         assert await c.invoke(keyed, {}) == "ValueError('no')"
         with pytest.raises(InvalidArgument, match="must be a dict"):
             await c.invoke(keyed, "text")
+
+    colour.run(body)
+
+
+def test_retry_waits_no_longer_than_asked_after_thousands_of_attempts() -> None:
+    retry = RunnableLambda(str).with_retry(exponential_jitter_params={"max": 1.5})
+    assert retry._pause(5000) == 1.5
+
+
+def test_cancellation_and_interrupts_are_neither_retried_nor_fallen_back_from(run_async: Any) -> None:
+    begun: list[Any] = []
+
+    async def forever(value: Any) -> None:
+        begun.append(value)
+        await asyncio.sleep(10)
+
+    def interrupted(value: Any) -> None:
+        begun.append(value)
+        raise KeyboardInterrupt
+
+    everything: Any = (BaseException,)
+    other = RunnableLambda(lambda x: "other")
+
+    async def body() -> None:
+        runnable = RunnableLambda(forever)
+        for call in (
+            runnable.with_retry(retry_if_exception_type=everything).ainvoke("a"),
+            runnable.with_retry(retry_if_exception_type=everything).abatch(["b"]),
+            runnable.with_fallbacks([other], exceptions_to_handle=everything).ainvoke("c"),
+            runnable.with_fallbacks([other], exceptions_to_handle=everything).abatch(["d"]),
+            anext(aiter(runnable.with_fallbacks([other], exceptions_to_handle=everything).astream("e"))),
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await call
+
+    run_async(body())
+    for runnable in (
+        RunnableLambda(interrupted).with_retry(retry_if_exception_type=everything),
+        RunnableLambda(interrupted).with_fallbacks([other], exceptions_to_handle=everything),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            runnable.invoke("f")
+    assert begun == ["a", "b", "c", "d", "e", "f", "f"]
+
+
+def test_an_empty_stream_stays_one(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen: list[Any] = []
+        note = RunnableLambda(c.function(seen.append))
+        silent = RunnableGenerator(c.generator())
+        for runnable in (
+            note.with_fallbacks([note]),
+            RunnableBranch((note, note), note),
+            RouterRunnable({"a": note}),
+            RunnableParallel(a=note, b=note),
+        ):
+            assert await c.collect(silent | runnable, None) == []
+            assert await c.collect(silent | runnable, None, {"callbacks": [Recorder()]}) == []
+        assert seen == []
 
     colour.run(body)
 

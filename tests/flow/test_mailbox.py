@@ -13,7 +13,7 @@ import pytest
 from millstream.flow.mailbox import Abandoned, Mailbox
 from millstream.flow.step import step_iter
 
-WRITERS, ITEMS = 6, 1500
+WRITERS, ITEMS = 6, 500
 
 
 @pytest.fixture

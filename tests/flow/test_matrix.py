@@ -16,31 +16,15 @@ from typing import Any
 
 import pytest
 from colours import Colour, colour
+from recorder import Recorder
 
 from millstream import BlockingCallWarning, RunnableGenerator, RunnableLambda, RunnableParallel
 from millstream.errors import AsyncOnly
 from millstream.flow.mailbox import HIGH_WATER, Mailbox
-from millstream.spine.events import CUSTOM, END, ERROR, EVERYTHING, START, STREAM, Event
+from millstream.spine.events import END, START, Event
 from millstream.spine.run import Run
 
 __all__ = ["colour"]
-
-
-class Recorder:
-    """A listener that wants everything and notes it."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def interest(self, run: Run) -> int:
-        return EVERYTHING
-
-    def feed(self, event: Event) -> None:
-        self.events.append(event)
-
-    def told(self) -> list[str]:
-        kinds = {START: "start", STREAM: "stream", END: "end", ERROR: "error", CUSTOM: "custom"}
-        return [f"{event.run.name} {kinds[event.kind]}" for event in self.events]
 
 
 def two_steps(colour: Colour, log: list[str]) -> Any:

@@ -6,33 +6,24 @@ Work of one batch is bounded by `max_concurrency` of the (first) config. Inputs 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from typing import Any, TypeAlias
 
 from ..errors import InvalidArgument
-from ..spine.config import DEFAULT_RECURSION_LIMIT
-from ..spine.scope import ROOT, Scope, enter
+from ..spine.scope import Scope, enter
 from .attend import attended, attended_each, waiting
 from .driver import Driver, Outcome, aclose
+from .entry import blocking_scope, with_default_limit
 from .overrides import Kwargs, exec_of
 
-__all__ = ["as_completed", "batch", "each_by_itself", "limit_of", "with_default_limit"]
+__all__ = ["as_completed", "batch", "each_by_itself", "limit_of"]
 
 # Where nothing else is said an async batch is bounded as well: a finite default keeps memory in bounds.
 ASYNC_LIMIT = 1000
 SYNC_LIMIT = min(32, (os.cpu_count() or 1) + 4)
 
 ScopeAt: TypeAlias = Callable[[int], Scope]
-
-
-def with_default_limit(scope: Scope) -> Scope:
-    """`scope` with the runnable layer's recursion limit, for entries that do not leave the choice to a graph."""
-    if scope.recursion_limit is not None:
-        return scope
-    scope = scope.copy()
-    scope.recursion_limit = DEFAULT_RECURSION_LIMIT
-    return scope
 
 
 def limit_of(d: Driver, scope: Scope) -> int:
@@ -77,6 +68,8 @@ async def each_by_itself(
     running = d.run_all(_parts(runnable, d, inputs, scope_at, kwargs), limit)
     try:
         async for index, outcome in running:
+            if outcome.is_final:
+                outcome.get()
             outcomes[index] = outcome
     finally:
         await aclose(running)
@@ -100,14 +93,23 @@ def _resolved(d: Driver, inputs: Iterable[Any], config: Any) -> tuple[Iterable[A
         inputs = list(inputs)
         if len(config) != len(inputs):
             raise InvalidArgument(f"config is a list of {len(config)} for {len(inputs)} inputs; give one for each.")
-        scopes = [with_default_limit(enter(each)) for each in config]
-        return inputs, scopes.__getitem__, limit_of(d, scopes[0] if scopes else ROOT)
-    scope = with_default_limit(enter(config))
+        scopes = [_entered(d, each) for each in config or ({},)]
+        return inputs, scopes.__getitem__, _limit(d, inputs, scopes[0])
+    scope = _entered(d, config)
     if scope.run_id is None:
-        return inputs, lambda _: scope, limit_of(d, scope)
+        return inputs, lambda _: scope, _limit(d, inputs, scope)
     unnamed = scope.copy()  # an id is given to one run, the first
     unnamed.run_id = None
-    return inputs, lambda index: unnamed if index else scope, limit_of(d, scope)
+    return inputs, lambda index: unnamed if index else scope, _limit(d, inputs, scope)
+
+
+def _entered(d: Driver, config: Mapping[str, Any] | None) -> Scope:
+    return with_default_limit(blocking_scope(config) if d.sync else enter(config))
+
+
+def _limit(d: Driver, inputs: Iterable[Any], scope: Scope) -> int:
+    # A single input needs no other thread.
+    return 1 if isinstance(inputs, Sized) and len(inputs) == 1 else limit_of(d, scope)
 
 
 def _value_or_exception(outcome: Outcome) -> Any:

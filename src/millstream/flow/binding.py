@@ -11,6 +11,7 @@ from ..spine.scope import Scope
 from .attend import attended, attended_each, attended_items, waiting
 from .coerce import coerce
 from .driver import Driver, Outcome
+from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 
 __all__ = ["RunnableBinding"]
@@ -106,11 +107,11 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
             limit = bound_limit
         kwargs = {**self.kwargs, **kwargs}
         if not self.config:
-            return await self.bound._outcomes(d, inputs, scope_at, limit, keep_going, kwargs)
+            return await outcomes_of(self.bound)(d, inputs, scope_at, limit, keep_going, kwargs)
         return await attended_each(
             d,
             lambda index: scope_at(index).underlay(self.config),
-            lambda heard_at: self.bound._outcomes(d, inputs, heard_at, limit, keep_going, kwargs),
+            lambda heard_at: outcomes_of(self.bound)(d, inputs, heard_at, limit, keep_going, kwargs),
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -9,9 +9,9 @@ from ..errors import InvalidArgument, InvalidType
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .coerce import coerce
-from .driver import Driver, aclose
+from .driver import Driver
 from .overrides import folded, hearer_of
-from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, once, watched_whole
+from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, once
 
 __all__ = ["RouterRunnable", "RunnableBranch"]
 
@@ -28,6 +28,8 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
         InvalidArgument: (a ValueError) fewer than two arguments, or an arm that is not a pair.
         InvalidType: (a TypeError) something that cannot be a runnable, or an arm that is no tuple or list.
     """
+
+    _takes_whole = True
 
     def __init__(self, *branches: Any) -> None:
         if len(branches) < 2:
@@ -65,20 +67,10 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
         arm, inner = await self._chosen(d, input, scope)
         return await exec_of(arm)(d, input, inner, kwargs)
 
-    def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        if not scope.listeners:
-            return self._pour(d, inputs, scope.inner(), kwargs)
-        return watched_whole(self, d, inputs, scope, kwargs)
-
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        try:
-            whole = await folded(inputs)
-        finally:
-            await aclose(inputs)
+        whole = await folded(inputs)
         if whole is MISSING:
             return
         arm, inner = await self._chosen(d, whole, scope)
@@ -115,10 +107,9 @@ class RouterRunnable(Runnable[dict[str, Any], Any]):
     async def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
-        try:
-            input = await folded(inputs)
-        finally:
-            await aclose(inputs)
+        input = await folded(inputs)
+        if input is MISSING:
+            return
         items = flow_of(self.runnables[self._key(input)])(d, once(input["input"]), scope, kwargs, input["input"])
         try:
             async for item in items:

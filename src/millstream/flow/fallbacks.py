@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.events import MISSING
-from ..spine.run import Run
 from ..spine.scope import Scope
-from .driver import Driver, Outcome, aclose
-from .overrides import folded
-from .runnable import Kwargs, Runnable, exec_of, flow_of, once, watched_whole
+from .driver import Driver, Outcome
+from .overrides import folded, outcomes_of
+from .runnable import Kwargs, Runnable, exec_of, flow_of, once
+from .runs import watched_each
 
 __all__ = ["RunnableWithFallbacks"]
 
@@ -27,6 +27,8 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
     be a dict, and gets the exception under that key before a fallback is tried. A stream falls back only while its
     first chunk has not come. Attributes are those of `runnable`; a method that gives a runnable is applied to all.
     """
+
+    _takes_whole = True
 
     def __init__(
         self,
@@ -52,26 +54,20 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
         for each in self.runnables:
             try:
                 return await exec_of(each)(d, input, scope, kwargs)
-            except self.exceptions_to_handle as error:
-                first = first or error
+            except Exception as error:
+                if not self._handles(error):
+                    raise
+                first = error if first is None else first
                 self._tell(input, error)
         assert first is not None
         raise first
 
-    def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        if not scope.listeners:
-            return self._pour(d, inputs, scope.inner(), kwargs)
-        return watched_whole(self, d, inputs, scope, kwargs)
-
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        try:
-            input = await folded(inputs)
-        finally:
-            await aclose(inputs)
+        input = await folded(inputs)
+        if input is MISSING:
+            return
         self._check(input)
         first: BaseException | None = None
         for each in self.runnables:
@@ -81,8 +77,10 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
                     chunk = await anext(items)
                 except StopAsyncIteration:
                     return
-                except self.exceptions_to_handle as error:
-                    first = first or error
+                except Exception as error:
+                    if not self._handles(error):
+                        raise
+                    first = error if first is None else first
                     self._tell(input, error)
                     continue
                 yield chunk
@@ -103,34 +101,27 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
         keep_going: bool,
         kwargs: Kwargs,
     ) -> list[Outcome]:
-        values = list(inputs)
-        for value in values:
-            self._check(value)
-        scopes = [scope_at(index) for index in range(len(values))]
-        runs: dict[int, Run] = {}
-        for index, scope in enumerate(scopes):
-            if scope.listeners:
-                runs[index] = scope.begin(self.get_name(), self.run_type, values[index])
-            scopes[index] = runs[index].scope if scope.listeners else scope.inner()
-        outcomes = [Outcome(None, None)] * len(values)
-        going = list(range(len(values)))
-        for each in self.runnables:
-            part = [values[index] for index in going]
-            inner = [scopes[index] for index in going]
-            results = await each._outcomes(d, part, inner.__getitem__, limit, True, kwargs)
-            failed = []
-            for index, outcome in zip(going, results, strict=True):
-                outcomes[index] = outcome
-                if isinstance(outcome.error, self.exceptions_to_handle):
-                    failed.append(index)
-                    self._tell(values[index], outcome.error)
-            going = failed
-            if not going:
-                break
-        for index, run in runs.items():
-            error = outcomes[index].error
-            run.end(outcomes[index].value) if error is None else run.fail(error)
-        return outcomes
+        async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:
+            for value in values:
+                self._check(value)
+            outcomes = [Outcome(None, None)] * len(values)
+            going = list(range(len(values)))
+            for each in self.runnables:
+                part = [values[index] for index in going]
+                inner = [scopes[index] for index in going]
+                results = await outcomes_of(each)(d, part, inner.__getitem__, limit, True, kwargs)
+                failed = []
+                for index, outcome in zip(going, results, strict=True):
+                    outcomes[index] = outcome
+                    if outcome.error is not None and self._handles(outcome.error):
+                        failed.append(index)
+                        self._tell(values[index], outcome.error)
+                going = failed
+                if not going:
+                    break
+            return outcomes
+
+        return await watched_each(self, inputs, scope_at, work)
 
     def _input_shape(self) -> Any:
         return self.runnable._input_shape()
@@ -140,6 +131,10 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return self.runnables
+
+    def _handles(self, error: BaseException) -> bool:
+        # Whatever the user lists: a cancellation, an interrupt or an exit is nobody's failure.
+        return isinstance(error, Exception) and isinstance(error, self.exceptions_to_handle)
 
     def _check(self, input: Any) -> None:
         if self.exception_key is not None and not isinstance(input, dict):

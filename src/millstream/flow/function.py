@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
 from ..errors import AsyncOnly, InvalidType
 from ..spine.config import DEFAULT_RECURSION_LIMIT
 from ..spine.events import MISSING
 from ..spine.scope import Scope
-from .driver import Driver, aclose
+from .driver import Driver
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, folded, once
 from .schemas import function_input, function_output
 
@@ -116,10 +117,7 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        try:
-            whole = await folded(inputs)
-        finally:
-            await aclose(inputs)
+        whole = await folded(inputs)
         if whole is MISSING:
             return
         is_stream, extra = self._form(d, scope)
@@ -155,22 +153,21 @@ def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
 
 def is_async(fn: Any) -> bool:
     """Whether calling `fn` gives a coroutine or an async iterator; looks through partials and callable objects."""
-    fn = _plain(fn)
-    return inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
+    return any(inspect.iscoroutinefunction(form) or inspect.isasyncgenfunction(form) for form in _forms(fn))
 
 
 def generates(fn: Any) -> bool:
     """Whether calling `fn` gives a generator or an async generator."""
-    fn = _plain(fn)
-    return inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
+    return any(inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form) for form in _forms(fn))
 
 
-def _plain(fn: Any) -> Any:
-    while hasattr(fn, "func") and not inspect.isfunction(fn):  # functools.partial
+def _forms(fn: Any) -> tuple[Any, ...]:
+    """What may say of which kind `fn` is: itself (a mock, or what is marked as a coroutine function, says so), or its call."""
+    while isinstance(fn, partial):
         fn = fn.func
-    if not (inspect.isfunction(fn) or inspect.ismethod(fn) or inspect.isbuiltin(fn) or inspect.isclass(fn)):
-        fn = getattr(type(fn), "__call__", fn)  # noqa: B004
-    return fn
+    if inspect.isroutine(fn) or inspect.isclass(fn):
+        return (fn,)
+    return (fn, getattr(type(fn), "__call__", None))  # noqa: B004
 
 
 def _parameters(fn: Any) -> Any:

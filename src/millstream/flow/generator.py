@@ -69,6 +69,7 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
         self._transform = None if is_first_async else transform
         self._atransform = transform if is_first_async else atransform
         self._wants_config = "config" in _parameters(transform)
+        self._awants_config = self._wants_config if atransform is None else "config" in _parameters(atransform)
         self.name = name
 
     def _default_name(self) -> str:
@@ -85,7 +86,7 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
             raise AsyncOnlyMethod(f"`{self.get_name()}`", "ainvoke")
         if not d.sync and self._atransform is None:
             raise Unsupported(f"`{self.get_name()}` has only a sync generator; give `atransform` for async runs.")
-        if self._wants_config:
+        if self._wants_config if d.sync else self._awants_config:
             kwargs = {**kwargs, "config": scope.config()}
         # The leaf pulls its inputs from inside its own context, which must not become that of the steps before it.
         source = isolated(inputs)

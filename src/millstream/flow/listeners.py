@@ -16,6 +16,7 @@ from ..spine.views.tracer import Run, RunRecorder
 from .attend import attended, attended_each, attended_items
 from .binding import RunnableBinding
 from .driver import Driver, Outcome
+from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable
 
 __all__ = ["Listened"]
@@ -91,7 +92,7 @@ class Listened(RunnableBinding[In, Out]):
         return await attended_each(
             d,
             lambda index: self._heard(scope_at(index)),
-            lambda heard_at: self.bound._outcomes(d, inputs, heard_at, limit, keep_going, kwargs),
+            lambda heard_at: outcomes_of(self.bound)(d, inputs, heard_at, limit, keep_going, kwargs),
         )
 
 

@@ -6,7 +6,8 @@ below. A class without native methods is run by the public forms that it has.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, TypeAlias
 
 from ..data.addable import fold_chunks
@@ -14,25 +15,37 @@ from ..errors import AsyncOnly, Unsupported
 from ..spine.config import RunnableConfig
 from ..spine.events import MISSING
 from ..spine.scope import Scope
-from .driver import Driver, aclose
+from .driver import Driver, Outcome, aclose, isolated
 from .step import step_iter
 
-__all__ = ["exec_of", "flow_of", "folded", "has_body", "hearer_of", "natively", "needs_body", "once"]
+__all__ = [
+    "exec_of",
+    "flow_of",
+    "folded",
+    "has_body",
+    "hearer_of",
+    "natively",
+    "needs_body",
+    "once",
+    "outcomes_of",
+]
 
 Kwargs: TypeAlias = dict[str, Any]
 
 _BODY = ("_exec", "_body", "_flow", "_pour")
 _WHOLE = ("invoke", "ainvoke")
 _CHUNKED = ("stream", "astream", "transform", "atransform")
+_MANY = ("batch", "abatch")
 
 
-def natively(cls: type) -> tuple[bool, bool]:
-    """Whether (invoking, streaming) can take the native methods of `cls`: no public form was overridden below them."""
+def natively(cls: type) -> tuple[bool, bool, bool]:
+    """Whether (invoking, streaming, batches) can take the native methods of `cls`: no public form was overridden below them."""
     known = cls.__dict__.get("_ms_native")
     if known is None:
         body = _depth(cls, _BODY)
-        whole = _depth(cls, _WHOLE) >= body
-        known = (has_body(cls) and whole, has_body(cls) and whole and _depth(cls, _CHUNKED) >= body)
+        whole = has_body(cls) and _depth(cls, _WHOLE) >= body
+        many = _depth(cls, _MANY) >= _depth(cls, ("_outcomes", *_BODY))
+        known = (whole, whole and _depth(cls, _CHUNKED) >= body, many)
         type.__setattr__(cls, "_ms_native", known)
     return known
 
@@ -71,9 +84,16 @@ def flow_of(runnable: Any) -> Callable[..., AsyncGenerator[Any, None]]:
     def flow(
         d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
-        return _flow_overridden(runnable, d, inputs, scope, kwargs)
+        return _flow_overridden(runnable, d, inputs, scope, kwargs, given)
 
     return flow
+
+
+def outcomes_of(runnable: Any) -> Callable[..., Awaitable[list[Outcome]]]:
+    """How a composite runs a child on many inputs: natively, or through the user's own `batch`."""
+    if natively(type(runnable))[2]:
+        return runnable._outcomes  # type: ignore[no-any-return]
+    return partial(_outcomes_overridden, runnable)
 
 
 def hearer_of(runnable: Any) -> Any:
@@ -89,8 +109,11 @@ async def once(value: Any) -> AsyncGenerator[Any, None]:
 
 
 async def folded(inputs: AsyncIterator[Any]) -> Any:
-    """All chunks of a stream as one value, MISSING when there were none."""
-    chunks = [chunk async for chunk in inputs]
+    """All chunks of a stream as one value, MISSING when there were none. Closes the stream."""
+    try:
+        chunks = [chunk async for chunk in inputs]
+    finally:
+        await aclose(inputs)
     return fold_chunks(chunks) if chunks else MISSING
 
 
@@ -114,22 +137,23 @@ async def _exec_overridden(runnable: Any, d: Driver, input: Any, scope: Scope, k
 
 
 async def _flow_overridden(
-    runnable: Any, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
+    runnable: Any, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
 ) -> AsyncGenerator[Any, None]:
     config = _config_for(scope)
+    source: AsyncIterator[Any] = inputs
     try:
         change = _override(runnable, "transform" if d.sync else "atransform")
         fn, afn = _override(runnable, "stream"), _override(runnable, "astream")
         if change is not None:
-            source = step_iter(inputs) if d.sync else inputs
-            items = d.iterate(scope.inner(), change, change, source, config, **kwargs)
+            source = isolated(inputs)
+            items = d.iterate(scope.inner(), change, change, step_iter(source) if d.sync else source, config, **kwargs)
         elif (fn if d.sync else afn) is not None or (fn and not has_body(type(runnable))):
             whole = await folded(inputs)
             if whole is MISSING:
                 return
             items = d.iterate(scope.inner(), fn, afn, whole, config, **kwargs)
         elif natively(type(runnable))[0]:
-            items = runnable._flow(d, inputs, scope, kwargs)
+            items = runnable._flow(d, inputs, scope, kwargs, given)
         else:
             whole = await folded(inputs)
             if whole is not MISSING:
@@ -141,7 +165,32 @@ async def _flow_overridden(
         finally:
             await items.aclose()
     finally:
+        await aclose(source)
         await aclose(inputs)
+
+
+async def _outcomes_overridden(
+    runnable: Any,
+    d: Driver,
+    inputs: Iterable[Any],
+    scope_at: Callable[[int], Scope],
+    limit: int,
+    keep_going: bool,
+    kwargs: Kwargs,
+) -> list[Outcome]:
+    fn, afn = _override(runnable, "batch"), _override(runnable, "abatch")
+    if (fn if d.sync else afn) is None:
+        return await runnable._outcomes(d, inputs, scope_at, limit, keep_going, kwargs)  # type: ignore[no-any-return]
+    values = list(inputs)
+    if not values:
+        return []
+    scopes = [scope_at(index) for index in range(len(values))]
+    configs = [_config_for(scope) for scope in scopes]
+    try:
+        outputs = await d.call(scopes[0].inner(), fn, afn, values, configs, return_exceptions=keep_going, **kwargs)
+    except Exception as error:
+        return [Outcome(None, error) for _ in values]
+    return [Outcome(None, out) if keep_going and isinstance(out, Exception) else Outcome(out, None) for out in outputs]
 
 
 def _config_for(scope: Scope) -> RunnableConfig:
@@ -151,6 +200,4 @@ def _config_for(scope: Scope) -> RunnableConfig:
         config["run_name"] = scope.run_name
     if scope.run_id is not None:
         config["run_id"] = scope.run_id
-    if scope.own_tags:
-        config["tags"] = [*scope.own_tags, *scope.shown_tags]
     return config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..data.addable import AddableDict
@@ -13,7 +13,7 @@ from ..errors import InvalidType
 from ..spine.scope import Scope
 from .coerce import coerce
 from .driver import Driver, Outcome, aclose
-from .mailbox import Mailbox
+from .mailbox import Abandoned, Mailbox
 from .overrides import hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .schemas import fields_of
@@ -51,36 +51,45 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         def thunk(run_branch: Any, tag: tuple[str, Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
             return lambda: run_branch(d, input, scope.child(*tag), NO_KWARGS)
 
-        outcomes: list[Outcome | None] = [None] * len(self._parts)
-        running = d.run_all(
-            (thunk(run_branch, tag) for _, run_branch, _, tag in self._parts), scope.max_concurrency if d.sync else None
-        )
+        outputs = await self._run_all(d, scope, [thunk(run_branch, tag) for _, run_branch, _, tag in self._parts])
+        return dict(zip(self.steps, outputs, strict=True))
+
+    async def _run_all(
+        self, d: Driver, scope: Scope, thunks: Iterable[Callable[[], Coroutine[Any, Any, Any]]]
+    ) -> list[Any]:
+        """The results of all branches; or the error that decides, with notes on the others."""
+        outcomes: dict[int, Outcome] = {}
+        running = d.run_all(thunks, scope.max_concurrency if d.sync else None)
         try:
             async for index, outcome in running:
-                if outcome.error is not None and not d.sync:
-                    raise outcome.error
                 outcomes[index] = outcome
+                if outcome.is_final or (outcome.error is not None and not d.sync):
+                    break
         finally:
             await running.aclose()
-        return {key: outcomes[i].get() for i, (key, *_) in enumerate(self._parts)}  # type: ignore[union-attr]
+        keys = list(self.steps)
+        failed = [(keys[index], error) for index in sorted(outcomes) if (error := outcomes[index].error) is not None]
+        if failed:
+            (_, first), *others = sorted(failed, key=_rank)
+            for key, error in others:
+                first.add_note(f"the branch {key!r} failed, too: {error!r}")
+            raise first
+        return [outcomes[index].value for index in range(len(outcomes))]
 
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        tee = _Tee(d, inputs, len(self._parts))
+        if len(self._parts) == 1:
+            key, _, flow_branch, tag = self._parts[0]
+            items = flow_branch(d, inputs, scope.child(*tag), NO_KWARGS)
+        else:
+            key = None
+            items = self._push_branches(d, inputs, scope)
         try:
-            if len(self._parts) == 1:
-                key, _, flow_branch, tag = self._parts[0]
-                items = flow_branch(d, tee.branch(0), scope.child(*tag), NO_KWARGS)
-            else:
-                items = self._push_branches(d, tee, scope)
-                key = None
-            try:
-                async for item in items:
-                    yield item if key is None else AddableDict({key: item})
-            finally:
-                await items.aclose()
+            async for item in items:
+                yield item if key is None else AddableDict({key: item})
         finally:
+            await items.aclose()
             await aclose(inputs)
 
     def _input_shape(self) -> Any:
@@ -101,8 +110,9 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return list(self.steps.values())
 
-    def _push_branches(self, d: Driver, tee: _Tee, scope: Scope) -> AsyncGenerator[Any, None]:
+    def _push_branches(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope) -> AsyncGenerator[Any, None]:
         mailbox: Mailbox[AddableDict] = Mailbox()
+        tee = _Tee(d, inputs, len(self._parts), mailbox)
         inner = scope.copy()
         inner.gates = (*scope.gates, mailbox)
 
@@ -119,18 +129,7 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
                 lambda i=i, key=key, flow_branch=flow_branch, tag=tag: branch(i, key, flow_branch, tag)
                 for i, (key, _, flow_branch, tag) in enumerate(self._parts)
             ]
-            failures: dict[int, BaseException] = {}
-            running = d.run_all(parts, scope.max_concurrency if d.sync else None)
-            try:
-                async for index, outcome in running:
-                    if outcome.error is not None:
-                        failures[index] = outcome.error
-                        if not d.sync:
-                            break
-            finally:
-                await running.aclose()
-            if failures:
-                raise failures[min(failures)]
+            await self._run_all(d, scope, parts)
 
         return push(d, mailbox, produce)
 
@@ -141,39 +140,69 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
 RunnableMap = RunnableParallel
 
 
-class _Tee:
-    """One stream for several readers in tasks or threads: whoever runs out first fetches for all."""
+def _rank(failed: tuple[str, BaseException]) -> int:
+    """An interrupt comes before an error, and an error before the news that the reader has gone."""
+    error = failed[1]
+    return 1 if isinstance(error, Exception) else 2 if isinstance(error, Abandoned) else 0
 
-    def __init__(self, d: Driver, inputs: AsyncIterator[Any], readers: int) -> None:
+
+class _Tee:
+    """One stream for several readers in tasks or threads: whoever runs out first fetches for all.
+
+    It waits for `gate`, and what the stream raises is raised to each reader: none takes a cut input for a whole one.
+    """
+
+    def __init__(self, d: Driver, inputs: AsyncIterator[Any], readers: int, gate: Mailbox[Any]) -> None:
+        self._d = d
         self._inputs = inputs
-        self._buffers: list[deque[Any]] = [deque() for _ in range(readers)]
+        self._gate = gate
+        self._buffers: dict[int, deque[Any]] = {index: deque() for index in range(readers)}
         self._ended = False
+        self._error: BaseException | None = None
         self._lock: Any = threading.Lock() if d.sync else asyncio.Lock()
-        self._sync = d.sync
 
     async def branch(self, index: int) -> AsyncGenerator[Any, None]:
         buffer = self._buffers[index]
-        while True:
-            if not buffer:
-                await self._fetch(buffer)
+        try:
+            while True:
                 if not buffer:
-                    return
-            yield buffer.popleft()
+                    await self._fetch(buffer)
+                    if not buffer:
+                        return
+                yield buffer.popleft()
+        finally:
+            del self._buffers[index]
 
     async def _fetch(self, buffer: deque[Any]) -> None:
-        if self._sync:
+        if self._d.sync:
             self._lock.acquire()
         else:
             await self._lock.acquire()
         try:
-            if buffer or self._ended:
+            if buffer:
                 return
-            try:
-                item = await anext(self._inputs)
-            except StopAsyncIteration:
-                self._ended = True
-                return
-            for each in self._buffers:
-                each.append(item)
+            if self._error is not None:
+                raise self._error
+            if not self._ended:
+                await self._d.wait_for(self._gate)
+                await self._fetch_for_all()
         finally:
             self._lock.release()
+
+    async def _fetch_for_all(self) -> None:
+        try:
+            item = await anext(self._inputs)
+        except StopAsyncIteration:
+            self._ended = True
+        except asyncio.CancelledError as error:
+            self._error = RuntimeError(
+                "the input was cut: it was being fetched by another branch, which was cancelled."
+            )
+            self._error.__cause__ = error
+            raise
+        except BaseException as error:
+            self._error = error
+            raise
+        else:
+            for each in list(self._buffers.values()):  # a copy: a branch that ends in another thread takes its own out
+                each.append(item)

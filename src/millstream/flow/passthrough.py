@@ -113,6 +113,7 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
                 async for chunk in inputs:
                     _needs_dict(self, chunk)
                     mailbox.put(("passed", chunk))
+                    await d.wait_for(mailbox)
                     yield chunk
             finally:
                 await aclose(inputs)
@@ -148,6 +149,7 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
                     held.append(chunk)
         finally:
             await results.aclose()
+            await aclose(inputs)
 
 
 class RunnablePick(Runnable[dict[str, Any], Any]):

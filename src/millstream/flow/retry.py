@@ -8,10 +8,11 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.events import MISSING
-from ..spine.run import Run
 from ..spine.scope import Scope
 from .driver import Driver, Outcome
+from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
+from .runs import watched_each
 
 __all__ = ["ExponentialJitterParams", "RunnableRetry"]
 
@@ -68,20 +69,22 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         return self.bound.get_name(suffix, name=name)
 
     def _again(self, error: BaseException, attempt: int) -> bool:
-        if attempt >= self.stop_after_attempt:
+        # A cancellation is never retried: CancelledError is no Exception.
+        if attempt >= self.stop_after_attempt or not isinstance(error, Exception):
             return False
         wanted = self.retry_if_exception_type
-        # A cancellation is never retried: CancelledError is no Exception.
-        return (
-            isinstance(error, wanted) if isinstance(wanted, tuple) else isinstance(error, Exception) and wanted(error)
-        )
+        return isinstance(error, wanted) if isinstance(wanted, tuple) else wanted(error)
 
     def _pause(self, attempt: int) -> float:
         if not self.wait_exponential_jitter:
             return 0.0
         params = self.exponential_jitter_params
-        pause = params.get("initial", 1.0) * params.get("exp_base", 2.0) ** (attempt - 1)
-        return float(min(pause + random.uniform(0, params.get("jitter", 1.0)), params.get("max", 60.0)))
+        longest = params.get("max", 60.0)
+        try:
+            pause = params.get("initial", 1.0) * float(params.get("exp_base", 2.0)) ** (attempt - 1)
+        except OverflowError:  # after a thousand attempts
+            return longest
+        return min(pause + random.uniform(0, params.get("jitter", 1.0)), longest)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         attempt = 1
@@ -108,30 +111,23 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         keep_going: bool,
         kwargs: Kwargs,
     ) -> list[Outcome]:
-        values = list(inputs)
-        scopes = [scope_at(index) for index in range(len(values))]
-        runs: dict[int, Run] = {}
-        for index, scope in enumerate(scopes):
-            if scope.listeners:
-                runs[index] = scope.begin(self.get_name(), self.run_type, values[index])
-            scopes[index] = runs[index].scope if scope.listeners else scope.inner()
-        outcomes = [Outcome(None, None)] * len(values)
-        going = list(range(len(values)))
-        attempt = 1
-        while going:
-            attempts = [_attempt(scopes[index], attempt) for index in going]
-            part = [values[index] for index in going]
-            results = await self.bound._outcomes(d, part, attempts.__getitem__, limit, True, kwargs)
-            for index, outcome in zip(going, results, strict=True):
-                outcomes[index] = outcome
-            going = [i for i in going if (error := outcomes[i].error) is not None and self._again(error, attempt)]
-            if going:
-                await d.sleep(self._pause(attempt))
-            attempt += 1
-        for index, run in runs.items():
-            error = outcomes[index].error
-            run.end(outcomes[index].value) if error is None else run.fail(error)
-        return outcomes
+        async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:
+            outcomes = [Outcome(None, None)] * len(values)
+            going = list(range(len(values)))
+            attempt = 1
+            while going:
+                attempts = [_attempt(scopes[index], attempt) for index in going]
+                part = [values[index] for index in going]
+                results = await outcomes_of(self.bound)(d, part, attempts.__getitem__, limit, True, kwargs)
+                for index, outcome in zip(going, results, strict=True):
+                    outcomes[index] = outcome
+                going = [i for i in going if (error := outcomes[i].error) is not None and self._again(error, attempt)]
+                if going:
+                    await d.sleep(self._pause(attempt))
+                attempt += 1
+            return outcomes
+
+        return await watched_each(self, inputs, scope_at, work)
 
     def __repr__(self) -> str:
         return f"RunnableRetry({self.bound!r})"

@@ -6,8 +6,6 @@ form is honoured wherever it is composed; `exec_of` and `flow_of` see to that.
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -21,18 +19,18 @@ from collections.abc import (
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from ..data.addable import fold_chunks
-from ..errors import BlockingCallWarning, Unsupported
+from ..errors import Unsupported
 from ..spine.config import RunnableConfig
-from ..spine.events import END, MISSING, STREAM, TOLD
-from ..spine.run import Run
+from ..spine.events import MISSING, TOLD
 from ..spine.scope import Scope, enter
 from .attend import attended, attended_items
 from .batch import as_completed, batch, each_by_itself
 from .described import Described
 from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async
+from .entry import sync_scope, warn_if_blocking
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
-from .step import running_loop, step
+from .runs import watched, watched_whole
+from .step import step
 from .stream import AsyncStream, SyncStream
 from .threads import in_worker
 from .watchable import Watchable
@@ -59,7 +57,6 @@ __all__ = [
     "folded",
     "once",
     "sync_scope",
-    "watched_whole",
 ]
 
 In = TypeVar("In", contravariant=True)
@@ -78,6 +75,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
     run_type: str = "chain"
     _ms_root = True  # see overrides.py: the native methods of this class are defaults, not a body
+    _takes_whole = False  # whether a run that is streamed begins with the whole input, not with its first chunk
 
     # -- what users call ---------------------------------------------------------------------------------------------
 
@@ -143,6 +141,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         input, and the first says the bound. All inputs are run; then the first error by input order is raised. With
         `return_exceptions=True` it takes the place of its output instead.
         """
+        warn_if_blocking("abatch")
         return step(batch(self, SYNC, inputs, config, return_exceptions, kwargs))
 
     async def abatch(
@@ -168,6 +167,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
         An error is raised where its input completes; inputs that have not started then never do.
         """
+        warn_if_blocking("abatch_as_completed")
         return SyncStream(as_completed(self, SYNC, inputs, config, return_exceptions, kwargs))
 
     def abatch_as_completed(
@@ -364,16 +364,13 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         run = scope.open(self.get_name(), self.run_type)
         if not run.mask & TOLD:
             return self._pour(d, inputs, run.scope, kwargs)
-        return watched(self, d, inputs, run, kwargs)
+        return (watched_whole if self._takes_whole else watched)(self, d, inputs, run, kwargs)
 
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
         """The streaming work itself, inside the run. Owns `inputs`: closes it when it ends."""
-        try:
-            whole = await folded(inputs)
-        finally:
-            await aclose(inputs)
+        whole = await folded(inputs)
         if whole is not MISSING:
             yield await self._body(d, whole, scope, kwargs)
 
@@ -388,100 +385,6 @@ class Runnable(Watchable, Described, Generic[In, Out]):
     ) -> list[Outcome]:
         """How each input of a batch ended, in input order. Without `keep_going` one failure may stop the rest."""
         return await each_by_itself(self, d, inputs, scope_at, limit, kwargs)
-
-
-def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
-    """`enter` for a sync facade. Under a running loop it warns, and takes off gates whose reader this thread blocks."""
-    scope = enter(config)
-    if running_loop() is None:
-        return scope
-    if not _in_notebook():
-        warnings.warn(
-            f"a synchronous call blocks the running event loop; use `{instead}` here.",
-            BlockingCallWarning,
-            stacklevel=3,
-        )
-    return scope.without_gates()
-
-
-async def watched(
-    runnable: Runnable[Any, Any],
-    d: Driver,
-    inputs: AsyncIterator[Any],
-    run: Run,
-    kwargs: Kwargs,
-    given: Any = MISSING,
-) -> AsyncGenerator[Any, None]:
-    """`_pour` in its run: STREAM before each chunk, and START when the first chunk of the input is there.
-
-    Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
-    at their start, and tell of their chunks only at the root.
-    """
-    taken: list[Any] | None = None
-    if given is MISSING:
-        first = await anext(inputs, MISSING)
-        run.start(MISSING)
-        taken = [] if run.mask & END else None
-        inputs = _taking(first, inputs, taken)
-    else:
-        run.start(given)
-    wants_chunks = run.mask & STREAM and (given is MISSING or run.parent is None)
-    chunks: list[Any] | None = [] if run.mask & END else None
-    items = runnable._pour(d, inputs, run.scope, kwargs)
-    try:
-        async for chunk in items:
-            if chunks is not None:
-                chunks.append(chunk)
-            if wants_chunks:
-                run.emit(STREAM, chunk)
-            yield chunk
-    except GeneratorExit as left:
-        # An early close counts as a normal end where the consumer is sync, as an error where it is async.
-        if d.sync:
-            run.end(fold_chunks(chunks) if chunks else None, fold_chunks(taken) if taken else MISSING)
-        else:
-            run.fail(left)
-        raise
-    except BaseException as error:
-        run.fail(error)
-        raise
-    finally:
-        await items.aclose()
-    run.end(fold_chunks(chunks) if chunks else None, fold_chunks(taken) if taken else MISSING)
-
-
-async def watched_whole(
-    runnable: Runnable[Any, Any], d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
-) -> AsyncGenerator[Any, None]:
-    """`watched` for runnables that need the whole input before their run begins."""
-    try:
-        whole = await folded(inputs)
-    finally:
-        await aclose(inputs)
-    if whole is MISSING:
-        return
-    run = scope.open(runnable.get_name(), runnable.run_type)
-    items = watched(runnable, d, once(whole), run, kwargs, whole)
-    try:
-        async for item in items:
-            yield item
-    finally:
-        await items.aclose()
-
-
-async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None) -> AsyncGenerator[Any, None]:
-    """`first` and `rest` as one stream, each item noted in `taken` as it passes."""
-    try:
-        if first is not MISSING:
-            if taken is not None:
-                taken.append(first)
-            yield first
-        async for item in rest:
-            if taken is not None:
-                taken.append(item)
-            yield item
-    finally:
-        await aclose(rest)
 
 
 async def _one(
@@ -499,20 +402,12 @@ async def _folded_stream(
     kwargs: Kwargs,
 ) -> AsyncGenerator[Any, None]:
     """The default transform of a class that has only `invoke`: fold, then stream."""
-    try:
-        whole = await folded(inputs)
-    finally:
-        await aclose(inputs)
+    whole = await folded(inputs)
     if whole is MISSING:
         return
-    if d.sync:
-        for item in runnable.stream(whole, config, **kwargs):
+    items = as_async(runnable.stream(whole, config, **kwargs)) if d.sync else runnable.astream(whole, config, **kwargs)
+    try:
+        async for item in items:
             yield item
-    else:
-        async for item in runnable.astream(whole, config, **kwargs):
-            yield item
-
-
-def _in_notebook() -> bool:
-    shell = sys.modules.get("IPython")
-    return shell is not None and shell.get_ipython() is not None
+    finally:
+        await aclose(items)

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
-from ..spine.run import Run
 from ..spine.scope import Scope
 from .coerce import coerce
 from .driver import Driver, Outcome
-from .overrides import hearer_of
+from .overrides import hearer_of, outcomes_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
+from .runs import watched_each
 
 __all__ = ["RunnableSequence", "joined"]
 
@@ -96,29 +96,24 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         Without `keep_going` an error in one step keeps all inputs out of the next, and is the outcome of all that did
         not fail themselves.
         """
-        outcomes = [Outcome(value, None) for value in inputs]
-        scopes = [scope_at(index) for index in range(len(outcomes))]
-        runs: dict[int, Run] = {}
-        for index, scope in enumerate(scopes):
-            if scope.listeners:
-                runs[index] = scope.begin(self.get_name(), self.run_type, outcomes[index].value)
-            scopes[index] = runs[index].scope if scope.listeners else scope.inner()
-        for part, (_, _, tag) in zip(self.steps, self._parts, strict=True):
-            going = [index for index, outcome in enumerate(outcomes) if outcome.error is None]
-            children = [scopes[index].child(*tag) for index in going]
-            values = [outcomes[index].value for index in going]
-            results = await part._outcomes(d, values, children.__getitem__, limit, keep_going, kwargs)
-            for index, result in zip(going, results, strict=True):
-                outcomes[index] = result
-            kwargs = NO_KWARGS
-            failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
-            if failed is not None and not keep_going:
-                outcomes = [outcome if outcome.error else Outcome(None, failed) for outcome in outcomes]
-                break
-        for index, run in runs.items():
-            error = outcomes[index].error
-            run.end(outcomes[index].value) if error is None else run.fail(error)
-        return outcomes
+
+        async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:
+            given = kwargs
+            outcomes = [Outcome(value, None) for value in values]
+            for part, (_, _, tag) in zip(self.steps, self._parts, strict=True):
+                going = [index for index, outcome in enumerate(outcomes) if outcome.error is None]
+                children = [scopes[index].child(*tag) for index in going]
+                values = [outcomes[index].value for index in going]
+                results = await outcomes_of(part)(d, values, children.__getitem__, limit, keep_going, given)
+                for index, result in zip(going, results, strict=True):
+                    outcomes[index] = result
+                given = NO_KWARGS
+                failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+                if failed is not None and not keep_going:
+                    return [outcome if outcome.error is not None else Outcome(None, failed) for outcome in outcomes]
+            return outcomes
+
+        return await watched_each(self, inputs, scope_at, work)
 
     def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
         # No generator of its own: the last step's stream is the sequence's, and closing it closes the ones before.

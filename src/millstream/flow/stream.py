@@ -86,13 +86,6 @@ class SyncStream(Generic[T]):
     ) -> None:
         self._items.close()
 
-    if not TYPE_CHECKING:  # a checker knows without it
-
-        def __aiter__(self) -> NoReturn:
-            raise InvalidType(
-                "this stream is synchronous: write `for item in ...`, or use `astream()` for `async for`."
-            )
-
 
 async def push(
     d: Driver,

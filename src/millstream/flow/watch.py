@@ -11,10 +11,10 @@ from ..spine.scope import Scope, enter
 from ..spine.views.events import EventFilter, EventsView
 from ..spine.views.log import Chunk, LogView, RunLogPatch
 from .attend import attended_items
-from .batch import with_default_limit
 from .driver import ASYNC, Driver
+from .entry import sync_scope, with_default_limit
 from .mailbox import Mailbox
-from .runnable import Runnable, flow_of, once, sync_scope
+from .runnable import Runnable, flow_of, once
 from .stream import AsyncStream, push
 
 __all__ = ["log_items", "stream_events"]
