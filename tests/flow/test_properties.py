@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
@@ -314,6 +314,31 @@ def test_a_stream_of_events_ends_in_one_way(shape: Shape, text: str) -> None:
     fine = asyncio.run(collect())
     assert seen.count("on_error") == (0 if fine else 1)
     assert seen[-1] == ("on_chain_end" if fine else "on_error")
+
+
+@drawn
+@given(shape=FAILING, texts=st.lists(TEXTS, max_size=4), limit=st.sampled_from([None, 1, 2]))
+def test_a_batch_is_each_by_itself(shape: Shape, texts: list[str], limit: int | None) -> None:
+    chain = build(shape)
+    config: Any = {"max_concurrency": limit}
+
+    def alone(text: str) -> Any:
+        try:
+            return chain.invoke(text)
+        except Broken as error:
+            return error
+
+    async def completed() -> dict[int, Any]:
+        return dict([each async for each in chain.abatch_as_completed(texts, config, return_exceptions=True)])
+
+    def shown(outputs: Iterable[Any]) -> list[Any]:
+        return [frozen(each) for each in outputs]
+
+    expected = shown(map(alone, texts))
+    assert shown(chain.batch(texts, config, return_exceptions=True)) == expected
+    assert shown(asyncio.run(chain.abatch(texts, config, return_exceptions=True))) == expected
+    for found in (dict(chain.batch_as_completed(texts, config, return_exceptions=True)), asyncio.run(completed())):
+        assert shown(found[index] for index in range(len(texts))) == expected and len(found) == len(texts)
 
 
 # -- configs ----------------------------------------------------------------------------------------------------------
