@@ -34,6 +34,7 @@ HEAVY = {
     "starlette",
     "uvicorn",
     "numpy",
+    "opentelemetry",
 }
 LIGHT_LAYERS = {"errors", "data", "spine", "flow", "graph"}
 

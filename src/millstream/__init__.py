@@ -58,10 +58,14 @@ _EXPORTS: dict[str, str] = {
     "spine.scope": "get_config",
     "spine.views.handlers": "AsyncCallbackHandler BaseCallbackHandler",
     "spine.views.log": "LogEntry RunLog RunLogPatch RunState",
+    "spine.views.otel": "OpenTelemetryListener",
     "spine.views.tracer": "BaseTracer Run",
+    "spine.views.usage": "UsageMetadataCallbackHandler get_usage_metadata_callback",
     # flow
     "flow.binding": "RunnableBinding",
     "flow.branch": "RouterRunnable RunnableBranch",
+    "flow.chain_group": """AsyncCallbackManagerForChainGroup CallbackManagerForChainGroup atrace_as_chain_group
+        trace_as_chain_group""",
     "flow.configurable": """ConfigurableField ConfigurableFieldMultiOption ConfigurableFieldSingleOption
         ConfigurableFieldSpec RunnableConfigurableAlternatives RunnableConfigurableFields""",
     "flow.drawing": "Edge Graph Node",
@@ -207,6 +211,7 @@ if TYPE_CHECKING:
     from .errors import *  # noqa: F403
     from .flow.binding import *  # noqa: F403
     from .flow.branch import *  # noqa: F403
+    from .flow.chain_group import *  # noqa: F403
     from .flow.configurable import *  # noqa: F403
     from .flow.drawing import *  # noqa: F403
     from .flow.each import *  # noqa: F403
@@ -252,4 +257,6 @@ if TYPE_CHECKING:
     from .spine.scope import *  # noqa: F403
     from .spine.views.handlers import *  # noqa: F403
     from .spine.views.log import *  # noqa: F403
+    from .spine.views.otel import *  # noqa: F403
     from .spine.views.tracer import *  # noqa: F403
+    from .spine.views.usage import *  # noqa: F403

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
 from ..errors import AsyncOnly, InvalidType
+from ..spine.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 from ..spine.config import DEFAULT_RECURSION_LIMIT
 from ..spine.events import MISSING
 from ..spine.scope import Scope
@@ -26,10 +27,10 @@ B = TypeVar("B")
 class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
     """A function of one input as a runnable.
 
-    The function may be sync, async, a generator or an async generator; it is given `config` when a parameter has that
-    name. A sync function runs on a worker thread in async runs; a function that has only an async form cannot be called
-    synchronously. A generator's values are streamed one by one and folded for `invoke`. When the function returns
-    a Runnable, that is run with the same input.
+    The function may be sync, async, a generator or an async generator; it is given `config` and `run_manager` when
+    parameters have these names. A sync function runs on a worker thread in async runs; a function that has only an async
+    form cannot be called synchronously. A generator's values are streamed one by one and folded for `invoke`. When the
+    function returns a Runnable, that is run with the same input.
 
     Raises:
         InvalidType: (a TypeError) `func` is not callable, or is async and `afunc` is given too.
@@ -77,8 +78,8 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
         self.name = name
         self._generates = generates(func)
         self._agenerates = afunc is not None and generates(afunc)
-        self._wants_config = "config" in _parameters(func)
-        self._awants_config = afunc is not None and "config" in _parameters(afunc)
+        self._wants = wanted(func)
+        self._awants = () if afunc is None else wanted(afunc)
 
     def _default_name(self) -> str:
         name = getattr(self.func or self.afunc, "__name__", "<lambda>")
@@ -95,10 +96,11 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
         if d.sync and self.func is None:
             raise AsyncOnly(f"`{self.get_name()}`", "ainvoke")
         second = not d.sync and self.func is not None and self.afunc is not None
-        wants = self._awants_config if second else self._wants_config
+        wants = self._awants if second else self._wants
+        in_async_form = self.func is None or second
         return (
             self._agenerates if second else self._generates,
-            {"config": scope.config()} if wants else NO_KWARGS,
+            filled(wants, scope, in_async_form) if wants else NO_KWARGS,
         )
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
@@ -168,6 +170,24 @@ def _forms(fn: Any) -> tuple[Any, ...]:
     if inspect.isroutine(fn) or inspect.isclass(fn):
         return (fn,)
     return (fn, getattr(type(fn), "__call__", None))  # noqa: B004
+
+
+def wanted(fn: Any) -> tuple[str, ...]:
+    """What of `config` and `run_manager` a function names among its parameters."""
+    parameters = _parameters(fn)
+    return tuple(name for name in ("config", "run_manager") if name in parameters)
+
+
+def filled(names: Iterable[str], scope: Scope, is_async: bool) -> Kwargs:
+    """The values for those names, inside the run of `scope`."""
+    values: Kwargs = {}
+    for name in names:
+        if name == "config":
+            values[name] = scope.config(is_async)
+        else:
+            made = AsyncCallbackManagerForChainRun if is_async else CallbackManagerForChainRun
+            values[name] = made(scope, scope.parent)
+    return values
 
 
 def _parameters(fn: Any) -> Any:

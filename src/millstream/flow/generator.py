@@ -9,7 +9,7 @@ from ..data.addable import add
 from ..errors import AsyncOnlyMethod, InvalidType, Unsupported
 from ..spine.scope import Scope
 from .driver import Driver, aclose, isolated
-from .function import _parameters, generates, is_async
+from .function import filled, generates, is_async, wanted
 from .runnable import Kwargs, Runnable, once
 from .step import step_iter
 
@@ -68,8 +68,8 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
         is_first_async = is_async(transform)
         self._transform = None if is_first_async else transform
         self._atransform = transform if is_first_async else atransform
-        self._wants_config = "config" in _parameters(transform)
-        self._awants_config = self._wants_config if atransform is None else "config" in _parameters(atransform)
+        self._wants = wanted(transform)
+        self._awants = self._wants if is_first_async else wanted(atransform) if atransform is not None else ()
         self.name = name
 
     def _default_name(self) -> str:
@@ -86,8 +86,9 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
             raise AsyncOnlyMethod(f"`{self.get_name()}`", "ainvoke")
         if not d.sync and self._atransform is None:
             raise Unsupported(f"`{self.get_name()}` has only a sync generator; give `atransform` for async runs.")
-        if self._wants_config if d.sync else self._awants_config:
-            kwargs = {**kwargs, "config": scope.config()}
+        wants = self._wants if d.sync else self._awants
+        if wants:
+            kwargs = {**kwargs, **filled(wants, scope, not d.sync)}
         # The leaf pulls its inputs from inside its own context, which must not become that of the steps before it.
         source = isolated(inputs)
         try:

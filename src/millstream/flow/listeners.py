@@ -25,12 +25,14 @@ In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
 Function: TypeAlias = Callable[..., Any] | None
-Functions: TypeAlias = tuple[Function, Function, Function]
-"""For the start, the end and an error."""
+Functions: TypeAlias = tuple[Function, Function, Function, bool]
+"""For the start, the end and an error, and whether they are coroutine functions."""
 
 
 class Listened(RunnableBinding[In, Out]):
-    """A binding each of whose calls is told to functions of its own."""
+    """A binding each of whose calls is told to functions of its own; those that were added last are told first."""
+
+    _functions: tuple[Functions, ...]
 
     def __init__(
         self,
@@ -38,33 +40,32 @@ class Listened(RunnableBinding[In, Out]):
         kwargs: dict[str, Any] | None = None,
         config: RunnableConfig | None = None,
         *,
-        functions: Functions,
-        are_async: bool,
+        functions: tuple[Functions, ...] = (),
     ) -> None:
+        inner: Any = bound
+        if isinstance(inner, Listened) and not inner.kwargs and not inner.config:
+            # One layer for all, so that all are told in order, by one handler after another.
+            bound, functions = inner.bound, (*functions, *inner._functions)
         super().__init__(bound, kwargs, config)
         self._functions = functions
-        self._are_async = are_async
+        self._takes_config = any(each and _takes_config(each) for given in functions for each in given[:3])
 
     def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
         """The same with more keyword arguments."""
-        return self._again({**self.kwargs, **kwargs}, self.config)
+        return Listened(self.bound, {**self.kwargs, **kwargs}, self.config, functions=self._functions)
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableBinding[In, Out]:
         """The same with keys of its config replaced (not merged)."""
         changed: RunnableConfig = {**self.config, **(config or {}), **kwargs}  # type: ignore[typeddict-item]
-        return self._again(self.kwargs, changed)
-
-    def _again(self, kwargs: dict[str, Any], config: RunnableConfig) -> Listened[In, Out]:
-        return Listened(self.bound, kwargs, config, functions=self._functions, are_async=self._are_async)
+        return Listened(self.bound, self.kwargs, changed, functions=self._functions)
 
     def _heard(self, scope: Scope) -> Scope:
-        # Listeners stand behind those that are there already. So of several layers the outermost, which was added
-        # last, is told first.
         if self.config:
             scope = scope.underlay(self.config)
-        config = scope.config() if any(each and _takes_config(each) for each in self._functions) else None
-        handler = (_AsyncTold if self._are_async else _Told)(self._functions, config)
-        return scope.with_listener(HandlerListener(handler))
+        config = scope.config() if self._takes_config else None
+        for *functions, is_async in self._functions:
+            scope = scope.with_listener(HandlerListener((_AsyncTold if is_async else _Told)(functions, config)))
+        return scope
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         kwargs = {**self.kwargs, **kwargs}
@@ -99,7 +100,7 @@ class Listened(RunnableBinding[In, Out]):
 class _Told(RunRecorder):
     """Tells functions of the first run that begins; made for each call."""
 
-    def __init__(self, functions: tuple[Function, Function, Function], config: RunnableConfig | None) -> None:
+    def __init__(self, functions: Iterable[Function], config: RunnableConfig | None) -> None:
         super().__init__()
         self._on_start, self._on_end, self._on_error = functions
         self._config = config
@@ -139,11 +140,10 @@ for _name in overridden(_Told((None, None, None), None)):
 
 @lru_cache(maxsize=256)
 def _takes_config(function: Callable[..., Any]) -> bool:
+    """Whether a second argument is named `config`, or must be given."""
     try:
         parameters = list(signature(function).parameters.values())
     except (TypeError, ValueError):
         return False
-    positional = [
-        each for each in parameters if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    return len(positional) > 1 or any(each.kind is Parameter.VAR_POSITIONAL for each in parameters)
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 and (positional[1].name == "config" or positional[1].default is Parameter.empty)

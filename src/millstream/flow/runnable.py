@@ -264,7 +264,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         """
         from .listeners import Listened
 
-        return Listened(self, functions=(on_start, on_end, on_error), are_async=False)
+        return Listened(self, functions=((on_start, on_end, on_error, False),))
 
     def with_alisteners(
         self,
@@ -276,7 +276,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         """`with_listeners` with coroutine functions."""
         from .listeners import Listened
 
-        return Listened(self, functions=(on_start, on_end, on_error), are_async=True)
+        return Listened(self, functions=((on_start, on_end, on_error, True),))
 
     def pick(self, keys: str | list[str]) -> RunnableSequence[In, Any]:
         """This runnable, then one key of its output (a string), or a dict of some (a list)."""

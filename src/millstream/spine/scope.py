@@ -238,12 +238,15 @@ class Scope:
         _copy_to_metadata(new)
         return new
 
-    def config(self) -> RunnableConfig:
-        """The public form, made anew at each call, so that the caller may change it."""
+    def config(self, is_async: bool | None = None) -> RunnableConfig:
+        """The public form, made anew at each call, so that the caller may change it.
+
+        `is_async` says for which form of a function it is; by default an event loop that runs decides.
+        """
         config: RunnableConfig = {
             "tags": list(self.shown_tags),
             "metadata": dict(self.metadata),
-            "callbacks": self._manager() if self.listeners or self.parent else None,
+            "callbacks": self._manager(is_async) if self.listeners or self.parent else None,
             "recursion_limit": DEFAULT_RECURSION_LIMIT if self.recursion_limit is None else self.recursion_limit,
             "configurable": dict(self.configurable),
         }
@@ -251,10 +254,10 @@ class Scope:
             config["max_concurrency"] = self.max_concurrency
         return config
 
-    def _manager(self) -> Callbacks:
+    def _manager(self, is_async: bool | None) -> Callbacks:
         from .callbacks import manager_of  # a manager makes scopes, and a scope a manager
 
-        return manager_of(self)
+        return manager_of(self, is_async)
 
 
 ROOT = Scope()

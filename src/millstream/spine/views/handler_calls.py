@@ -198,7 +198,7 @@ def _tool_start(event: Event) -> Call:
     run = event.run
     keywords = _started(run)
     serialized = serialized_of(run)
-    if keywords["name"] == serialized["name"]:
+    if keywords["name"] == serialized.get("name"):
         keywords["name"] = None  # only one that the config gave is told
     keywords["inputs"] = event.data
     keywords["tool_call_id"] = run.extra.get("tool_call_id")

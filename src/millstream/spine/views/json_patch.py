@@ -126,7 +126,9 @@ def _changed(value: Any, keys: list[str], change: Any) -> Any:
     if not keys:
         return change(None, "")
     key, *rest = keys
-    holder = value.copy()  # a dict or a list, or an AttributeError told as what it is
+    if not isinstance(value, (dict, list)):
+        raise TypeError(f"{type(value).__name__} has no parts")
+    holder = value.copy()
     if rest:
         place = _place(holder, key)
         holder[place] = _changed(holder[place], rest, change)
