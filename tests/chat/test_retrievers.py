@@ -64,7 +64,9 @@ def test_the_form_of_the_runs_colour_is_used(colour: Colour) -> None:  # noqa: F
     async def body(c: Colour) -> Any:
         expected = Document("sync") if c.sync else Document("async", {"manager": "AsyncCallbackManagerForRetrieverRun"})
         assert await c.invoke(Native(), "x") == [expected]
-        assert await c.invoke(Falling(texts=["x"]), "x") == [Document("x", {"manager": "CallbackManagerForRetrieverRun"})]
+        assert await c.invoke(Falling(texts=["x"]), "x") == [
+            Document("x", {"manager": "CallbackManagerForRetrieverRun"})
+        ]
 
     colour.run(body)
 
