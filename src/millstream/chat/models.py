@@ -247,10 +247,12 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if self.callbacks:
-            own = self._heard(scope)
-            result = await attended(d, own, lambda scope: ModelCall(self, d, input, scope, kwargs).result())
-        else:
-            result = await ModelCall(self, d, input, scope, kwargs).result()
+            return await self._exec_attended(d, input, self._heard(scope), kwargs)
+        result = await ModelCall(self, d, input, scope, kwargs).result()
+        return result.generations[0].message
+
+    async def _exec_attended(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        result = await attended(d, scope, lambda scope: ModelCall(self, d, input, scope, kwargs).result())
         return result.generations[0].message
 
     async def _flow(

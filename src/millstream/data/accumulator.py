@@ -17,6 +17,7 @@ __all__ = ["Accumulator"]
 
 # How many chunks are held before they are summed.
 _HELD = 8
+_NO_CALLS: dict[Any, Any] = {}
 
 
 class Accumulator:
@@ -41,8 +42,9 @@ class Accumulator:
         # The texts of the chunks behind the last of `_chunks` that hold nothing else. A long answer is held as strings,
         # not as thousands of objects that the garbage collector looks at again and again.
         self._texts: list[str] = []
-        self._arriving: list[_Arriving] = []
-        self._by_index: dict[Any, list[_Arriving]] = {}
+        # Made for the first tool call: most messages have none.
+        self._arriving: list[_Arriving] | None = None
+        self._by_index: dict[Any, list[_Arriving]] = _NO_CALLS
         for chunk in chunks:
             self.feed(chunk)
 
@@ -101,7 +103,7 @@ class Accumulator:
         """
         calls: list[ToolCall] = []
         whole = bool(self._chunks) and getattr(self._chunks[-1], "chunk_position", None) == "last"
-        for call in self._arriving:
+        for call in self._arriving or ():
             if not call.told:
                 call.told = True
                 calls += calls_of_chunks([call.chunk()], whole=whole)[0]
@@ -113,6 +115,8 @@ class Accumulator:
         if pieces is None:
             calls: list[ToolCall] = getattr(chunk, "tool_calls", [])
             return list(calls)
+        if self._arriving is None:
+            self._arriving, self._by_index = [], {}
         complete: list[ToolCall] = []
         joining = len(self._chunks) > 1
         for piece in pieces:

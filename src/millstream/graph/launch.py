@@ -53,8 +53,10 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     elif scope.configurable:
         loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
         loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
-    loop.breaks_before = frozenset(_names(options.interrupt_before) or app.interrupt_before_nodes)
-    loop.breaks_after = frozenset(_names(options.interrupt_after) or app.interrupt_after_nodes)
+    if before := _names(options.interrupt_before) or app.interrupt_before_nodes:
+        loop.breaks_before = frozenset(before)
+    if after := _names(options.interrupt_after) or app.interrupt_after_nodes:
+        loop.breaks_after = frozenset(after)
     if app.store is not None:
         loop.store = app.store
     if options.context is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
@@ -96,11 +96,11 @@ class Loop:
         # The state, and what is to run next.
         self.values: dict[str, Any] = plan.values()
         self.next: Iterable[str] = ()
-        self.sends: list[Send] = []
+        self.sends: Sequence[Send] = ()
         self.joins: dict[str, set[str]] = {}
-        self.deferred: list[str] = []
-        self.tasks: list[Task] = []
-        self.todo: list[Task] = []  # those of them that are to be run
+        self.deferred: Sequence[str] = ()
+        self.tasks: Sequence[Task] = ()
+        self.todo: Sequence[Task] = ()  # those of them that are to be run
         self.step = -1
         self.stop = limit
         # Whether the output keys were written, or the run resumed: only then is there a result.
@@ -222,7 +222,7 @@ class Loop:
         return self.nested and not self.nested_anew and (bool(self.next) or bool(self.sends))
 
     async def _take_input(self, input: Any) -> None:
-        self.next, self.sends, self.deferred = (), [], []
+        self.next, self.sends, self.deferred = (), (), ()
         if self.ledger is not None:
             self.ledger.records = []  # what was going on is given up
             self.next = (START,)

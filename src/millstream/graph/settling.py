@@ -109,9 +109,9 @@ def wake(loop: Loop, names: Iterable[str]) -> None:
         elif not nodes[name].defer:
             ready.append(name)
         elif name not in loop.deferred:
-            loop.deferred.append(name)
+            loop.deferred = [*loop.deferred, name]
     if not ready and not loop.sends:
-        ready, loop.deferred = loop.deferred, []
+        ready, loop.deferred = [*loop.deferred], ()
     loop.next = ready
 
 

@@ -57,8 +57,9 @@ class Task:
         self.index = index
         self.step = loop.step
         self.writes: list[tuple[str, Any]] = []
-        self.goto: list[str] = []
-        self.sends: list[Send] = []
+        # Where it leads, beside its edges. Most tasks lead nowhere else: then nothing is made for it.
+        self.goto: Sequence[str] = ()
+        self.sends: Sequence[Send] = ()
         self.done = False
         self.said = False
         self.error: BaseException | None = None
@@ -162,7 +163,7 @@ class Task:
         elif isinstance(result, Command):
             self._take_command(result)
         elif isinstance(result, Send):
-            self.sends.append(result)
+            self.sends = [*self.sends, result]
         elif isinstance(result, (list, tuple)) and any(isinstance(each, (Command, Send)) for each in result):
             for each in result:
                 self.take(each)
@@ -199,14 +200,14 @@ class Task:
     def send_to(self, target: Any) -> None:
         """Add a direction: the name of a node, or a Send."""
         if isinstance(target, Send):
-            self.sends.append(target)
+            self.sends = [*self.sends, target]
         else:
-            self.goto.append(target)
+            self.goto = [*self.goto, target]
 
     def begin_again(self) -> None:
         """Forget what a failed attempt wrote."""
         self.attempt += 1
-        self.writes, self.goto, self.sends, self.asked = [], [], [], 0
+        self.writes, self.goto, self.sends, self.asked = [], (), (), 0
 
     def record(self) -> list[tuple[str, Any]]:
         """What it wrote and where it leads, as pairs to be stored."""
@@ -218,9 +219,9 @@ class Task:
         self.done = True
         for channel, value in record:
             if channel.startswith(TO):
-                self.goto.append(channel.removeprefix(TO))
+                self.goto = [*self.goto, channel.removeprefix(TO)]
             elif channel == TASKS:
-                self.sends.append(value)
+                self.sends = [*self.sends, value]
             elif channel != NO_WRITES:
                 self.writes.append((channel, value))
 

@@ -29,11 +29,11 @@ class Run:
     """
 
     __slots__ = (
+        "_extra",
         "_heard",
         "_id",
         "_parent_ids",
         "_uuid",
-        "extra",
         "input",
         "mask",
         "metadata",
@@ -62,12 +62,13 @@ class Run:
         self.tags = tags
         self.metadata = metadata
         self.input: Any | Missing = input
-        self.extra: dict[str, Any] = {}
+        self._extra: dict[str, Any] | None = None
         self.mask = 0
         self._id = id
         self._parent_ids: list[str] | None = None
         self._uuid: UUID | None = None
-        self._heard: list[tuple[Listener, int]] = []
+        # Who wants something of it: one listener is the common case, and needs no container.
+        self._heard: Listener | list[tuple[Listener, int]] | None = None
 
     @property
     def id(self) -> str:
@@ -87,6 +88,17 @@ class Run:
         return self._uuid
 
     @property
+    def extra(self) -> dict[str, Any]:
+        """What only some views need to know of it; made when it is first read."""
+        if self._extra is None:
+            self._extra = {}
+        return self._extra
+
+    @extra.setter
+    def extra(self, value: dict[str, Any]) -> None:
+        self._extra = value
+
+    @property
     def parent_ids(self) -> list[str]:
         """The ids of the enclosing runs, root first."""
         if self._parent_ids is None:
@@ -97,7 +109,10 @@ class Run:
     @property
     def listeners(self) -> list[Listener]:
         """Those that want anything of this run."""
-        return [listener for listener, _ in self._heard]
+        heard = self._heard
+        if isinstance(heard, list):
+            return [listener for listener, _ in heard]
+        return [] if heard is None else [heard]
 
     def ask(self, listeners: tuple[Listener, ...]) -> None:
         """Ask each listener, once, what it wants of this run."""
@@ -107,9 +122,15 @@ class Run:
             except Exception as error:
                 report(listener, self, error)
                 continue
-            if wanted:
+            if not wanted:
+                continue
+            if self._heard is None:
+                self._heard = listener
+            else:
+                if not isinstance(self._heard, list):
+                    self._heard = [(self._heard, self.mask)]
                 self._heard.append((listener, wanted))
-                self.mask |= wanted
+            self.mask |= wanted
 
     def start(self, input: Any) -> None:
         """Emit START; `input` is MISSING for a run that is streamed into."""
@@ -119,13 +140,16 @@ class Run:
 
     def emit(self, kind: int, data: Any) -> None:
         """Tell the listeners that want `kind`. A listener that fails is logged and the run goes on."""
+        if not self.mask & kind:
+            return
         event = Event(kind, self, data)
-        for listener, wanted in self._heard:
-            if wanted & kind:
-                try:
-                    listener.feed(event)
-                except Exception as error:
-                    report(listener, self, error)
+        heard = self._heard
+        if isinstance(heard, list):
+            for listener, wanted in heard:
+                if wanted & kind:
+                    _tell(listener, event)
+        elif heard is not None:
+            _tell(heard, event)
 
     def end(self, output: Any, input: Any = MISSING) -> None:
         """Emit END; `input` is the folded input of a run that was streamed into."""
@@ -142,6 +166,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, {self.type!r})"
+
+
+def _tell(listener: Listener, event: Event) -> None:
+    try:
+        listener.feed(event)
+    except Exception as error:
+        report(listener, event.run, error)
 
 
 def name_run(error: BaseException, run: Run | None) -> None:
