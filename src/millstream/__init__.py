@@ -126,6 +126,8 @@ _EXPORTS: dict[str, str] = {
     "graph.interrupts": "CannotResume interrupt",
     "graph.managed": "IsLastStep RemainingSteps",
     "graph.messages": "MessagesState add_messages",
+    "graph.draining": "GraphDrained RunControl",
+    "graph.policies": "CachePolicy NodeError NodeTimeoutError TimeoutPolicy",
     "graph.retrying": "RetryPolicy",
     "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
@@ -231,10 +233,12 @@ if TYPE_CHECKING:
     from .graph.compiled import *  # noqa: F403
     from .graph.constants import *  # noqa: F403
     from .graph.control import *  # noqa: F403
+    from .graph.draining import *  # noqa: F403
     from .graph.injected import *  # noqa: F403
     from .graph.interrupts import *  # noqa: F403
     from .graph.managed import *  # noqa: F403
     from .graph.messages import *  # noqa: F403
+    from .graph.policies import *  # noqa: F403
     from .graph.retrying import *  # noqa: F403
     from .graph.runtime import *  # noqa: F403
     from .graph.savers.base import *  # noqa: F403

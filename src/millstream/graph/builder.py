@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from ..errors import InvalidGraph, InvalidType
@@ -13,10 +14,12 @@ from .callables import Call, parameter_hints
 from .channels import BaseChannel, LastValue
 from .constants import END, RESERVED, START
 from .control import All, Command
-from .retrying import RetryPolicy
+from .policies import CachePolicy, TimeoutPolicy, timeout_of
+from .retrying import RetryPolicy, policies_of
 from .schema import Rule, Schema, has_fields
 
 if TYPE_CHECKING:
+    from ..chat.caches import BaseCache
     from .compiled import CompiledStateGraph
 
 __all__ = ["NodeSpec", "StateGraph"]
@@ -32,7 +35,7 @@ logger = logging.getLogger("millstream")
 class NodeSpec:
     """What `add_node` was told about one node."""
 
-    __slots__ = ("call", "defer", "destinations", "input", "metadata", "name", "retry")
+    __slots__ = ("cache", "call", "defer", "destinations", "handler", "input", "metadata", "name", "retry", "timeout")
 
     def __init__(self, name: str, call: Call, input: Schema) -> None:
         self.name = name
@@ -42,6 +45,9 @@ class NodeSpec:
         self.metadata: Mapping[str, Any] | None = None
         self.destinations: tuple[str, ...] | dict[str, str] = ()
         self.retry: Sequence[RetryPolicy] = ()
+        self.cache: CachePolicy | None = None
+        self.handler: Call | None = None
+        self.timeout: TimeoutPolicy | None = None
 
     def __repr__(self) -> str:
         return f"NodeSpec({self.name!r})"
@@ -85,6 +91,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self.waiting_edges: set[tuple[tuple[str, ...], str]] = set()
         self.branches: dict[str, dict[str, Branch]] = {}
         self.rules: dict[str, Rule] = {}
+        self.defaults = NodeSpec("", Call(dict), Schema(dict))
         self.compiled = False
         self._schemas: dict[int, Schema] = {}
         self.state = self._register(state_schema)
@@ -107,6 +114,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         metadata: Mapping[str, Any] | None = None,
         input_schema: Any = None,
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
+        cache_policy: CachePolicy | None = None,
+        error_handler: Any = None,
+        timeout: float | timedelta | TimeoutPolicy | None = None,
         destinations: Mapping[str, str] | Sequence[str] | None = None,
         **deprecated: Any,
     ) -> StateGraph[StateT, ContextT, InputT, OutputT]:
@@ -114,8 +124,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
 
         A function may ask, by parameter name, for `config`, `writer`, `store`, `runtime` and `previous`. With
         `defer=True` the node waits until nothing else is left to run; with a `retry_policy` (or several, of which the first
-        that matches counts) a failed attempt is made again. `destinations` names where the node's Commands
-        may go, for drawing and checking.
+        that matches counts) a failed attempt is made again, and after the last one the `error_handler` (a function of the
+        node's input and `error: NodeError`) is run in its place. `cache_policy` writes again what the node wrote for the
+        same input; `timeout` (seconds, or a policy) stops attempts of an async node. `destinations` names where the node's
+        Commands may go, for drawing and checking.
 
         Raises:
             InvalidGraph: (a ValueError) the name is taken, reserved, or has a character that is.
@@ -131,9 +143,31 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         spec.defer = defer
         spec.metadata = metadata
         spec.destinations = _destinations(destinations) if destinations is not None else hints.destinations
-        retry = retry_policy or renamed.get("retry_policy") or ()
-        spec.retry = (retry,) if isinstance(retry, RetryPolicy) else tuple(retry)
+        spec.retry = policies_of(retry_policy or renamed.get("retry_policy"))
+        spec.cache = cache_policy
+        spec.handler = None if error_handler is None else Call(error_handler)
+        spec.timeout = timeout_of(timeout)
         self.nodes[name] = spec
+        return self
+
+    def set_node_defaults(
+        self,
+        *,
+        retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
+        cache_policy: CachePolicy | None = None,
+        error_handler: Any = None,
+        timeout: float | timedelta | TimeoutPolicy | None = None,
+    ) -> StateGraph[StateT, ContextT, InputT, OutputT]:
+        """Options for every node that has none of its own; retry and timeout are also for error handlers."""
+        defaults = self.defaults
+        if retry_policy is not None:
+            defaults.retry = policies_of(retry_policy)
+        if cache_policy is not None:
+            defaults.cache = cache_policy
+        if error_handler is not None:
+            defaults.handler = Call(error_handler)
+        if timeout is not None:
+            defaults.timeout = timeout_of(timeout)
         return self
 
     def _named(self, node: Any, action: Any) -> tuple[Call, str]:
@@ -280,6 +314,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self,
         checkpointer: Any = None,
         *,
+        cache: BaseCache | None = None,
         store: Any = None,
         interrupt_before: All | Sequence[str] | None = None,
         interrupt_after: All | Sequence[str] | None = None,
@@ -288,7 +323,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
         """Check the graph and return one that runs.
 
-        With a `checkpointer` runs that name a `thread_id` remember their state. Later changes of the builder do not
+        `cache` is for nodes with a `cache_policy`. With a `checkpointer` runs that name a `thread_id` remember their state. Later changes of the builder do not
         reach the compiled graph.
 
         Raises:
@@ -306,6 +341,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             self,
             Plan(self),
             checkpointer=checkpointer,
+            cache=cache,
             store=store,
             interrupt_before=before,
             interrupt_after=after,

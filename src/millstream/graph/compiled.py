@@ -17,7 +17,9 @@ from ..spine.events import MISSING, STREAM
 from ..spine.scope import Scope, enter
 from .constants import INTERRUPT
 from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
+from .draining import RunControl
 from .drawing import drawing_of
+from .guarding import cache_namespace
 from .launch import entered, loop_for, showing
 from .loop import Loop
 from .options import Options, options_of
@@ -27,6 +29,7 @@ from .state import history, read_state, update_state
 from .streaming import chunks_of, listen
 
 if TYPE_CHECKING:
+    from ..chat.caches import BaseCache
     from .builder import StateGraph
     from .plan import Plan
 
@@ -42,6 +45,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     """What `StateGraph.compile()` gives. It keeps nothing of a run, so any number may go on at once."""
 
     stream_mode: StreamMode = "updates"
+    step_timeout: float | None = None
+    """How many seconds a superstep may take."""
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         plan: Plan,
         *,
         checkpointer: Any = None,
+        cache: BaseCache | None = None,
         store: Any = None,
         interrupt_before: Sequence[str] = (),
         interrupt_after: Sequence[str] = (),
@@ -62,13 +68,14 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self.builder = builder
         self.plan = plan
         self.checkpointer = checkpointer
+        self.cache = cache
         self.store = store
         self.interrupt_before_nodes = tuple(interrupt_before)
         self.interrupt_after_nodes = tuple(interrupt_after)
         self.debug = debug
         self.name = name
         if isinstance(checkpointer, BaseCheckpointSaver):
-            checkpointer.learn(self.builder)
+            checkpointer.learn(builder)
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
@@ -93,6 +100,20 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """The keys that the `values` mode shows."""
         keys = self.plan.stream_keys
         return keys if isinstance(keys, str) else list(keys)
+
+    def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """Forget what the cache keeps of some nodes, or of all of this graph."""
+        if self.cache is not None:
+            self.cache.clear(self._kept(nodes))
+
+    async def aclear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """`clear_cache` on the event loop."""
+        if self.cache is not None:
+            await self.cache.aclear(self._kept(nodes))
+
+    def _kept(self, nodes: Sequence[str] | None) -> list[tuple[str, ...]]:
+        names = self.plan.nodes if nodes is None else nodes
+        return [cache_namespace(name, self.plan.nodes[name].call.target) for name in names]
 
     def get_subgraphs(self, namespace: str | None = None, recurse: bool = False) -> Any:
         """Yield `(name, graph)` for each node that is a graph; with `recurse`, what is inside those too."""
@@ -138,6 +159,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         interrupt_before: Any = None,
         interrupt_after: Any = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
         version: Literal["v1", "v2"] = "v1",
         **kwargs: Any,
     ) -> Any:
@@ -149,7 +171,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             InvalidUpdateError: (a ValueError) a node wrote what its channel cannot take.
         """
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
-               interrupt_before, interrupt_after, durability, version)  # fmt: skip
+               interrupt_before, interrupt_after, durability, control, version)  # fmt: skip
         return step(self._exec(SYNC, input, entered(sync_scope(config, "ainvoke"), config), kwargs))
 
     async def ainvoke(
@@ -164,12 +186,13 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         interrupt_before: Any = None,
         interrupt_after: Any = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
         version: Literal["v1", "v2"] = "v1",
         **kwargs: Any,
     ) -> Any:
         """`invoke` on the event loop: async nodes as tasks, sync ones on worker threads."""
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
-               interrupt_before, interrupt_after, durability, version)  # fmt: skip
+               interrupt_before, interrupt_after, durability, control, version)  # fmt: skip
         scope = entered(enter(config), config)
         return await attended(ASYNC, scope, lambda scope: self._exec(ASYNC, input, scope, kwargs))
 
@@ -185,6 +208,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         interrupt_before: Any = None,
         interrupt_after: Any = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
         subgraphs: bool = False,
         debug: bool | None = None,
         version: Literal["v1", "v2"] = "v1",
@@ -195,7 +219,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         One mode gives its payloads; a list gives `(mode, payload)`; `subgraphs=True` puts the namespace first and tells
         of graphs inside nodes too; `version="v2"` gives dicts with `type`, `ns` and `data`.
         """
-        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
+        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
         scope = entered(sync_scope(config, "astream"), config)
         return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input))
@@ -212,13 +236,14 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         interrupt_before: Any = None,
         interrupt_after: Any = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
         subgraphs: bool = False,
         debug: bool | None = None,
         version: Literal["v1", "v2"] = "v1",
         **kwargs: Any,
     ) -> AsyncStream[Any]:
         """`stream` for `async for`."""
-        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability,
+        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
         scope = entered(enter(config), config)
         return AsyncStream(
@@ -398,6 +423,7 @@ def _given(
     interrupt_before: Any,
     interrupt_after: Any,
     durability: Any,
+    control: RunControl | None,
     version: str,
     subgraphs: bool = False,
     debug: bool | None = None,
@@ -417,6 +443,8 @@ def _given(
         kwargs["interrupt_after"] = interrupt_after
     if durability is not None:
         kwargs["durability"] = durability
+    if control is not None:
+        kwargs["control"] = control
     if version != "v1":
         kwargs["version"] = version
     if subgraphs:

@@ -34,6 +34,7 @@ PREVIOUS: Final = "__previous__"
 PULL: Final = "__pregel_pull"
 PUSH: Final = "__pregel_push"
 TASKS: Final = "__pregel_tasks"
+HANDLER: Final = "__error_source_node__"
 TO: Final = "branch:to:"
 
 NULL_TASK: Final = "00000000-0000-0000-0000-000000000000"
@@ -41,7 +42,7 @@ NULL_TASK: Final = "00000000-0000-0000-0000-000000000000"
 
 RESERVED: Final = frozenset(
     {INPUT, INTERRUPT, RESUME, ERROR, NO_WRITES, RETURN, PREVIOUS, PULL, PUSH, TASKS, PARENT}
-    | {"__error_source_node__", "__scheduled__", "__copy__", "__metadata__"}
+    | {HANDLER, "__scheduled__", "__copy__", "__metadata__"}
 )
 """Names that neither a node nor a state key may have."""
 

@@ -53,6 +53,11 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     elif scope.configurable:
         loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
         loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
+    if app.cache is not None:
+        loop.cache = app.cache
+    if options.control is not None:
+        loop.control = options.control
+    loop.step_timeout = app.step_timeout
     if before := _names(options.interrupt_before) or app.interrupt_before_nodes:
         loop.breaks_before = frozenset(before)
     if after := _names(options.interrupt_after) or app.interrupt_after_nodes:
@@ -78,6 +83,8 @@ def _nest(app: App, loop: Loop, task: Task) -> None:
     loop.ns_text = own
     loop.ns = tuple(own.split("|"))
     loop.store = parent.store
+    loop.cache = parent.cache
+    loop.control = parent.control
     loop.context = parent.context
     loop.nested = True
     loop.answers = parent.answers

@@ -246,6 +246,7 @@ class Ledger:
         """The run stops within a step: store what its tasks wrote, asked and were answered, and their errors."""
         await self.flush(loop, force=True)
         records = []
+        drained = loop.control is not None and loop.control.drain_requested
         for task in loop.tasks:
             # A list, if answers were given; an empty one where the only one was refused.
             writes: list[tuple[str, Any]] = [(RESUME, task.answers)] if isinstance(task.answers, list) else []
@@ -255,7 +256,7 @@ class Ledger:
                 writes.append((INTERRUPT, tuple(map(storable, task.interrupts))))
             elif task.error is not None:
                 writes.append((ERROR, repr(task.error)))
-            elif not loop.d.sync:
+            elif not loop.d.sync and not drained:
                 writes.append((ERROR, "CancelledError()"))
             records.append(Record(task.id, _path(task), writes))
         await self._record(loop, records)

@@ -18,7 +18,9 @@ from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
 from .constants import START
 from .control import Command, Interrupt, Send
+from .draining import GraphDrained, RunControl
 from .interrupts import CannotResume
+from .limits import Deadline
 from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
 from .running import choose, run_task
 from .runtime import silent
@@ -26,6 +28,7 @@ from .settling import apply, save, settle, wake
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
+    from ..chat.caches import BaseCache
     from .ledger import Ledger
     from .plan import Plan
 
@@ -43,7 +46,9 @@ class Loop:
         "answers",
         "breaks_after",
         "breaks_before",
+        "cache",
         "context",
+        "control",
         "d",
         "deferred",
         "joins",
@@ -63,6 +68,7 @@ class Loop:
         "scope",
         "sends",
         "step",
+        "step_timeout",
         "stop",
         "store",
         "tasks",
@@ -82,6 +88,9 @@ class Loop:
         self.wants = 0
         self.ledger: Ledger | None = None
         self.store: Any = None
+        self.cache: BaseCache | None = None
+        self.control: RunControl | None = None
+        self.step_timeout: float | None = None
         self.context: Any = None
         self.previous: Any = None
         self.nested = False
@@ -156,7 +165,7 @@ class Loop:
         """Run from `input` to the end; what is to be said goes to the readers as it happens."""
         await self.begin(input)
         while self.prepare():
-            if len(self.todo) == 1:
+            if len(self.todo) == 1 and self.step_timeout is None:
                 await self._solo(self.todo[0])
             elif self.todo:
                 async for _ in self._crowd():
@@ -173,7 +182,7 @@ class Loop:
             while self.prepare():
                 while said:
                     yield said.popleft()
-                if len(self.todo) == 1:
+                if len(self.todo) == 1 and self.step_timeout is None:
                     await self._solo(self.todo[0])
                 elif self.todo:
                     crowd = self._crowd()
@@ -214,8 +223,10 @@ class Loop:
                     "saved run that it could continue; give an input."
                 )
             await self._resume(input if isinstance(input, Command) else None)
-            return
-        await self._take_input(input)
+        else:
+            await self._take_input(input)
+        if self.control is not None:
+            await self._drain(self.control)
 
     def _goes_on(self) -> bool:
         """Whether this is a graph inside a task that was cut."""
@@ -344,8 +355,10 @@ class Loop:
     async def _crowd(self) -> AsyncGenerator[None, None]:
         """Run the tasks of a step at once; yields after each that ends."""
         tasks = self.todo
+        within = None if self.step_timeout is None else Deadline(self.step_timeout)
+        run = run_task if within is None else within.run_task
         running = self.d.run_all(
-            [lambda task=task: run_task(self, task) for task in tasks],  # type: ignore[misc]
+            [lambda task=task: run(self, task) for task in tasks],  # type: ignore[misc]
             self.scope.max_concurrency,
         )
         failed: tuple[Task, BaseException] | None = None
@@ -355,6 +368,9 @@ class Loop:
                     self._asked(tasks[index], outcome.error)
                 elif outcome.error is not None:
                     failed = tasks[index], outcome.error
+                    break
+                elif within is not None and within.passed:
+                    failed = tasks[index], TimeoutError("Timed out")
                     break
                 self._ended(tasks[index])
                 yield
@@ -391,7 +407,8 @@ class Loop:
 
     async def _failed(self, task: Task, error: BaseException) -> None:
         """A task of the step failed: say so, and keep what its siblings wrote."""
-        task.error = error
+        if not isinstance(error, GraphDrained):
+            task.error = error
         if self.wants & (TASKS | DEBUG) and not isinstance(error, (GraphBubbleUp, asyncio.CancelledError)):
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
@@ -411,7 +428,16 @@ class Loop:
         if self.breaks_after and self._breaks(self.breaks_after):
             self._stop(())
             return False
+        if self.control is not None:
+            await self._drain(self.control)
         return True
+
+    async def _drain(self, control: RunControl) -> None:
+        """Stop here if that was asked for and something is left to be done."""
+        if control.drain_requested and (self.next or self.sends):
+            if self.ledger is not None:
+                await self.ledger.flush(self, force=True)
+            raise GraphDrained(control.drain_reason)
 
     async def _interrupted(self) -> None:
         if self.ledger is not None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..errors import InvalidArgument, InvalidType
 from .constants import INTERRUPT
+from .draining import RunControl
 from .out import Item, mask_of
 
 __all__ = ["Options"]
@@ -20,6 +21,7 @@ class Options:
     __slots__ = (
         "bare",
         "context",
+        "control",
         "durability",
         "interrupt_after",
         "interrupt_before",
@@ -41,6 +43,7 @@ class Options:
         interrupt_before: Any = None,
         interrupt_after: Any = None,
         durability: str | None = None,
+        control: RunControl | None = None,
         subgraphs: bool = False,
         debug: bool | None = None,
         version: str = "v1",
@@ -66,6 +69,7 @@ class Options:
         )
         self.interrupt_before = interrupt_before
         self.interrupt_after = interrupt_after
+        self.control = control
         self.durability = durability
         self.subgraphs = subgraphs
         self.version = version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..flow.runnable import Runnable
@@ -10,10 +10,17 @@ from .branch import Branch
 from .callables import Call
 from .channels import BaseChannel
 from .constants import ABSENT, END, PUSH, ROOT, START, TAG_HIDDEN, TO
+from .guarding import Attempt, around, retried
+from .limits import timed
+from .policies import TimeoutPolicy, check_timeout
+from .retrying import RetryPolicy
+from .running import attempt
 from .schema import Schema
 
 if TYPE_CHECKING:
     from .builder import NodeSpec, StateGraph
+    from .loop import Loop
+    from .task import Task
 
 __all__ = ["Join", "Plan", "PlanNode", "Reader", "graph_in", "reader_of"]
 
@@ -36,6 +43,8 @@ class PlanNode:
     """One node as the loop needs it."""
 
     __slots__ = (
+        "around",
+        "attempt",
         "branches",
         "call",
         "defer",
@@ -47,7 +56,6 @@ class PlanNode:
         "next",
         "push_triggers",
         "read",
-        "retry",
         "spec",
         "triggers",
     )
@@ -59,7 +67,9 @@ class PlanNode:
         self.spec = spec
         self.defer = spec is not None and spec.defer
         self.metadata = dict(spec.metadata) if spec is not None and spec.metadata else None
-        self.retry = () if spec is None else spec.retry
+        # How one run of it is made, and what is put around that: settled here, so that options cost only who uses them.
+        self.attempt: Attempt = attempt
+        self.around: Callable[[Loop, Task], Coroutine[Any, Any, None]] | None = None
         self.inner = graph_in(call)
         self.hidden = spec is not None and TAG_HIDDEN in (getattr(call.runnable, "tags", None) or ())
         self.next: tuple[str, ...] = ()
@@ -110,6 +120,7 @@ class Plan:
             return readers[id(schema)]
 
         self.nodes = {name: PlanNode(name, spec.call, read(spec.input), spec) for name, spec in builder.nodes.items()}
+        self._guard(builder)
         self.order = {name: index for index, name in enumerate(self.nodes)}
         self.start = PlanNode(START, Call(_nothing), read(builder.input), None)
         self.start.triggers = (START,)
@@ -124,6 +135,26 @@ class Plan:
         # A graph with a node that yields writes, or with a graph inside, can have something to say within a step.
         self.eager = any(n.call.iterate is not None for n in self.nodes.values())
 
+    def _guard(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
+        """Put around each node what its options, or those for all nodes, ask for."""
+        defaults, general = builder.defaults, None
+        if defaults.handler is not None:
+            general = self._handler("__default_error_handler__", defaults.handler, defaults)
+        for name, spec in builder.nodes.items():
+            node = self.nodes[name]
+            _bound(node, spec.retry or defaults.retry, spec.timeout or defaults.timeout)
+            handler = general
+            if spec.handler is not None:
+                handler = self._handler(f"__error_handler__{name}", spec.handler, defaults)
+            node.around = around(spec.call, spec.cache or defaults.cache, handler)
+
+    def _handler(self, name: str, call: Call, defaults: NodeSpec) -> PlanNode:
+        # It is given the input of the node that failed, so it reads nothing itself.
+        handler = self.nodes[name] = PlanNode(name, call, lambda values, step, stop: None, None)
+        handler.triggers = (f"{TO}{name}",)
+        _bound(handler, defaults.retry, defaults.timeout)
+        return handler
+
     def _resolve_joins(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
         joins = [Join(sources, end) for sources, end in sorted(builder.waiting_edges) if end != END]
         for name, node in self.nodes.items():
@@ -134,6 +165,15 @@ class Plan:
     def values(self) -> dict[str, Any]:
         """The state before any write: what reducers start from."""
         return {key: make() for key, make in self.initial}
+
+
+def _bound(node: PlanNode, retry: Sequence[RetryPolicy], timeout: TimeoutPolicy | None) -> None:
+    """Let a node's attempts be timed, and made again."""
+    if timeout is not None:
+        check_timeout(node.name, node.call)
+        node.attempt = timed(node.attempt, timeout)
+    if retry:
+        node.attempt = retried(node.attempt, retry)
 
 
 def reader_of(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:

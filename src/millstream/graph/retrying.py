@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..errors import InvalidArgument, ProviderStatusError
+from .policies import NodeTimeoutError
 
-__all__ = ["RetryPolicy", "pause_after"]
+__all__ = ["RetryPolicy", "pause_after", "policies_of"]
 
 RetryOn: TypeAlias = type[Exception] | Sequence[type[Exception]] | Callable[[Exception], bool]
 
@@ -32,7 +33,7 @@ _MISTAKES = (
 
 def _is_passing(error: Exception) -> bool:
     """The errors that are worth another try: broken connections, servers at fault, and whatever is no known mistake."""
-    if isinstance(error, ConnectionError):
+    if isinstance(error, (ConnectionError, NodeTimeoutError)):
         return True
     status = error.status if isinstance(error, ProviderStatusError) else None
     if status is None:
@@ -75,6 +76,11 @@ class RetryPolicy:
         """How long to wait after the failed attempt number `attempt`."""
         interval = min(self.max_interval, self.initial_interval * self.backoff_factor ** (attempt - 1))
         return interval + (random.random() if self.jitter else 0.0)
+
+
+def policies_of(given: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryPolicy, ...]:
+    """One policy, several or none, as several."""
+    return (given,) if isinstance(given, RetryPolicy) else tuple(given or ())
 
 
 def pause_after(error: Exception, policies: Sequence[RetryPolicy], attempt: int) -> float | None:

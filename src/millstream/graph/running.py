@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +13,24 @@ from .callables import Returned
 from .constants import ABSENT
 from .control import Command, Send
 from .out import UPDATES
-from .retrying import pause_after
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
     from .loop import Loop
 
-__all__ = ["choose", "run_task"]
-
-logger = logging.getLogger("millstream")
+__all__ = ["attempt", "choose", "run_plainly", "run_task"]
 
 
 # Every wake-up inside a node passes through all frames around it: so these hand on coroutines where they need not await.
 
 
 def run_task(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
+    """Run a task's node, with all that its options ask for around it."""
+    around = task.node.around
+    return run_plainly(loop, task) if around is None else around(loop, task)
+
+
+def run_plainly(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
     """Run a task's node and take what it returns and where it leads."""
     scope = TaskScope(task)
     watched = scope.listeners and not task.node.hidden
@@ -37,7 +39,7 @@ def run_task(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
 
 async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
     try:
-        result = await _result(loop, task, scope)
+        result = await task.node.attempt(loop, task, scope)
         if task.node.branches:
             await choose(loop, task, result, scope)
     except Exception as error:
@@ -51,7 +53,7 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     tags = (f"graph:step:{task.step}",)
     run = scope.begin(node.name, "chain", task.input, tags=tags, extra={"graph_task": task})
     try:
-        result = await _result(loop, task, run.scope.child("seq:step:1"))
+        result = await task.node.attempt(loop, task, run.scope.child("seq:step:1"))
         if node.branches:
             await choose(loop, task, result, run.scope)
     except GraphInterrupt:
@@ -68,28 +70,8 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     task.done = True
 
 
-def _result(loop: Loop, task: Task, scope: Scope) -> Coroutine[Any, Any, Any]:
+async def attempt(loop: Loop, task: Task, scope: Scope) -> Any:
     """What the node returned, taken by the task."""
-    return _retried(loop, task, scope) if task.node.retry else _attempt(loop, task, scope)
-
-
-async def _retried(loop: Loop, task: Task, scope: Scope) -> Any:
-    """The first attempt that its retry policies let pass."""
-    while True:
-        try:
-            return await _attempt(loop, task, scope)
-        except GraphBubbleUp:
-            raise
-        except Exception as error:
-            pause = pause_after(error, task.node.retry, task.attempt)
-            if pause is None:
-                raise
-            logger.info("node %r failed, attempt %d: %r; again in %.2f s", task.node.name, task.attempt, error, pause)
-        await loop.d.sleep(pause)
-        task.begin_again()
-
-
-async def _attempt(loop: Loop, task: Task, scope: Scope) -> Any:
     run = task.node.call.run
     if run is None:
         return await _collected(loop, task, scope)
@@ -124,7 +106,7 @@ async def _collected(loop: Loop, task: Task, scope: Scope) -> list[Any]:
     """Run a generator node: each dict or Command it yields is a write of its own, anything else is `custom`."""
     iterate = task.node.call.iterate
     assert iterate is not None
-    write = loop.writer()
+    write = task.writer()
     taken = []
     items = iterate(loop.d, task.input, scope)
     try:

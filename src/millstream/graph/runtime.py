@@ -10,6 +10,8 @@ from ..errors import OutsideRun
 from ..spine.scope import current_scope
 
 if TYPE_CHECKING:
+    from .draining import RunControl
+    from .limits import Watch
     from .task import Task
 
 __all__ = ["ExecutionInfo", "Runtime", "get_runtime", "get_store", "get_stream_writer"]
@@ -61,6 +63,20 @@ def silent(value: Any) -> None:
     """The stream writer where nobody asked for the `custom` stream."""
 
 
+def idle() -> None:
+    """The heartbeat of a node that has no timeout."""
+
+
+def heard(write: Callable[[Any], None], watch: Watch) -> Callable[[Any], None]:
+    """A stream writer whose use is a sign of life."""
+
+    def wrote(value: Any) -> None:
+        watch.heard()
+        write(value)
+
+    return wrote
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime(Generic[ContextT]):
     """What surrounds a node: asked for by a parameter named `runtime`, or with `get_runtime()`."""
@@ -71,6 +87,18 @@ class Runtime(Generic[ContextT]):
     previous: Any = None
     execution_info: Any = None
     server_info: Any = None
+    heartbeat: Callable[[], None] = idle
+    control: RunControl | None = None
+
+    @property
+    def drain_requested(self) -> bool:
+        """Whether the run is to end at the next step's boundary."""
+        return self.control is not None and self.control.drain_requested
+
+    @property
+    def drain_reason(self) -> str | None:
+        """Why it is to end."""
+        return None if self.control is None else self.control.drain_reason
 
     def override(self, **changes: Any) -> Runtime[ContextT]:
         """A copy with some fields changed."""
@@ -84,6 +112,7 @@ class Runtime(Generic[ContextT]):
             store=other.store or self.store,
             stream_writer=self.stream_writer if other.stream_writer is silent else other.stream_writer,
             previous=self.previous if other.previous is None else other.previous,
+            control=other.control or self.control,
         )
 
 

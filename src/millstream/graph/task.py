@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidUpdateError, ParentCommand
 from ..spine.scope import Scope
-from .constants import NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
+from .constants import HANDLER, NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
 from .control import Command, Interrupt, Send
-from .runtime import ExecutionInfo, Runtime
+from .runtime import ExecutionInfo, Runtime, heard, idle
 from .schema import object_pairs
 
 if TYPE_CHECKING:
+    from .limits import Watch
     from .loop import Loop
     from .plan import PlanNode
+    from .policies import NodeError
 
 __all__ = ["Task", "TaskScope", "grouped", "task_of"]
 
@@ -47,6 +49,7 @@ class Task:
         "step",
         "subgraphs",
         "waits",
+        "watch",
         "writes",
     )
 
@@ -70,7 +73,8 @@ class Task:
         self.answers: Sequence[Any] = ()
         self.subgraphs = 0
         self.attempt = 1
-        self.failure: Any = None
+        self.failure: NodeError | None = None
+        self.watch: Watch | None = None
         self._id: str | None = None
         self._metadata: dict[str, Any] | None = None
 
@@ -132,7 +136,8 @@ class Task:
 
     def writer(self) -> Callable[[Any], None]:
         """What the node says with it goes to the `custom` stream, if that was asked for."""
-        return self.loop.writer()
+        write = self.loop.writer()
+        return write if self.watch is None else heard(write, self.watch)
 
     def runtime(self) -> Runtime[Any]:
         """The node's Runtime."""
@@ -143,6 +148,8 @@ class Task:
             stream_writer=self.writer(),
             previous=loop.previous,
             execution_info=ExecutionInfo(self),
+            heartbeat=idle if self.watch is None else self.watch.beat,
+            control=loop.control,
         )
 
     # -- what it wrote -----------------------------------------------------------------------------------------------
@@ -209,9 +216,18 @@ class Task:
         self.attempt += 1
         self.writes, self.goto, self.sends, self.asked = [], (), (), 0
 
+    def hand_to(self, node: PlanNode, failure: NodeError) -> None:
+        """Let another node go on in the place of this one, which failed."""
+        self.begin_again()
+        self.attempt, self.failure = 1, failure
+        self.id  # noqa: B018 - the task stays the one that was begun
+        self.node, self._metadata = node, None
+
     def record(self) -> list[tuple[str, Any]]:
         """What it wrote and where it leads, as pairs to be stored."""
         directions: list[tuple[str, Any]] = [(f"{TO}{name}", None) for name in self.goto]
+        if self.failure is not None:
+            directions.append((HANDLER, self.node.name))
         return [*self.writes, *directions, *((TASKS, send) for send in self.sends)]
 
     def recall(self, record: list[tuple[str, Any]]) -> None:
@@ -222,6 +238,9 @@ class Task:
                 self.goto = [*self.goto, channel.removeprefix(TO)]
             elif channel == TASKS:
                 self.sends = [*self.sends, value]
+            elif channel == HANDLER:
+                self.id  # noqa: B018 - the task stays the one that was begun
+                self.node = self.loop.plan.nodes[value]
             elif channel != NO_WRITES:
                 self.writes.append((channel, value))
 
