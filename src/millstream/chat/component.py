@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import MillstreamError
-from ..flow.driver import aclose
 from ..flow.runnable import Runnable, folded
 from ..spine.events import MISSING
 from ..spine.run import Run
@@ -82,10 +81,7 @@ async def whole_of(inputs: AsyncIterator[Any], given: Any) -> Any:
     """The whole input of a stream: what is known of it, else all its chunks as one value, MISSING when there are none."""
     if given is not MISSING:
         return given
-    try:
-        return await folded(inputs)
-    finally:
-        await aclose(inputs)
+    return await folded(inputs)
 
 
 class _FieldOfInstances:

@@ -14,7 +14,7 @@ from ..data.messages import AIMessage, BaseMessage, HumanMessage
 from ..errors import InvalidArgument
 from ..flow.coerce import coerce
 from ..flow.configurable import ConfigurableFieldSpec
-from ..flow.driver import Driver, aclose
+from ..flow.driver import Driver
 from ..flow.function import is_async
 from ..flow.runnable import Kwargs, Runnable, exec_of, flow_of, folded, once
 from ..spine.events import MISSING
@@ -82,10 +82,7 @@ class RunnableWithMessageHistory(Runnable[Any, Any]):
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        try:
-            whole = await folded(inputs)
-        finally:
-            await aclose(inputs)
+        whole = await folded(inputs)
         if whole is MISSING:
             return
         turn = await self._begin_turn(d, whole, scope)
