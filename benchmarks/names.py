@@ -9,6 +9,7 @@ from typing import Any
 SYSTEM = os.environ.get("BENCH_SYSTEM", "ours")
 
 PEER = {
+    "langchain_core.callbacks": "BaseCallbackHandler",
     "langchain_core.language_models": "BaseChatModel",
     "langchain_core.messages": "AIMessage AIMessageChunk HumanMessage",
     "langchain_core.output_parsers": "StrOutputParser",

@@ -70,6 +70,50 @@ def astream_events_filtered() -> float:
     return asyncio.run(main())
 
 
+@case("chain, astream_log", "µs/token", Budget(1 / 20))
+def astream_log() -> float:
+    it = chain()
+
+    async def main() -> float:
+        return await drained(it.astream_log(INPUT))
+
+    return asyncio.run(main())
+
+
+def token_counter() -> Any:
+    from names import BaseCallbackHandler
+
+    class Tokens(BaseCallbackHandler):  # type: ignore[misc]
+        count = 0
+
+        def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+            self.count += 1
+
+    return Tokens()
+
+
+@case("chain, stream, a handler of tokens", "µs/token", Budget(1 / 4))
+def stream_handled() -> float:
+    it, tokens = chain(), token_counter()
+    start = perf_counter()
+    for _ in it.stream(INPUT, {"callbacks": [tokens]}):
+        pass
+    assert tokens.count >= N
+    return (perf_counter() - start) / N * 1e6
+
+
+@case("chain, astream, a handler of tokens", "µs/token", Budget(1 / 20))
+def astream_handled() -> float:
+    it, tokens = chain(), token_counter()
+
+    async def main() -> float:
+        figure = await drained(it.astream(INPUT, {"callbacks": [tokens]}))
+        assert tokens.count >= N
+        return figure
+
+    return asyncio.run(main())
+
+
 def plain() -> Iterator[str]:
     yield from TOKENS
 

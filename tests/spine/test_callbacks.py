@@ -492,3 +492,11 @@ def test_a_hook_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     outer.invoke(3)
     (only,) = made
     assert only.log == ["start outer 2", "start inner 2", "end 2", "end 2"]
+
+
+@pytest.mark.usefixtures("no_hooks")
+def test_the_default_of_a_hooks_variable_counts() -> None:
+    notes = Notes()
+    register_configure_hook(ContextVar("always", default=notes), True)
+    RunnableLambda(lambda x: x, name="it").invoke(1)
+    assert notes.log == ["start it 1", "end 1"]

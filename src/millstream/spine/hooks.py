@@ -35,7 +35,10 @@ def register_configure_hook(
         raise InvalidArgument(f"register_configure_hook got env_var={env_var!r}; give the `handle_class` to make, too.")
 
     def hook(listeners: Iterable[Any]) -> Iterable[Any]:
-        handler = context_var.get(None)
+        try:
+            handler = context_var.get()  # its own default counts
+        except LookupError:
+            handler = None
         if handler is None and env_var is not None and handle_class is not None and _is_set(env_var):
             if any(isinstance(getattr(each, "handler", None), handle_class) for each in listeners):
                 return ()  # of the call around this one

@@ -173,14 +173,25 @@ def _llm_start(event: Event) -> Call:
 
 
 def _new_token(event: Event) -> Call:
+    # Once a token: written out, where the others share `_ids`.
     run, piece = event.run, event.data
+    parent = run.parent
     if hasattr(piece, "response_metadata"):
         content = piece.content
         token = content if content.__class__ is str else piece.text
         piece = ChatGenerationChunk(piece)
     else:
         token = piece if isinstance(piece, str) else piece.text
-    return "on_llm_new_token", (token,), {"chunk": piece, **_ids(run)}
+    return (
+        "on_llm_new_token",
+        (token,),
+        {
+            "chunk": piece,
+            "run_id": run.uuid,
+            "parent_run_id": None if parent is None else parent.uuid,
+            "tags": list(run.tags),
+        },
+    )
 
 
 def _llm_end(event: Event) -> Call:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pprint import pformat
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from ...data.ids import new_id
 from ...errors import InvalidType
@@ -57,12 +57,15 @@ class RunState(TypedDict):
 class RunLogPatch:
     """A change of a log: `ops`, the operations of a JSON patch. `+` adds changes up to a `RunLog`."""
 
-    __slots__ = ("ops",)
-
-    ops: list[dict[str, Any]]
+    __slots__ = ("_ops",)
 
     def __init__(self, *ops: Op) -> None:
-        self.ops = list(ops)  # type: ignore[arg-type]
+        self._ops: list[dict[str, Any]] = list(ops)  # type: ignore[arg-type]
+
+    @property
+    def ops(self) -> list[dict[str, Any]]:
+        """The operations, in order."""
+        return self._ops
 
     def __add__(self, other: RunLogPatch) -> RunLog:
         """The log after both.
@@ -71,13 +74,16 @@ class RunLogPatch:
             InvalidType: (a TypeError) `other` is no patch.
         """
         if type(other) is not RunLogPatch:
-            raise InvalidType(
-                f"a {type(self).__name__} and a {type(other).__name__} cannot be added; add a RunLogPatch."
-            )
-        return RunLog(*self.ops, *other.ops, state=apply(self._state(), other.ops))
+            raise InvalidType(f"a {type(self).__name__} and a {type(other).__name__} cannot be added; add a RunLogPatch.")
+        log = RunLog(state=apply(self._state(), other._ops))
+        log._before = (self._chain(), other._ops)
+        return log
 
     def _state(self) -> Any:
-        return apply(None, self.ops)
+        return apply(None, self._ops)
+
+    def _chain(self) -> _Chain:
+        return None, self._ops
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunLogPatch) and self.ops == other.ops
@@ -88,19 +94,41 @@ class RunLogPatch:
         return f"{type(self).__name__}({pformat(self.ops)[1:-1]})"
 
 
+_Chain: TypeAlias = "tuple[_Chain | None, list[dict[str, Any]]]"
+
+
 class RunLog(RunLogPatch):
     """A log: `state`, and the `ops` that led to it. Adding a patch gives another; none is ever changed."""
 
-    __slots__ = ("state",)
+    __slots__ = ("_before", "state")
 
     state: Any
 
     def __init__(self, *ops: Op, state: Any = None) -> None:
         super().__init__(*ops)
         self.state = state
+        # What led here, newest last, until somebody asks: a log after each of n patches, each with all operations in a
+        # list of its own, would cost n squared.
+        self._before: _Chain | None = None
+
+    @property
+    def ops(self) -> list[dict[str, Any]]:
+        """All operations that led to `state`, in order."""
+        parts: list[list[dict[str, Any]]] = []
+        chain = self._before
+        while chain is not None:
+            chain, part = chain
+            parts.append(part)
+        if parts:
+            self._ops = [op for part in reversed(parts) for op in part]
+            self._before = None
+        return self._ops
 
     def _state(self) -> Any:
         return self.state
+
+    def _chain(self) -> _Chain:
+        return (None, self._ops) if self._before is None else self._before
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunLog) and self.state == other.state and self.ops == other.ops
