@@ -54,11 +54,12 @@ _EXPORTS: dict[str, str] = {
     "spine.config_tools": "ensure_config get_config_list merge_configs patch_config",
     "spine.custom": "adispatch_custom_event dispatch_custom_event",
     "spine.hooks": "register_configure_hook",
-    "spine.managers": "BaseCallbackManager",
+    "spine.managers": "BaseCallbackManager Callbacks",
     "spine.scope": "get_config",
     "spine.views.handlers": "AsyncCallbackHandler BaseCallbackHandler",
     "spine.views.log": "LogEntry RunLog RunLogPatch RunState",
     "spine.views.otel": "OpenTelemetryListener",
+    "spine.views.printing": "StreamingStdOutCallbackHandler",
     "spine.views.tracer": "BaseTracer Run",
     "spine.views.usage": "UsageMetadataCallbackHandler get_usage_metadata_callback",
     # flow
@@ -262,5 +263,6 @@ if TYPE_CHECKING:
     from .spine.views.handlers import *  # noqa: F403
     from .spine.views.log import *  # noqa: F403
     from .spine.views.otel import *  # noqa: F403
+    from .spine.views.printing import *  # noqa: F403
     from .spine.views.tracer import *  # noqa: F403
     from .spine.views.usage import *  # noqa: F403

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 from uuid import UUID
 
 from .events import MISSING, Listener
 from .listening import HandlerListener, Once, as_listener
 from .run import Run
-from .scope import Callbacks, Scope
+from .scope import Handed, Scope
+from .views.handlers import BaseCallbackHandler
 
-__all__ = ["BaseCallbackManager", "handlers_of", "inheritable"]
+__all__ = ["BaseCallbackManager", "Callbacks", "handlers_of", "inheritable"]
 
 
-class BaseCallbackManager(Callbacks):
+class BaseCallbackManager(Handed):
     """Handlers, tags and metadata for runs to come, and the run that they will be inside of.
 
     Inheritable ones are those of all runs below too; the others belong to the next run alone.
@@ -187,6 +188,10 @@ class BaseCallbackManager(Callbacks):
         if new._base.parent is None:
             new._base.parent = other._base.parent
         return new
+
+
+Callbacks: TypeAlias = list[BaseCallbackHandler] | list[Listener] | BaseCallbackManager | None
+"""What may stand under the `callbacks` key of a config."""
 
 
 def handlers_of(listeners: Iterable[Listener]) -> list[Any]:

@@ -17,12 +17,12 @@ from .hooks import hooks
 from .listening import Once, as_listener, as_listeners
 from .run import Run
 
-__all__ = ["ROOT", "Callbacks", "Scope", "current_scope", "enter", "get_config", "set_current"]
+__all__ = ["ROOT", "Handed", "Scope", "current_scope", "enter", "get_config", "set_current"]
 
 _KEYS = frozenset(RunnableConfig.__annotations__)
 
 
-class Callbacks:
+class Handed:
     """What a run hands on under the `callbacks` key of a config: its place in the run tree and its listeners.
 
     Its public form is the callback manager (callbacks.py).
@@ -128,7 +128,7 @@ class Scope:
 
     def heard_once(self, callbacks: Any) -> Scope:
         """This scope, with callbacks that hear the next run alone, not those below it."""
-        own = callbacks.scope.listeners if isinstance(callbacks, Callbacks) else as_listeners(callbacks)
+        own = callbacks.scope.listeners if isinstance(callbacks, Handed) else as_listeners(callbacks)
         new = self.copy()
         new.listeners = _joined(self.listeners, map(Once, (each for each in own if each not in self.listeners)))
         return new
@@ -254,7 +254,7 @@ class Scope:
             config["max_concurrency"] = self.max_concurrency
         return config
 
-    def _manager(self, is_async: bool | None) -> Callbacks:
+    def _manager(self, is_async: bool | None) -> Handed:
         from .callbacks import manager_of  # a manager makes scopes, and a scope a manager
 
         return manager_of(self, is_async)
@@ -307,7 +307,7 @@ def _union(*groups: Iterable[str]) -> tuple[str, ...]:
 
 
 def _take_callbacks(scope: Scope, callbacks: Any) -> None:
-    if isinstance(callbacks, Callbacks):
+    if isinstance(callbacks, Handed):
         given = callbacks.scope
         scope.parent = given.parent
         scope.gates = given.gates

@@ -25,9 +25,11 @@ from millstream import (
     RunnableGenerator,
     RunnableLambda,
     RunnableParallel,
+    StreamingStdOutCallbackHandler,
     StrOutputParser,
     SystemMessage,
     adispatch_custom_event,
+    create_react_agent,
     dispatch_custom_event,
     tool,
 )
@@ -446,6 +448,29 @@ def test_handlers_of_an_outer_call_hear_the_inner_ones(colour: Colour, kind: typ
         assert parents == ["outer", "handing"]
 
     colour.run(body)
+
+
+@BOTH
+def test_an_agent(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
+    calls = AIMessage("", tool_calls=[{"name": "double", "args": {"x": 2}, "id": "c1"}])
+    agent = create_react_agent(ScriptedChatModel([calls, "it is 4"]), [double])
+
+    async def body(c: Colour) -> None:
+        notes = kind()
+        await c.invoke(agent, {"messages": [("user", "2 * 2")]}, {"callbacks": [notes]})
+        await c.collect(agent, {"messages": [("user", "2 * 2")]}, {"callbacks": [notes]})
+        names = notes.names()
+        assert names.count("chat_model_start") == names.count("llm_end") == 4 and names.count("tool_end") == 2
+        assert names.count("chain_start") == names.count("chain_end") and names[-1] == "chain_end"
+        nodes = {kwargs["metadata"].get("langgraph_node") for name, _, kwargs in notes.calls if name == "on_tool_start"}
+        assert nodes == {"tools"}
+
+    colour.run(body)
+
+
+def test_printing_what_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    list(ScriptedChatModel(["a b"]).stream("x", {"callbacks": [StreamingStdOutCallbackHandler()]}))
+    assert capsys.readouterr().out == "a b"
 
 
 # -- where and when they are called ------------------------------------------------------------------------------------

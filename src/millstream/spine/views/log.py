@@ -74,7 +74,9 @@ class RunLogPatch:
             InvalidType: (a TypeError) `other` is no patch.
         """
         if type(other) is not RunLogPatch:
-            raise InvalidType(f"a {type(self).__name__} and a {type(other).__name__} cannot be added; add a RunLogPatch.")
+            raise InvalidType(
+                f"a {type(self).__name__} and a {type(other).__name__} cannot be added; add a RunLogPatch."
+            )
         log = RunLog(state=apply(self._state(), other._ops))
         log._before = (self._chain(), other._ops)
         return log
