@@ -123,6 +123,7 @@ _EXPORTS: dict[str, str] = {
     "graph.constants": "END REMOVE_ALL_MESSAGES START TAG_HIDDEN TAG_NOSTREAM",
     "graph.control": """All Command Durability GraphOutput Interrupt Overwrite PregelTask Send StateSnapshot StateUpdate
         StreamMode StreamWriter""",
+    "graph.functional": "TaskFunction entrypoint task",
     "graph.injected": "InjectedState InjectedStore ToolRuntime",
     "graph.interrupts": "CannotResume interrupt",
     "graph.managed": "IsLastStep RemainingSteps",
@@ -235,6 +236,7 @@ if TYPE_CHECKING:
     from .graph.constants import *  # noqa: F403
     from .graph.control import *  # noqa: F403
     from .graph.draining import *  # noqa: F403
+    from .graph.functional import *  # noqa: F403
     from .graph.injected import *  # noqa: F403
     from .graph.interrupts import *  # noqa: F403
     from .graph.managed import *  # noqa: F403

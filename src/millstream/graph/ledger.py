@@ -165,7 +165,7 @@ class Ledger:
                 loop.answers.pop(ANY, None)
                 given[task.id] = answers
                 records.append(Record(task.id, _path(task), [(RESUME, answers)]))
-        await self._record(loop, records)
+        await self.record(loop, records)
 
     def take_records(self) -> tuple[dict[str, list[tuple[str, Any]]], dict[str, list[Any]]]:
         """By task: what finished ones of the waiting step wrote, and the answers that others have. Given out once."""
@@ -259,12 +259,20 @@ class Ledger:
             elif not loop.d.sync and not drained:
                 writes.append((ERROR, "CancelledError()"))
             records.append(Record(task.id, _path(task), writes))
-        await self._record(loop, records)
+        if loop.calls is not None:
+            records += loop.calls.left()
+        await self.record(loop, records)
 
-    async def _record(self, loop: Loop, records: Sequence[Record]) -> None:
+    async def record(self, loop: Loop, records: Sequence[Record]) -> None:
+        """Store what tasks of the step wrote, against the checkpoint that the step started from."""
         records = [record for record in records if record.writes]
         if records and self.parent is not None:
             await self.call(loop, "record", self.thread, self.ns, self.parent, records)
+
+    def record_now(self, records: Sequence[Record]) -> None:
+        """`record` on this thread, for a saver whose methods block."""
+        if self.parent is not None:
+            self.saver.record(self.thread, self.ns, self.parent, records)
 
     def _stored(self, loop: Loop) -> dict[str, Any]:
         if len(loop.plan.stored) == len(loop.plan.channels):

@@ -13,22 +13,22 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
-from ..errors import EmptyInputError, GraphBubbleUp, GraphInterrupt, GraphRecursionError
+from ..errors import GraphBubbleUp, GraphInterrupt, GraphRecursionError
 from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
-from .constants import START
-from .control import Command, Interrupt, Send
+from .control import Interrupt, Send
 from .draining import GraphDrained, RunControl
-from .interrupts import CannotResume
 from .limits import Deadline
 from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
-from .running import choose, run_task
+from .running import run_task
 from .runtime import silent
-from .settling import apply, save, settle, wake
-from .task import Task, TaskScope, grouped
+from .settling import apply, settle
+from .starting import begin, drain
+from .task import Task, grouped
 
 if TYPE_CHECKING:
     from ..chat.caches import BaseCache
+    from .calls import Calls
     from .ledger import Ledger
     from .plan import Plan
 
@@ -47,6 +47,7 @@ class Loop:
         "breaks_after",
         "breaks_before",
         "cache",
+        "calls",
         "context",
         "control",
         "d",
@@ -89,6 +90,7 @@ class Loop:
         self.ledger: Ledger | None = None
         self.store: Any = None
         self.cache: BaseCache | None = None
+        self.calls: Calls | None = None
         self.control: RunControl | None = None
         self.step_timeout: float | None = None
         self.context: Any = None
@@ -163,7 +165,7 @@ class Loop:
 
     async def run(self, input: Any) -> None:
         """Run from `input` to the end; what is to be said goes to the readers as it happens."""
-        await self.begin(input)
+        await begin(self, input)
         while self.prepare():
             if len(self.todo) == 1 and self.step_timeout is None:
                 await self._solo(self.todo[0])
@@ -178,7 +180,7 @@ class Loop:
     async def pull(self, input: Any, said: deque[Any]) -> AsyncGenerator[Any, None]:
         """`run` for a single reader whose `put` is `said.append`: yields what it says, driven by the consumer."""
         try:
-            await self.begin(input)
+            await begin(self, input)
             while self.prepare():
                 while said:
                     yield said.popleft()
@@ -204,89 +206,6 @@ class Loop:
             raise
         while said:
             yield said.popleft()
-
-    async def begin(self, input: Any) -> None:
-        """Load the thread, take the input, and work out the first tasks.
-
-        Raises:
-            EmptyInputError: (a ValueError) there is nothing to start with and nothing to resume.
-            CannotResume: (a RuntimeError) an answer without a question that it could be for.
-        """
-        ledger = self.ledger
-        resumable = ledger is not None and await ledger.load(self)
-        self.stop = self.step + self.limit + 1
-        # A graph inside a task finds its namespace used only when that task is run again: it goes on then.
-        if input is None or isinstance(input, Command) or (resumable and self._goes_on()):
-            if not resumable and input is None:
-                raise EmptyInputError(
-                    f"Received no input for {START}: the graph {self.name!r} was called with None, and there is no "
-                    "saved run that it could continue; give an input."
-                )
-            await self._resume(input if isinstance(input, Command) else None)
-        else:
-            await self._take_input(input)
-        if self.control is not None:
-            await self._drain(self.control)
-
-    def _goes_on(self) -> bool:
-        """Whether this is a graph inside a task that was cut."""
-        return self.nested and not self.nested_anew and (bool(self.next) or bool(self.sends))
-
-    async def _take_input(self, input: Any) -> None:
-        self.next, self.sends, self.deferred = (), (), ()
-        if self.ledger is not None:
-            self.ledger.records = []  # what was going on is given up
-            self.next = (START,)
-            save(self, self.ledger, "input", [])
-        self.step += 1
-        await self._start(input)
-
-    async def _start(self, input: Any) -> None:
-        """The step of the start node: it writes the input and goes where START's edges lead."""
-        plan = self.plan
-        start = Task(self, plan.start, input, None)
-        start.take(input)
-        if not plan.is_root:
-            start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
-        if plan.start.branches:
-            await choose(self, start, input, TaskScope(start))
-        await settle(self, [start])
-
-    async def _resume(self, command: Command[Any] | None) -> None:
-        """Go on with what waits, after what a Command says was applied."""
-        ledger = self.ledger
-        self.resumed = True
-        if command is not None:
-            if command.resume is not None and ledger is None:
-                raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
-            if command.resume is not None and ledger is not None:
-                self.answers = ledger.answers(command.resume)
-            self._take_command(command)
-        if ledger is not None:
-            if command is None and await ledger.must_fork(self):
-                save(self, ledger, "fork", [])
-                await ledger.flush(self)
-                self.step += 1
-                self.stop += 1
-            await ledger.take_answers(self)
-        for out in self.outs:
-            out.values(self.values, None)
-        self.answered = True
-        if ledger is not None and START in self.next:
-            await self._start(await ledger.pending_input(self))
-
-    def _take_command(self, command: Command[Any]) -> None:
-        """Apply the update and the directions of a Command given as input, before the pending tasks."""
-        if command.update is None and not command.goto:
-            return
-        task = Task(self, self.plan.start, None, None)
-        task.take(Command(update=command.update, goto=command.goto))
-        if self.ledger is None:
-            apply(self, [task], grouped([task]))
-        else:
-            apply(self, [task], grouped([task]), self.ledger.ops)
-        self.sends = [*self.sends, *task.sends]
-        wake(self, dict.fromkeys([*self.next, *task.goto]))
 
     def prepare(self) -> bool:
         """Make the tasks of the next step; False when there are none, or when the run is to stop before them.
@@ -341,6 +260,10 @@ class Loop:
                         if out.mask & UPDATES:
                             out.update(task.node.name, task.writes, cached=True)
         self.todo = [task for task in self.tasks if not task.done]
+        if written or answers:
+            from .calls import Calls  # only what calls tasks needs it
+
+            self.calls = Calls(written, answers)
 
     async def _solo(self, task: Task) -> None:
         try:
@@ -409,6 +332,8 @@ class Loop:
         """A task of the step failed: say so, and keep what its siblings wrote."""
         if not isinstance(error, GraphDrained):
             task.error = error
+        if self.calls is not None:
+            await self.calls.finish(self.d.sync, cancel=True)
         if self.wants & (TASKS | DEBUG) and not isinstance(error, (GraphBubbleUp, asyncio.CancelledError)):
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
@@ -418,6 +343,8 @@ class Loop:
     async def _end_step(self) -> bool:
         """Apply what the step's tasks wrote; False when the run stops here because a task waits for a person."""
         tasks = self.tasks
+        if self.calls is not None:
+            await self.calls.finish(self.d.sync)
         if any(task.waits for task in tasks):
             await self._interrupted()
             return False
@@ -429,15 +356,8 @@ class Loop:
             self._stop(())
             return False
         if self.control is not None:
-            await self._drain(self.control)
+            await drain(self, self.control)
         return True
-
-    async def _drain(self, control: RunControl) -> None:
-        """Stop here if that was asked for and something is left to be done."""
-        if control.drain_requested and (self.next or self.sends):
-            if self.ledger is not None:
-                await self.ledger.flush(self, force=True)
-            raise GraphDrained(control.drain_reason)
 
     async def _interrupted(self) -> None:
         if self.ledger is not None:

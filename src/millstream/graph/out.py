@@ -172,7 +172,7 @@ def ended_payload(task: Task) -> dict[str, Any]:
         "id": task.id,
         "name": task.node.name,
         "error": task.error,
-        "result": result_of(task.writes, task.loop.plan.channels),
+        "result": result_of(task.writes, task.loop.plan.shown),
         "interrupts": [{"value": i.value, "id": i.id, "response_schema": i.response_schema} for i in task.interrupts],
     }
 

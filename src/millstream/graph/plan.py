@@ -86,6 +86,7 @@ class Plan:
         "channels",
         "deferring",
         "eager",
+        "entry",
         "initial",
         "input_keys",
         "is_root",
@@ -94,6 +95,7 @@ class Plan:
         "output_keys",
         "output_set",
         "read_state",
+        "shown",
         "start",
         "stored",
         "stream_keys",
@@ -102,7 +104,10 @@ class Plan:
 
     def __init__(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
         channels = builder.channels
-        self.channels = channels
+        self.channels: dict[str, BaseChannel] = channels
+        # What the `tasks` mode and snapshots show of a task's writes; and the node that takes the input whole, if one does.
+        self.shown = channels
+        self.entry: str | None = None
         self.is_root = builder.state.is_root
         self.initial = tuple((k, c.initial) for k, c in channels.items() if c.initial() is not ABSENT)
         self.volatile = tuple(k for k, c in channels.items() if c.volatile)

@@ -83,10 +83,10 @@ class NodeError:
     error: BaseException
 
 
-def _stored_form(input: Any) -> bytes:
+def _stored_form(*args: Any, **kwargs: Any) -> bytes:
     from .savers.codec import encode
 
-    return encode(input)
+    return encode([list(args), kwargs])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

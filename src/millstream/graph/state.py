@@ -203,7 +203,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
                 error=None if result is not None else errors.get(task.id),
                 interrupts=questions,
                 state=None if result is not None else task.inner_config(),
-                result=None if result is None else result_of(task.writes, loop.plan.channels),
+                result=None if result is None else result_of(task.writes, loop.plan.shown),
             )
         )
     done = [task for task in waiting if task.done] if live else []

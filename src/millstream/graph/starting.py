@@ -1,0 +1,140 @@
+"""The start of a run: what the thread holds, what the input is, and which tasks come first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EmptyInputError
+from .constants import PREVIOUS, START
+from .control import Command
+from .draining import GraphDrained, RunControl
+from .interrupts import CannotResume
+from .running import choose
+from .settling import apply, save, settle, wake
+from .task import Task, TaskScope, grouped
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+__all__ = ["begin", "drain"]
+
+
+async def begin(loop: Loop, input: Any) -> None:
+    """Load the thread, take the input, and work out the first tasks.
+
+    Raises:
+        EmptyInputError: (a ValueError) there is nothing to start with and nothing to resume.
+        CannotResume: (a RuntimeError) an answer without a question that it could be for.
+    """
+    ledger = loop.ledger
+    resumable = ledger is not None and await ledger.load(loop)
+    loop.stop = loop.step + loop.limit + 1
+    # A graph inside a task finds its namespace used only when that task is run again: it goes on then.
+    if input is None or isinstance(input, Command) or (resumable and _goes_on(loop)):
+        if not resumable and input is None:
+            raise EmptyInputError(
+                f"Received no input for {START}: the graph {loop.name!r} was called with None, and there is no "
+                "saved run that it could continue; give an input."
+            )
+        await _resume(loop, input if isinstance(input, Command) else None)
+    else:
+        await _take_input(loop, input)
+    if loop.control is not None:
+        await drain(loop, loop.control)
+
+
+def _goes_on(loop: Loop) -> bool:
+    """Whether this is a graph inside a task that was cut."""
+    return loop.nested and not loop.nested_anew and (bool(loop.next) or bool(loop.sends))
+
+
+async def _take_input(loop: Loop, input: Any) -> None:
+    loop.next, loop.sends, loop.deferred = (), (), ()
+    if loop.ledger is not None:
+        loop.ledger.records = []  # what was going on is given up
+    if loop.plan.entry is not None:
+        await _enter(loop, loop.plan.entry, input)
+        return
+    if loop.ledger is not None:
+        loop.next = (START,)
+        save(loop, loop.ledger, "input", [])
+    loop.step += 1
+    await _start(loop, input)
+
+
+async def _start(loop: Loop, input: Any) -> None:
+    """The step of the start node: it writes the input and goes where START's edges lead."""
+    plan = loop.plan
+    start = Task(loop, plan.start, input, None)
+    start.take(input)
+    if not plan.is_root:
+        start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
+    if plan.start.branches:
+        await choose(loop, start, input, TaskScope(start))
+    await settle(loop, [start])
+
+
+async def _enter(loop: Loop, entry: str, input: Any) -> None:
+    """Give the input to the node that takes it whole; there is no step of the start node then."""
+    ops: list[Any] = []
+    start = Task(loop, loop.plan.start, input, None)
+    start.writes = [(START, input)]
+    apply(loop, [start], grouped([start]), ops)
+    loop.previous = loop.values.get(PREVIOUS)
+    loop.next = (entry,)
+    if loop.ledger is not None:
+        save(loop, loop.ledger, "input", ops)
+        await loop.ledger.flush(loop)
+    loop.step += 1
+
+
+async def _resume(loop: Loop, command: Command[Any] | None) -> None:
+    """Go on with what waits, after what a Command says was applied."""
+    ledger = loop.ledger
+    loop.resumed = True
+    if command is not None:
+        if command.resume is not None and ledger is None:
+            raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
+        if command.resume is not None and ledger is not None:
+            loop.answers = ledger.answers(command.resume)
+        _take_command(loop, command)
+    if ledger is not None:
+        if command is None and await ledger.must_fork(loop):
+            save(loop, ledger, "fork", [])
+            await ledger.flush(loop)
+            loop.step += 1
+            loop.stop += 1
+        await ledger.take_answers(loop)
+    for out in loop.outs:
+        out.values(loop.values, None)
+    loop.answered = True
+    if loop.plan.entry is not None:
+        loop.previous = loop.values.get(PREVIOUS)
+    if ledger is not None and START in loop.next:
+        await _start(loop, await ledger.pending_input(loop))
+
+
+def _take_command(loop: Loop, command: Command[Any]) -> None:
+    """Apply the update and the directions of a Command given as input, before the pending tasks."""
+    if command.update is None and not command.goto:
+        return
+    task = Task(loop, loop.plan.start, None, None)
+    task.take(Command(update=command.update, goto=command.goto))
+    if loop.ledger is None:
+        apply(loop, [task], grouped([task]))
+    else:
+        apply(loop, [task], grouped([task]), loop.ledger.ops)
+    loop.sends = [*loop.sends, *task.sends]
+    wake(loop, dict.fromkeys([*loop.next, *task.goto]))
+
+
+async def drain(loop: Loop, control: RunControl) -> None:
+    """Stop the run here if that was asked for and something is left to be done.
+
+    Raises:
+        GraphDrained: (control flow) it was.
+    """
+    if control.drain_requested and (loop.next or loop.sends):
+        if loop.ledger is not None:
+            await loop.ledger.flush(loop, force=True)
+        raise GraphDrained(control.drain_reason)
