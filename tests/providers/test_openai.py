@@ -336,8 +336,6 @@ def test_other_names_of_settings() -> None:
     )
     assert (it.model_name, it.base_url, it.timeout, it.max_tokens) == ("x", "http://localhost/v1", 3, 4)
     assert ChatOpenAI(model="x", api_key=KEY, timeout=Timeouts(idle=3)).timeout == Timeouts(idle=3)
-    with pytest.raises(Unsupported, match="use_responses_api"):
-        ChatOpenAI(model="x", api_key=KEY, use_responses_api=True)
 
 
 def test_a_parameter_that_we_do_not_know_is_sent_with_a_warning() -> None:

@@ -16,6 +16,10 @@ from .wire_json import SurrogateJoiner, loads_odd, scrubbed, strict_loads
 __all__ = ["FrameDecoder"]
 
 
+# What code that takes a frame for granted raises where the frame is odd.
+_ODD = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+
+
 class FrameDecoder(ABC):
     """Turns the bytes of one streamed answer into `AIMessageChunk`s, however the bytes are cut.
 
@@ -66,7 +70,7 @@ class FrameDecoder(ABC):
                     self._read(frame, out)
                 if self.done:
                     self._finish(out)
-            except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            except _ODD:
                 self._fail(f"{self.provider} sent a frame of another shape than {self.wire} have.")
             if self.done or self._error is not None:
                 break
@@ -90,7 +94,10 @@ class FrameDecoder(ABC):
             where = "inside a frame" if rest is not None else f"without {self._missing}"
             raise self.interrupted(f"The stream of {self.provider} was cut: it ended {where}.")
         self.done = True
-        self._finish(out)
+        try:
+            self._finish(out)
+        except _ODD:
+            raise self._fail(f"{self.provider} sent an end of another shape than {self.wire} have.") from None
         return out
 
     def interrupted(self, message: str, *, code: str | None = None) -> ProviderInterrupted:
@@ -104,7 +111,7 @@ class FrameDecoder(ABC):
     # -- what a wire knows -------------------------------------------------------------------------------------------
 
     _done_ends: ClassVar[bool] = False
-    """`[DONE]` is the end mark; on other wires some gateways add it, and it says nothing."""
+    """`[DONE]` is the end mark. On other wires some gateways add it, and alone it says nothing."""
     _missing: ClassVar[str]
     """What a stream that was cut between frames lacks."""
 
@@ -142,7 +149,7 @@ class FrameDecoder(ABC):
         """A payload that is no clean JSON; None when there is nothing to read in it."""
         text = payload.strip()
         if text == b"[DONE]":
-            self.done = self._done_ends
+            self.done = self._done_ends or self.complete
             return None
         if not text:
             return None
@@ -165,5 +172,6 @@ class FrameDecoder(ABC):
             f"{self.provider} reported an error in the stream: {message}", code=None if code is None else str(code)
         )
 
-    def _fail(self, message: str, *, code: str | None = None) -> None:
+    def _fail(self, message: str, *, code: str | None = None) -> ProviderInterrupted:
         self._error = self.interrupted(message, code=code)
+        return self._error

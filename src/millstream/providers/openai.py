@@ -1,8 +1,8 @@
-"""ChatOpenAI: OpenAI's chat completions, and every server that speaks them."""
+"""ChatOpenAI: OpenAI's chat completions and responses, and every server that speaks them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from ..chat.function_calling import convert_to_openai_tool
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
-from ..errors import BadRequestError, InvalidArgument, ProviderStatusError, Unsupported
+from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
 from ..flow.runnable import Runnable
 from .asking import Asking, Begun
 from .endpoint import Endpoint
@@ -19,6 +19,10 @@ from .openai_answer import answer_chunk, read_answer
 from .openai_chat import OpenAIChatDecoder
 from .openai_messages import to_openai
 from .openai_request import call_parameters, tool_choice_of, with_usage
+from .responses_answer import read_response, response_chunk
+from .responses_input import to_responses
+from .responses_request import only_responses, responses_parameters
+from .responses_stream import ResponsesDecoder
 from .wire_model import WireModel
 
 __all__ = ["ChatOpenAI"]
@@ -35,6 +39,11 @@ _PARAMETERS = (
     "frequency_penalty",
     "logit_bias",
     "reasoning_effort",
+    "reasoning",
+    "include",
+    "store",
+    "truncation",
+    "verbosity",
     "service_tier",
     "extra_body",
 )
@@ -49,12 +58,14 @@ _MOST_REMEMBERED = 1000
 
 
 class ChatOpenAI(WireModel):
-    """A chat model behind OpenAI's chat-completions API, or behind any server that imitates it (`base_url`).
+    """A chat model behind OpenAI's API, or behind any server that imitates its chat completions (`base_url`).
 
     The key is `api_key` or OPENAI_API_KEY, the server `base_url` or OPENAI_BASE_URL; a server of one's own needs no
-    key. Usage is asked for with every stream, unless `stream_usage=False`. Requests that fail before their first token
-    are made again up to `max_retries` times; a stream that breaks later raises `ProviderInterrupted`, which carries the
-    message so far. With several choices (`n`) there is no streaming: `stream` gives the first choice in one piece.
+    key. Usage is asked for with every stream, unless `stream_usage=False`. With several choices (`n`) there is no
+    streaming: `stream` gives the first choice in one piece.
+
+    `use_responses_api=True` asks OpenAI's responses API instead, and so does, on OpenAI's own address, whatever only it can
+    do: tools that OpenAI runs, reasoning summaries, models such as gpt-5-pro. Its content is a list of indexed blocks.
 
     ```python
     model = ChatOpenAI(model="gpt-4o", temperature=0)
@@ -86,6 +97,11 @@ class ChatOpenAI(WireModel):
     stream_usage: bool | None = None
     disabled_params: dict[str, Any] | None = None
     use_responses_api: bool | None = None
+    include: list[str] | None = None
+    """What more the responses API should tell, such as "reasoning.encrypted_content"."""
+    store: bool | None = None
+    truncation: str | None = None
+    verbosity: str | None = None
 
     _endpoint: ClassVar[Endpoint] = Endpoint(
         provider="openai",
@@ -98,8 +114,6 @@ class ChatOpenAI(WireModel):
     def __init__(self, **settings: Any) -> None:
         if (settings.get("n") or 1) > 1 and settings.get("streaming"):
             raise InvalidArgument("n must be 1 with streaming=True: a stream holds one message.")
-        if settings.get("use_responses_api"):
-            raise Unsupported("use_responses_api=True: this model speaks chat completions; leave the setting out.")
         super().__init__(**settings)
 
     @property
@@ -116,8 +130,14 @@ class ChatOpenAI(WireModel):
     async def _answer(
         self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> ChatResult:
-        answer = await self._asking().ask(link, self._chat_post(self._request_body(messages, stop, kwargs), kwargs))
-        return read_answer(answer, provider=self._endpoint.provider)
+        provider = self._endpoint.provider
+        if self._asks_for_responses(kwargs):
+            body = self._responses_body(messages, stop, kwargs)
+            return read_response(
+                await self._asking_responses(kwargs).ask(link, self._responses_post(body, kwargs)), provider=provider
+            )
+        body = self._request_body(messages, stop, kwargs)
+        return read_answer(await self._asking().ask(link, self._chat_post(body, kwargs)), provider=provider)
 
     def _stream_forms(self) -> tuple[Any, Any]:
         # A stream holds one message; several choices in it would be mixed.
@@ -127,6 +147,9 @@ class ChatOpenAI(WireModel):
         self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Begun[Any]:
         """Begin a stream. A server that has refused to be asked for usage is not asked again."""
+        if self._asks_for_responses(kwargs):
+            body = {**self._responses_body(messages, stop, kwargs), "stream": True}
+            return await self._asking_responses(kwargs).begin(link, self._responses_post(body, kwargs))
         asking = self._asking()
         body = self._request_body(messages, stop, kwargs)
         if (body.get("n") or 1) == 1:
@@ -156,23 +179,39 @@ class ChatOpenAI(WireModel):
     def _request_body(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> dict[str, Any]:
+        parameters = self._parameters(stop, kwargs)
+        if (reasoning := parameters.get("reasoning")) and self._is_official:
+            del parameters["reasoning"]
+            parameters.setdefault("reasoning_effort", reasoning.get("effort"))
+        return {"messages": to_openai(messages), "model": self.model_name, **parameters}
+
+    def _responses_body(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        parameters = responses_parameters(self._parameters(stop, kwargs))
+        stored = parameters.get("store") is not False
+        return {"input": to_responses(messages, stored=stored), "model": self.model_name, **parameters}
+
+    def _parameters(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in _PARAMETERS}
         # OpenAI has renamed it; most of the others know only the old name.
         settings["max_completion_tokens" if self._is_official else "max_tokens"] = self.max_tokens
-        if self.reasoning:
-            if self._is_official:
-                settings["reasoning_effort"] = self.reasoning.get("effort")
-            else:
-                settings["reasoning"] = self.reasoning
         call = {**kwargs, "stop": stop} if stop is not None else kwargs
-        return {
-            "messages": to_openai(messages),
-            "model": self.model_name,
-            **call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params),
-        }
+        return call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params)
+
+    def _asks_for_responses(self, kwargs: Mapping[str, Any]) -> bool:
+        if self.use_responses_api is not None:
+            return self.use_responses_api
+        if self.output_version == "responses/v1":
+            return True
+        settings = {name: getattr(self, name) for name in ("reasoning", "include", "truncation")}
+        return self._is_official and only_responses(self.model_name, {**settings, **self.model_kwargs, **kwargs})
 
     def _chat_post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
         return self._post(f"{self._server}/chat/completions", body, kwargs)
+
+    def _responses_post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
+        return self._post(f"{self._server}/responses", body, kwargs)
 
     def _organization(self) -> str | None:
         return self.organization
@@ -183,6 +222,16 @@ class ChatOpenAI(WireModel):
         return Asking(
             decoder=lambda: OpenAIChatDecoder(provider=provider, secrets=secrets),
             whole=lambda answer: answer_chunk(answer, provider=provider),
+            retries=self.max_retries,
+            secrets=secrets,
+        )
+
+    def _asking_responses(self, kwargs: Mapping[str, Any]) -> Asking:
+        provider, secrets = self._endpoint.provider, self._secrets
+        usage = kwargs.get("stream_usage", self.stream_usage) is not False
+        return Asking(
+            decoder=lambda: ResponsesDecoder(provider=provider, secrets=secrets, usage=usage),
+            whole=lambda answer: response_chunk(answer, provider=provider),
             retries=self.max_retries,
             secrets=secrets,
         )

@@ -20,7 +20,8 @@ from ..errors import InvalidType
 
 __all__ = ["to_openai"]
 
-# What a model made for itself or for another place, and no server takes back as content.
+# What a model said that a server takes back as content. All else it made for itself, or another server made it.
+_SAID = frozenset({"text", "image_url", "input_audio"})
 _NOT_SENT = frozenset({"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "thinking", "reasoning", "redacted_thinking", "reasoning_content", "function_call"})  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def to_openai(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
 
 
 def _message(message: BaseMessage) -> dict[str, Any]:
-    out: dict[str, Any] = {"role": _role(message), "content": _content(message.content)}
+    said = isinstance(message, AIMessage)
+    out: dict[str, Any] = {"role": _role(message), "content": _content(message.content, said)}
     if message.name:
         out["name"] = message.name
     if isinstance(message, ToolMessage):
@@ -84,10 +86,14 @@ def _call(id: str | None, name: str | None, arguments: str | None) -> dict[str, 
     return {"type": "function", "id": id, "function": {"name": name or "", "arguments": arguments or ""}}
 
 
-def _content(content: str | list[Any]) -> str | list[Any]:
+def _content(content: str | list[Any], said: bool) -> str | list[Any]:
     if isinstance(content, str):
         return content
-    return [_block(block) for block in content if not (isinstance(block, dict) and block.get("type") in _NOT_SENT)]
+    return [_block(block) for block in content if isinstance(block, str) or _is_sent(block.get("type"), said)]
+
+
+def _is_sent(kind: Any, said: bool) -> bool:
+    return kind in _SAID if said else kind not in _NOT_SENT
 
 
 def _block(block: Any) -> Any:

@@ -12,6 +12,7 @@ _EXPORTS: dict[str, str] = {
     "models": """FakeChatModel FakeListChatModel FakeMessagesListChatModel GenericFakeChatModel ParrotFakeChatModel
         ScriptedChatModel""",
     "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream frames_of",
+    "responses_streams": "response_answer response_frame response_item response_of response_stream",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
@@ -37,3 +38,4 @@ if TYPE_CHECKING:
     from .models import *  # noqa: F403
     from .openai_streams import *  # noqa: F403
     from .provider import *  # noqa: F403
+    from .responses_streams import *  # noqa: F403

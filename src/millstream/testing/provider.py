@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from .anthropic_streams import message_error, message_of
 from .openai_streams import answer_of, chat_error, frames_of
+from .responses_streams import response_of
 
 __all__ = ["RecordedConnection", "RecordedRequest", "Reply", "StandInProvider"]
 
@@ -78,6 +79,7 @@ class _Wire(NamedTuple):
 
 _WIRES = (
     _Wire("/chat/completions", answer_of, chat_error),
+    _Wire("/responses", response_of, chat_error),
     _Wire("/messages", message_of, message_error),
 )
 
@@ -126,7 +128,7 @@ class RecordedRequest:
 
 
 class StandInProvider:
-    """Serves OpenAI's `POST /v1/chat/completions` and Anthropic's `POST /v1/messages` on 127.0.0.1 from a script.
+    """Serves OpenAI's `POST /v1/chat/completions` and `/v1/responses`, and Anthropic's `/v1/messages`, on 127.0.0.1, from a script.
 
     `script` is an iterable of steps, one a request in the order of their arrival, or a function from the request
     to its step. A script that has run out answers 400. Used as a context manager it runs in a thread of its own;
