@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .ids import new_id
+from .provider_blocks import CALLS, said_block
 
 __all__ = ["content_blocks", "text_of"]
 
@@ -47,25 +48,41 @@ def content_blocks(message: Any) -> list[Any]:
     content = message.content
     if message.response_metadata.get("output_version") == "v1" and isinstance(content, list):
         return content
-    blocks = _blocks_of(content)
+    chunks: Any = getattr(message, "tool_call_chunks", None) or []
+    arriving = bool(chunks) and message.chunk_position != "last"
+    blocks = _blocks_of(content, arriving)
     reasoning = message.additional_kwargs.get("reasoning_content")
     if isinstance(reasoning, str) and reasoning and not any(block["type"] == "reasoning" for block in blocks):
         blocks.insert(0, {"type": "reasoning", "reasoning": reasoning})
-    blocks += _call_blocks(message, blocks)
+    if arriving and (content in ("", []) or _shows_calls(content)):
+        return blocks + [
+            {key: value for key, value in chunk.items() if value is not None or key != "index"} for chunk in chunks
+        ]
+    return blocks + _call_blocks(message, blocks)
+
+
+def _blocks_of(content: Any, arriving: bool) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    blocks: list[dict[str, Any]] = []
+    for item in content:
+        if isinstance(item, str):
+            blocks.append({"type": "text", "text": item})
+        elif not (arriving and item.get("type") in CALLS):
+            blocks += said_block(item) or [_translated(item)]
     return blocks
 
 
-def _blocks_of(content: Any) -> list[dict[str, Any]]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return [{"type": "text", "text": item} if isinstance(item, str) else _translated(item) for item in content]
+def _shows_calls(content: Any) -> bool:
+    return any(isinstance(item, dict) and item.get("type") in CALLS for item in content)
 
 
 def _call_blocks(message: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tool calls that the content does not show already; while they are still arriving, their pieces."""
-    chunks = getattr(message, "tool_call_chunks", None)
-    if chunks and message.content in ("", []) and message.chunk_position != "last":
-        return [{key: value for key, value in chunk.items() if value is not None or key != "index"} for chunk in chunks]
+    """Tool calls that the content does not show already. One there that is invalid is shown as such, in its place."""
+    invalid = {call["id"]: call for call in getattr(message, "invalid_tool_calls", ())}
+    for place, block in enumerate(blocks):
+        if block["type"] == "tool_call" and block.get("id") in invalid:
+            blocks[place] = dict(invalid[block["id"]])
     shown = {block.get("id") for block in blocks if block["type"] in ("tool_call", "tool_call_chunk")}
     return [dict(call) for call in getattr(message, "tool_calls", ()) if call["id"] is None or call["id"] not in shown]
 
@@ -165,23 +182,6 @@ def _document(block: dict[str, Any]) -> dict[str, Any] | None:
     return made
 
 
-def _thinking(block: dict[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in block.items() if key not in ("type", "thinking", "index")}
-    made: dict[str, Any] = {"type": "reasoning", "reasoning": block.get("thinking", "")}
-    if "index" in block:
-        made["index"] = block["index"]
-    if rest:
-        made["extras"] = rest
-    return made
-
-
-def _tool_use(block: dict[str, Any]) -> dict[str, Any] | None:
-    args = block.get("input")
-    if not isinstance(args, dict) or not isinstance(block.get("name"), str):
-        return None
-    return {"type": "tool_call", "name": block["name"], "args": args, "id": block.get("id")}
-
-
 def _media(block: dict[str, Any]) -> dict[str, Any] | None:
     """Gemini's data: `mime_type` with `data` or `file_uri`."""
     mime = block.get("mime_type")
@@ -203,6 +203,4 @@ _TRANSLATORS = {
     "image_url": _image_url,
     "input_audio": _input_audio,
     "media": _media,
-    "thinking": _thinking,
-    "tool_use": _tool_use,
 }

@@ -133,7 +133,8 @@ class ResponsesDecoder(FrameDecoder):
             part = self._part(output, (kind, content), kind)
             if not part.has(kind) and said.get(kind):
                 out.append(self._refused(part, said[kind]) if refused else part.text("text", said[kind]))
-            for annotation in (said.get("annotations") or ())[part.annotations :]:
+            annotations: list[Any] = list(said.get("annotations") or [])
+            for annotation in annotations[part.annotations :]:
                 out.append(part.annotation(annotation))
             told = {key: item[key] for key in ("id", "phase") if item.get(key) and not part.has(key)}
             if told and part.begun:
