@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
-import queue
 import time
 import types
 from collections import deque
@@ -21,9 +19,9 @@ from ..errors import AsyncOnly
 from ..spine.run import name_run
 from ..spine.scope import Scope, set_current
 from .mailbox import Mailbox
-from .step import step
+from .outcome import Outcome, log_late
+from .parts import Parts, Thunk, run_part
 from .threads import in_worker, iterate_in_worker
-from .workers import workers
 
 __all__ = [
     "ASYNC",
@@ -37,31 +35,6 @@ __all__ = [
     "in_worker",
     "isolated",
 ]
-
-logger = logging.getLogger("millstream")
-
-Thunk: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
-
-
-class Outcome:
-    """How one of several concurrent parts ended: `error` is None, or `value` means nothing."""
-
-    __slots__ = ("error", "value")
-
-    def __init__(self, value: Any, error: BaseException | None) -> None:
-        self.value = value
-        self.error = error
-
-    def get(self) -> Any:
-        """The value, or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-    @property
-    def is_final(self) -> bool:
-        """Whether it ended by an interrupt, exit or cancellation, which nothing else may outlast or hide."""
-        return self.error is not None and not isinstance(self.error, Exception)
 
 
 class SyncDriver:
@@ -121,34 +94,29 @@ class SyncDriver:
         At most `limit` run at once; `thunks` is read as they start. Where no worker is free this thread runs the
         part itself, so nesting cannot deadlock. Closing waits for the parts that have begun and starts no more.
         """
-        done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        parts = Parts()
         waiting = enumerate(thunks)
         running = 0
         exhausted = False
         try:
             while True:
-                while not exhausted and (limit is None or running < limit):
+                item = None
+                while item is None and not exhausted and (limit is None or running < limit):
                     index, thunk = next(waiting, (-1, None))
                     if thunk is None:
                         exhausted = True
-                        break
-                    job = _part(copy_context(), index, thunk, done)
-                    # Counted when it has begun: an interrupt in between must not make us wait for what never will.
-                    if limit != 1 and workers.try_submit(job):
+                    elif limit != 1 and parts.try_start(index, thunk):
                         running += 1
-                        continue
-                    job()
-                    running += 1
-                    break
-                if not running:
-                    return
-                item = _received(done)
-                running -= 1
+                    else:
+                        item = index, run_part(thunk, copy_context())
+                if item is None:
+                    if not running:
+                        return
+                    item = parts.wait()
+                    running -= 1
                 yield item
         finally:
-            while running:
-                _log_late(_received(done)[1].error)
-                running -= 1
+            parts.end()
 
     async def wait_for(self, gate: Mailbox[Any]) -> None:
         """Block until the reader has caught up.
@@ -282,7 +250,7 @@ class AsyncDriver:
             finally:
                 for task in running:
                     if not task.cancelled():
-                        _log_late(task.exception())
+                        log_late(task.exception())
 
     async def wait_for(self, gate: Mailbox[Any]) -> None:
         """Wait until the reader has caught up, or has gone."""
@@ -381,28 +349,6 @@ def _resume(context: Context, pending: Any, waited_for: Any) -> Generator[Any, A
             return stop.value
 
 
-def _part(
-    context: Context, index: int, thunk: Thunk, done: queue.SimpleQueue[tuple[int, Outcome]]
-) -> Callable[[], None]:
-    def job() -> None:
-        try:
-            outcome = Outcome(context.run(_stepped, thunk), None)
-        except BaseException as error:
-            outcome = Outcome(None, error)
-        done.put((index, outcome))
-
-    return job
-
-
-def _received(done: queue.SimpleQueue[tuple[int, Outcome]]) -> tuple[int, Outcome]:
-    with workers.resting():
-        return done.get()
-
-
-def _stepped(thunk: Thunk) -> Any:
-    return step(thunk())
-
-
 def _outcome(task: asyncio.Task[Any]) -> Outcome:
     if task.cancelled():
         return Outcome(None, asyncio.CancelledError())
@@ -426,12 +372,6 @@ async def _end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         raise asyncio.CancelledError
 
 
-def _log_late(error: BaseException | None) -> None:
-    """Log an error of a part that is being ended: whoever could be told of it has left, or is being told of another."""
-    if isinstance(error, Exception):
-        logger.warning("an error while a part was being ended: %r", error, exc_info=error)
-
-
 class _TaskProducer:
     """A producer task; `end` cancels it and waits."""
 
@@ -452,15 +392,15 @@ class _TaskProducer:
 class _ThreadProducer:
     """A producer on a worker thread; `end` waits until it notices that the reader has gone."""
 
-    __slots__ = ("done",)
+    __slots__ = ("parts",)
 
     def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
-        self.done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        self.parts = Parts()
         # However many workers are busy: without a thread of its own nothing would come live, and an endless one never end.
-        workers.start(_part(copy_context(), 0, lambda: _produce(produce, mailbox), self.done))
+        self.parts.start(lambda: _produce(produce, mailbox))
 
     async def end(self) -> None:
-        _received(self.done)
+        self.parts.end()
 
 
 async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 Waiter: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Lock"
 
 HIGH_WATER = 256
+# How long a thread waits before it looks for itself: Ctrl-C may have struck the one that was about to wake it.
+PATIENCE = 1.0
 
 
 class Abandoned(BaseException):
@@ -97,10 +99,7 @@ class Mailbox(Generic[T]):
             try:
                 await entry[1]
             finally:
-                try:
-                    self.room.remove(entry)
-                except ValueError:
-                    pass  # taken out by whoever made room
+                self._forget_writer(entry)
 
     def drain_blocking(self) -> None:
         """`drain` for a writer in a thread of its own.
@@ -113,7 +112,8 @@ class Mailbox(Generic[T]):
             room.acquire()
             self._wait_for_room(room)
             with workers.resting():
-                room.acquire()
+                room.acquire(timeout=PATIENCE)
+            self._forget_writer(room)
         if self.abandoned and not self._closed:
             raise Abandoned
 
@@ -147,12 +147,12 @@ class Mailbox(Generic[T]):
         return awake if self._wait_for_items((loop, awake)) else None
 
     def expect_blocking(self) -> None:
-        """Block this thread until something is there."""
+        """Block this thread until something is there, or for a while."""
         awake = threading.Lock()
         awake.acquire()
         if self._wait_for_items(awake):
             with workers.resting():
-                awake.acquire()
+                awake.acquire(timeout=PATIENCE)
 
     async def read(self, sync: bool = False) -> AsyncGenerator[T, None]:
         """Yield items until the writers close; with `sync` by blocking this thread instead of suspending."""
@@ -179,6 +179,12 @@ class Mailbox(Generic[T]):
         self.room.append(writer)
         if len(self.items) < self.mark or self.abandoned:
             self._make_room()
+
+    def _forget_writer(self, writer: Waiter) -> None:
+        try:
+            self.room.remove(writer)
+        except ValueError:
+            pass  # taken out by whoever made room
 
     def _make_room(self) -> None:
         _wake_all(self.room)

@@ -98,9 +98,10 @@ async def push(
     The producer runs in a task (or worker thread) that this stream owns: it ends with the stream. Its error is raised
     after the items that came before it.
     """
-    producer = d.spawn(produce, mailbox)
+    producer = None
     sync, items = d.sync, mailbox.items
     try:
+        producer = d.spawn(produce, mailbox)
         # `mailbox.read()` written out: one generator less for every stream that is open.
         while True:
             while items:
@@ -118,4 +119,5 @@ async def push(
                 await awake
     finally:
         mailbox.abandon()
-        await producer.end()
+        if producer is not None:
+            await producer.end()
