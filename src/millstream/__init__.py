@@ -116,6 +116,7 @@ _EXPORTS: dict[str, str] = {
     "chat.xml_parser": "XMLOutputParser",
     # graph
     "graph.agent": "AgentState create_react_agent",
+    "graph.answer_forms": "AutoStrategy ProviderStrategy StructuredOutputError ToolStrategy",
     "graph.builder": "StateGraph",
     "graph.channels": """AnyValue BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue Topic
         UntrackedValue""",
@@ -128,7 +129,10 @@ _EXPORTS: dict[str, str] = {
     "graph.interrupts": "CannotResume interrupt",
     "graph.managed": "IsLastStep RemainingSteps",
     "graph.messages": "MessagesState add_messages",
+    "graph.create_agent": "create_agent",
     "graph.draining": "GraphDrained RunControl",
+    "graph.middleware": """AgentMiddleware ModelRequest ModelResponse ToolCallRequest after_agent after_model before_agent
+        before_model dynamic_prompt hook_config wrap_model_call wrap_tool_call""",
     "graph.policies": "CachePolicy NodeError NodeTimeoutError TimeoutPolicy",
     "graph.retrying": "RetryPolicy",
     "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
@@ -230,17 +234,20 @@ if TYPE_CHECKING:
     from .flow.sequence import *  # noqa: F403
     from .flow.stream import *  # noqa: F403
     from .graph.agent import *  # noqa: F403
+    from .graph.answer_forms import *  # noqa: F403
     from .graph.builder import *  # noqa: F403
     from .graph.channels import *  # noqa: F403
     from .graph.compiled import *  # noqa: F403
     from .graph.constants import *  # noqa: F403
     from .graph.control import *  # noqa: F403
+    from .graph.create_agent import *  # noqa: F403
     from .graph.draining import *  # noqa: F403
     from .graph.functional import *  # noqa: F403
     from .graph.injected import *  # noqa: F403
     from .graph.interrupts import *  # noqa: F403
     from .graph.managed import *  # noqa: F403
     from .graph.messages import *  # noqa: F403
+    from .graph.middleware import *  # noqa: F403
     from .graph.policies import *  # noqa: F403
     from .graph.retrying import *  # noqa: F403
     from .graph.runtime import *  # noqa: F403

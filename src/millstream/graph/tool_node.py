@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import typing
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from ..data.messages import AIMessage, BaseMessage, ToolMessage
 from ..errors import GraphBubbleUp, InvalidArgument, ToolException, ValidationError
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
+from ..flow.step import step
 from ..spine.scope import Scope
 from .callables import pure
 from .constants import PARENT
@@ -63,11 +65,16 @@ class ToolNode(Runnable[Any, Any]):
         tags: list[str] | None = None,
         handle_tool_errors: Handles = _only_bad_arguments,
         messages_key: str = "messages",
+        wrap_tool_call: Callable[..., Any] | None = None,
+        awrap_tool_call: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.tags = tags
         self.messages_key = messages_key
         self.handle_tool_errors = handle_tool_errors
+        self._wrap = wrap_tool_call
+        self._awrap = awrap_tool_call
+        self._one = self._answer if wrap_tool_call is None and awrap_tool_call is None else self._wrapped
         self._handled = _handled_types(handle_tool_errors)
         self.tools_by_name: dict[str, BaseTool] = {}
         for tool in tools:
@@ -79,11 +86,11 @@ class ToolNode(Runnable[Any, Any]):
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         calls, state, as_list = self._parse(input)
         if len(calls) == 1:
-            outputs = [await self._answer(d, calls[0], state, scope)]
+            outputs = [await self._one(d, calls[0], state, scope)]
         else:
             found: dict[int, Any] = {}
             running = d.run_all(
-                [lambda call=call: self._answer(d, call, state, scope) for call in calls],  # type: ignore[misc]
+                [lambda call=call: self._one(d, call, state, scope) for call in calls],  # type: ignore[misc]
                 scope.max_concurrency,
             )
             try:
@@ -153,6 +160,26 @@ class ToolNode(Runnable[Any, Any]):
                 raise
             return self._error(call, self._told(error))
         return self._checked(call, output)
+
+    async def _wrapped(self, d: Driver, call: dict[str, Any], state: Any, scope: Scope) -> Any:
+        """The answer to a call as the wrapper makes it: `handler(request)` runs the tool."""
+        from .middleware import ToolCallRequest
+
+        task = task_of(scope)
+        runtime = None if task is None else task.runtime()
+        request = ToolCallRequest(call, self.tools_by_name.get(call["name"]), state, runtime)
+
+        def run(given: ToolCallRequest) -> Any:
+            return self._answer(d, given.tool_call, given.state, scope)
+
+        if d.sync:
+            return await d.call(scope, self._wrap, self._awrap, request, lambda given: step(run(given)))
+        if self._awrap is None:
+            wrap, home = self._wrap, asyncio.get_running_loop()
+            # The wrapper has a thread to itself, which may wait for what runs here.
+            waits = lambda given: asyncio.run_coroutine_threadsafe(run(given), home).result()  # noqa: E731
+            return await d.call(scope, wrap, None, request, waits)
+        return await d.call(scope, None, self._awrap, request, run)
 
     def _told(self, error: Exception) -> str:
         handler = self.handle_tool_errors

@@ -1,0 +1,140 @@
+"""How an agent's answer is put into a form: by a tool that the model calls, or by the provider."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..data.messages import AIMessage, ToolMessage
+from ..errors import MillstreamError
+
+__all__ = ["AutoStrategy", "ProviderStrategy", "StructuredOutputError", "ToolStrategy"]
+
+Handles: TypeAlias = bool | str | type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], str]
+
+
+class StructuredOutputError(MillstreamError, ValueError):
+    """A model's answer does not have the form that was asked for. `ai_message` is that answer."""
+
+    def __init__(self, message: str, ai_message: AIMessage) -> None:
+        super().__init__(message)
+        self.ai_message = ai_message
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStrategy:
+    """The model gives its answer as arguments of a tool. What does not fit is told to it, unless `handle_errors` is False."""
+
+    schema: Any
+    tool_message_content: str | None = None
+    handle_errors: Handles = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStrategy:
+    """The provider makes the model answer in the form of a JSON schema."""
+
+    schema: Any
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AutoStrategy:
+    """By the provider where the model's profile says that it can, else by a tool."""
+
+    schema: Any
+
+
+def strategy_of(given: Any) -> Any:
+    """What was given as `response_format`, as a strategy."""
+    known = given is None or isinstance(given, (ToolStrategy, ProviderStrategy, AutoStrategy))
+    return given if known else AutoStrategy(given)
+
+
+def settled(strategy: Any, model: Any) -> ToolStrategy | ProviderStrategy | None:
+    """The strategy for this model."""
+    if not isinstance(strategy, AutoStrategy):
+        return strategy  # type: ignore[no-any-return]
+    profile = getattr(model, "profile", None) or {}
+    return ProviderStrategy(strategy.schema) if profile.get("structured_output") else ToolStrategy(strategy.schema)
+
+
+def tool_form(schema: Any) -> dict[str, Any]:
+    """The schema as a tool for the model."""
+    from ..chat.function_calling import convert_to_openai_tool
+
+    return convert_to_openai_tool(schema)
+
+
+def provider_form(strategy: ProviderStrategy) -> dict[str, Any]:
+    """The schema as providers take it."""
+    function = tool_form(strategy.schema)["function"]
+    form: dict[str, Any] = {"name": function["name"], "schema": function["parameters"]}
+    if strategy.strict is not None:
+        form["strict"] = strategy.strict
+    return {"type": "json_schema", "json_schema": form}
+
+
+def parsed(schema: Any, value: Any) -> Any:
+    """A value in the form of the schema.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    if isinstance(schema, dict):
+        return value
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(schema).validate_python(value)
+
+
+def from_text(strategy: ProviderStrategy, answer: AIMessage) -> Any:
+    """The structured response in the text of an answer.
+
+    Raises:
+        StructuredOutputError: (a ValueError) it is not in the form.
+    """
+    try:
+        return parsed(strategy.schema, json.loads(answer.text))
+    except ValueError as error:
+        raise StructuredOutputError(f"the answer is not in the form that was asked for: {error}", answer) from error
+
+
+def from_calls(strategy: ToolStrategy, answer: AIMessage) -> tuple[Any, list[ToolMessage]] | None:
+    """The structured response among the tool calls of an answer, and what answers those; None without such a call.
+
+    Raises:
+        StructuredOutputError: (a ValueError) it does not fit, or there are several, and nobody wants the model to be told.
+    """
+    name = tool_form(strategy.schema)["function"]["name"]
+    calls = [call for call in answer.tool_calls if call["name"] == name]
+    if not calls:
+        return None
+    try:
+        if len(calls) > 1:
+            raise StructuredOutputError(f"the model gave {len(calls)} structured responses; one is expected.", answer)
+        try:
+            value = parsed(strategy.schema, calls[0]["args"])
+        except ValueError as error:
+            raise StructuredOutputError(f"the structured response {name!r} does not fit: {error}", answer) from error
+    except StructuredOutputError as error:
+        text = _told(strategy.handle_errors, error)
+        if text is None:
+            raise
+        return None, [ToolMessage(text, name=name, tool_call_id=c["id"] or "", status="error") for c in calls]
+    text = strategy.tool_message_content or f"Returning structured response: {value!r}"
+    return value, [ToolMessage(text, name=name, tool_call_id=calls[0]["id"] or "")]
+
+
+def _told(handles: Handles, error: StructuredOutputError) -> str | None:
+    """What the model is told of an error; None: nothing, it is raised."""
+    if isinstance(handles, bool):
+        return f"Error: {error}\n Please fix your mistakes." if handles else None
+    if isinstance(handles, str):
+        return handles
+    if isinstance(handles, (type, tuple)):
+        is_about = isinstance(error, handles) or isinstance(error.__cause__, handles)
+        return f"Error: {error}\n Please fix your mistakes." if is_about else None
+    return handles(error)

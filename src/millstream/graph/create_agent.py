@@ -1,0 +1,366 @@
+"""create_agent: a model that calls tools, with middleware around every part of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, get_type_hints
+
+from ..data.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+from ..errors import InvalidArgument, InvalidType
+from ..flow.driver import Driver
+from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
+from ..flow.step import step
+from ..spine.scope import Scope
+from .agent import AgentState
+from .answer_forms import (
+    ProviderStrategy,
+    ToolStrategy,
+    from_calls,
+    from_text,
+    provider_form,
+    settled,
+    strategy_of,
+    tool_form,
+)
+from .builder import StateGraph
+from .constants import END, START
+from .control import All, Send
+from .middleware import AgentMiddleware, ModelRequest, ModelResponse, has, jumps_of
+from .task import task_of
+from .tool_node import ToolNode
+
+if TYPE_CHECKING:
+    from ..chat.caches import BaseCache
+    from .compiled import CompiledStateGraph
+
+__all__ = ["create_agent"]
+
+
+class _Answering(TypedDict):
+    structured_response: NotRequired[Any]
+
+
+def create_agent(
+    model: Any,
+    tools: Sequence[Any] | None = None,
+    *,
+    system_prompt: str | SystemMessage | None = None,
+    middleware: Sequence[AgentMiddleware] = (),
+    response_format: Any = None,
+    state_schema: Any = None,
+    context_schema: Any = None,
+    checkpointer: Any = None,
+    store: Any = None,
+    interrupt_before: All | Sequence[str] | None = None,
+    interrupt_after: All | Sequence[str] | None = None,
+    debug: bool = False,
+    name: str | None = None,
+    cache: BaseCache | None = None,
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """An agent: `model` asks the chat model, `tools` runs each call that it makes, until there are none.
+
+    `middleware` takes part by hooks and wrappers (see `AgentMiddleware`). `response_format` is a schema, or a
+    `ToolStrategy` or `ProviderStrategy` with one; the answer in that form is `structured_response` in the state.
+
+    Raises:
+        InvalidArgument: (a ValueError) two middleware of one name.
+    """
+    every = list(middleware)
+    names = [each.name for each in every]
+    if len(set(names)) < len(names):
+        raise InvalidArgument(
+            f"the middleware {sorted({n for n in names if names.count(n) > 1})} is there twice; drop one."
+        )
+    offered = [*(tools or ()), *(tool for each in every for tool in each.tools)]
+    wraps = [each for each in every if has(each, "wrap_tool_call") or has(each, "awrap_tool_call")]
+    node = ToolNode(
+        [tool for tool in offered if not isinstance(tool, dict)],
+        wrap_tool_call=_nested([each.wrap_tool_call for each in wraps]),
+        awrap_tool_call=_nested([each.awrap_tool_call for each in wraps]),
+    )
+    offered = [*node.tools_by_name.values(), *(tool for tool in offered if isinstance(tool, dict))]
+    strategy = strategy_of(response_format)
+    schema = _merged(state_schema, every, strategy is not None)
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema, context_schema=context_schema)
+    graph.add_node("model", _Model(_model_of(model), offered, system_prompt, strategy, every, name))
+    hooks = {
+        when: _add_hooks(graph, every, when) for when in ("before_agent", "before_model", "after_model", "after_agent")
+    }
+    hooks["after_model"].reverse()
+    hooks["after_agent"].reverse()
+    has_tools = bool(node.tools_by_name)
+    entry = hooks["before_model"][0].node if hooks["before_model"] else "model"
+    leave = hooks["after_agent"][0].node if hooks["after_agent"] else END
+    jumps = {"model": entry, "tools": "tools" if has_tools else leave, "end": leave}
+    for chain, then in (
+        (hooks["before_agent"], entry),
+        (hooks["before_model"], "model"),
+        (hooks["after_agent"], END),
+    ):
+        for hook, following in zip(chain, [*(h.node for h in chain[1:]), then], strict=False):
+            _follow(graph, hook, following, jumps)
+    graph.add_edge(START, hooks["before_agent"][0].node if hooks["before_agent"] else entry)
+    last = "model"
+    for hook in hooks["after_model"]:
+        if last == "model":
+            graph.add_edge(last, hook.node)
+        last = hook.node
+    for hook, after in zip(hooks["after_model"], hooks["after_model"][1:], strict=False):
+        _follow(graph, hook, after.node, jumps)
+    goes_back = strategy is not None or bool(hooks["after_model"])
+    ends = [*(["tools"] if has_tools else []), *([entry] if goes_back else []), leave]
+    path = _Route(entry, leave, has_tools, jumps if hooks["after_model"] else {})
+    if len(ends) > 1:
+        graph.add_conditional_edges(last, path, list(dict.fromkeys(ends)))
+    else:
+        graph.add_edge(last, leave)
+    if has_tools:
+        graph.add_node("tools", node)
+        direct = {tool.name for tool in node.tools_by_name.values() if tool.return_direct}
+        graph.add_conditional_edges("tools", _AfterTools(direct, entry, leave), [entry, leave] if direct else [entry])
+    return graph.compile(
+        checkpointer=checkpointer,
+        cache=cache,
+        store=store,
+        interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
+        debug=debug,
+        name=name,
+    )
+
+
+class _Hook(Runnable[Any, Any]):
+    """The node of one hook."""
+
+    def __init__(self, middleware: AgentMiddleware, when: str) -> None:
+        self.name = self.node = f"{middleware.name}.{when}"
+        self._fn = getattr(middleware, when) if has(middleware, when) else None
+        self._afn = getattr(middleware, f"a{when}") if has(middleware, f"a{when}") else None
+        self.jumps = jumps_of(middleware, when)
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        task = task_of(scope)
+        return await d.call(scope, self._fn, self._afn, input, None if task is None else task.runtime())
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await self._exec(d, input, scope, kwargs)
+
+
+class _Model(Runnable[Any, Any]):
+    """The node `model`: one call of the model, inside the wrappers, and what its answer means for the state."""
+
+    name = "model"
+
+    def __init__(
+        self,
+        model: Any,
+        tools: list[Any],
+        prompt: str | SystemMessage | None,
+        strategy: Any,
+        middleware: Sequence[AgentMiddleware],
+        agent: str | None,
+    ) -> None:
+        self._model = model
+        self._tools = tools
+        self._system = SystemMessage(prompt) if isinstance(prompt, str) else prompt
+        self._strategy = strategy
+        self._agent = agent
+        wraps = [each for each in middleware if has(each, "wrap_model_call") or has(each, "awrap_model_call")]
+        self._wrap = _nested([each.wrap_model_call for each in wraps], _as_response)
+        self._awrap = _nested([each.awrap_model_call for each in wraps], _as_response)
+        # What is asked when nothing about the request was changed: bound once.
+        self._usual: Any = None
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if self._wrap is None or self._awrap is None:
+            response = await self._ask(d, scope, self._request(input, None))
+        else:
+            task = task_of(scope)
+            request = self._request(input, None if task is None else task.runtime())
+            if d.sync:
+                response = await d.call(scope, self._wrap, None, request, lambda r: step(self._ask(d, scope, r)))
+            else:
+                response = await d.call(scope, None, self._awrap, request, lambda r: self._ask(d, scope, r))
+            response = _as_response(response)
+        update: dict[str, Any] = {"messages": response.result}
+        if response.structured_response is not None:
+            update["structured_response"] = response.structured_response
+        return update
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await self._exec(d, input, scope, kwargs)
+
+    def _request(self, state: Any, runtime: Any) -> ModelRequest:
+        return ModelRequest(
+            model=self._model,
+            messages=state["messages"],
+            system_message=self._system,
+            tools=self._tools,
+            response_format=self._strategy,
+            state=state,
+            runtime=runtime,
+        )
+
+    async def _ask(self, d: Driver, scope: Scope, request: ModelRequest) -> ModelResponse:
+        """Call the model as the request says."""
+        strategy = settled(request.response_format, request.model)
+        messages = request.messages
+        if request.system_message is not None:
+            messages = [request.system_message, *messages]
+        answer = await self._bound(request, strategy)(d, messages, scope, request.model_settings or NO_KWARGS)
+        if self._agent is not None:
+            answer.name = self._agent
+        if isinstance(strategy, ToolStrategy):
+            found = from_calls(strategy, answer)
+            if found is not None:
+                return ModelResponse([answer, *found[1]], found[0])
+        elif isinstance(strategy, ProviderStrategy) and not answer.tool_calls:
+            return ModelResponse([answer], from_text(strategy, answer))
+        return ModelResponse([answer])
+
+    def _bound(self, request: ModelRequest, strategy: Any) -> Callable[..., Any]:
+        usual = (
+            request.model is self._model
+            and request.tools is self._tools
+            and request.tool_choice is None
+            and request.response_format is self._strategy
+        )
+        if usual and self._usual is not None:
+            return self._usual  # type: ignore[no-any-return]
+        options: dict[str, Any] = {} if request.tool_choice is None else {"tool_choice": request.tool_choice}
+        tools = list(request.tools)
+        if isinstance(strategy, ToolStrategy):
+            tools.append(tool_form(strategy.schema))
+            options.setdefault("tool_choice", "any")
+        elif isinstance(strategy, ProviderStrategy):
+            options["response_format"] = provider_form(strategy)
+        model: Any = _model_of(request.model)
+        if tools:
+            model = model.bind_tools(tools, **options)
+        elif options:
+            model = model.bind(**options)
+        ask = exec_of(model)
+        if usual:
+            self._usual = ask
+        return ask
+
+
+class _Route(Runnable[Any, Any]):
+    """Where the agent goes after its model: to the tools, one task a call, back to the model, or to the end."""
+
+    name = "model_to_tools"
+
+    def __init__(self, entry: str, leave: str, tools: bool, jumps: dict[str, str]) -> None:
+        self._entry = entry
+        self._leave = leave
+        self._tools = tools
+        self._jumps = jumps
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        messages = input["messages"]
+        jump = input.get("jump_to")
+        if jump is not None and jump != "tools" and jump in self._jumps:
+            return self._jumps[jump]
+        answered: set[Any] = set()
+        last = None
+        for message in reversed(messages):
+            if isinstance(message, AIMessage):
+                last = message
+                break
+            if isinstance(message, ToolMessage):
+                answered.add(message.tool_call_id)
+        if last is None or not last.tool_calls:
+            return self._leave
+        waiting = [call for call in last.tool_calls if call["id"] not in answered]
+        if waiting and self._tools:
+            return [
+                Send("tools", {"__type": "tool_call_with_context", "tool_call": c, "state": input}) for c in waiting
+            ]
+        return self._leave if waiting or "structured_response" in input else self._entry
+
+
+class _AfterTools(Runnable[Any, Any]):
+    """After the tools: on, unless a tool that gives the answer itself was run, or the answer is there."""
+
+    name = "tools_to_model"
+
+    def __init__(self, direct: set[str], entry: str, leave: str) -> None:
+        self._direct = direct
+        self._entry = entry
+        self._leave = leave
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        for message in reversed(input["messages"] if self._direct else ()):
+            if not isinstance(message, ToolMessage):
+                break
+            if message.name in self._direct:
+                return self._leave
+        return self._entry
+
+
+def _add_hooks(graph: StateGraph[Any, Any, Any, Any], every: Sequence[AgentMiddleware], when: str) -> list[_Hook]:
+    hooks = [_Hook(each, when) for each in every if has(each, when) or has(each, f"a{when}")]
+    for hook in hooks:
+        graph.add_node(hook.node, hook)
+    return hooks
+
+
+def _follow(graph: StateGraph[Any, Any, Any, Any], hook: _Hook, following: str, jumps: dict[str, str]) -> None:
+    """Go on after a hook: to what follows, or where it says."""
+    if not hook.jumps:
+        graph.add_edge(hook.node, following)
+        return
+    targets = {jump: jumps[jump] for jump in hook.jumps}
+
+    def jump(state: Any) -> str:
+        return targets.get(state.get("jump_to"), following)
+
+    graph.add_conditional_edges(hook.node, jump, list(dict.fromkeys([following, *targets.values()])))
+
+
+def _nested(wrappers: Sequence[Callable[..., Any]], shape: Callable[[Any], Any] | None = None) -> Any:
+    """Several wrappers as one, the first outermost; None without any. `shape` is put on what handlers give."""
+    if not wrappers:
+        return None
+    first, rest = wrappers[0], _nested(wrappers[1:], shape)
+    if rest is None:
+        return first
+    return lambda request, handler: first(request, lambda changed: _shaped(rest(changed, handler), shape))
+
+
+def _shaped(given: Any, shape: Callable[[Any], Any] | None) -> Any:
+    if shape is None:
+        return given
+    if not hasattr(given, "__await__"):
+        return shape(given)
+
+    async def later() -> Any:
+        return shape(await given)
+
+    return later()
+
+
+def _as_response(given: Any) -> ModelResponse:
+    return ModelResponse([given]) if isinstance(given, BaseMessage) else given
+
+
+def _model_of(model: Any) -> Any:
+    if isinstance(model, str):
+        import millstream
+
+        model = millstream.init_chat_model(model)
+    if not isinstance(model, Runnable):
+        raise InvalidType(f"model must be a chat model or a 'provider:model' text, not {model!r}.")
+    return model
+
+
+def _merged(state_schema: Any, middleware: Sequence[AgentMiddleware], answers: bool) -> Any:
+    """The agent's state with the keys that its parts add."""
+    schemas = [state_schema or AgentState, *(each.state_schema for each in middleware if each.state_schema is not None)]
+    if len(schemas) == 1 and not answers:
+        return schemas[0]
+    fields: dict[str, Any] = {}
+    for schema in (AgentState, *schemas, *((_Answering,) if answers else ())):
+        fields.update(get_type_hints(schema, include_extras=True))
+    make: Any = TypedDict  # with fields that are known only now
+    return make("AgentState", fields)

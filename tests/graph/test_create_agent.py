@@ -1,0 +1,283 @@
+"""create_agent: hooks, jumps, wrappers, decorators and forms of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypedDict
+
+import pytest
+from colours import Colour, colour
+from graph_helpers import chunks, run
+from pydantic import BaseModel
+
+from millstream import (
+    AgentMiddleware,
+    AIMessage,
+    HumanMessage,
+    InvalidArgument,
+    ModelRequest,
+    ModelResponse,
+    ProviderStrategy,
+    StructuredOutputError,
+    ToolMessage,
+    ToolStrategy,
+    Unsupported,
+    after_agent,
+    after_model,
+    before_agent,
+    before_model,
+    create_agent,
+    dynamic_prompt,
+    tool,
+    wrap_model_call,
+    wrap_tool_call,
+)
+from millstream.chat.models import BaseChatModel
+from millstream.data.outputs import ChatGeneration, ChatResult
+
+__all__ = ["colour"]
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add."""
+    return a + b
+
+
+class Model(BaseChatModel):
+    """Answers in order; notes what it was sent and told of."""
+
+    replies: list[Any]
+    seen: list[Any]
+    bound: list[Any]
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        self.bound.append((tools, kwargs))
+        return self
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        self.seen.append([message.text for message in messages])
+        reply = self.replies[len(self.seen) - 1]
+        if isinstance(reply, Exception):
+            raise reply
+        return ChatResult(generations=[ChatGeneration(message=reply)])
+
+
+def calling(*calls: tuple[str, dict[str, Any], str]) -> AIMessage:
+    return AIMessage("", tool_calls=[{"name": n, "args": a, "id": i, "type": "tool_call"} for n, a, i in calls])
+
+
+def model(*replies: Any) -> Model:
+    return Model(replies=list(replies), seen=[], bound=[])
+
+
+ASK: Any = {"messages": [HumanMessage("q")]}
+
+
+def texts(result: Any) -> list[str]:
+    return [message.text for message in result["messages"]]
+
+
+def test_the_agent_calls_tools_until_there_is_an_answer(colour: Colour) -> None:
+    scripted = model(calling(("add", {"a": 1, "b": 2}, "1"), ("add", {"a": 3, "b": 4}, "2")), AIMessage("done"))
+    app = create_agent(scripted, [add], system_prompt="be brief", name="bot")
+    result = colour.run(lambda c: run(c, app, ASK))
+    assert texts(result) == ["q", "", "3", "7", "done"]
+    assert scripted.seen == [["be brief", "q"], ["be brief", "q", "", "3", "7"]]
+    assert [message.name for message in result["messages"]] == [None, "bot", "add", "add", "bot"]
+    assert len(scripted.bound) == 1
+
+
+def test_hooks_run_in_order_before_and_in_reverse_after(colour: Colour) -> None:
+    class Noting(AgentMiddleware):
+        def __init__(self, own: str) -> None:
+            self.own = own
+
+        @property
+        def name(self) -> str:
+            return self.own
+
+        def before_agent(self, state: Any, runtime: Any) -> Any: ...
+        def before_model(self, state: Any, runtime: Any) -> Any: ...
+        def after_model(self, state: Any, runtime: Any) -> Any: ...
+        def after_agent(self, state: Any, runtime: Any) -> Any: ...
+
+    app = create_agent(
+        model(calling(("add", {"a": 1, "b": 2}, "1")), AIMessage("end")),
+        [add],
+        middleware=[Noting("A"), Noting("B")],
+    )
+    order = [next(iter(chunk)) for chunk in colour.run(lambda c: chunks(c, app, ASK))]
+    turn = ["A.before_model", "B.before_model", "model", "B.after_model", "A.after_model"]
+    assert order == [
+        *["A.before_agent", "B.before_agent", *turn, "tools", *turn, "B.after_agent", "A.after_agent"],
+    ]
+
+
+def test_hooks_jump_where_they_declared(colour: Colour) -> None:
+    @before_model(can_jump_to=["end"])
+    def stop(state: Any, runtime: Any) -> Any:
+        if len(state["messages"]) > 1:
+            return {"jump_to": "end", "messages": [AIMessage("stopped")]}
+        return None
+
+    class Again(TypedDict, total=False):
+        tries: int
+
+    @after_model(can_jump_to=["model"], state_schema=Again)
+    def again(state: Any, runtime: Any) -> Any:
+        tries = state.get("tries", 0) + 1
+        return {"tries": tries, "jump_to": "model"} if tries < 2 else {"tries": tries}
+
+    app = create_agent(model(AIMessage("one")), middleware=[stop, again])
+    result = colour.run(lambda c: run(c, app, ASK))
+    assert texts(result) == ["q", "one", "stopped"]
+    assert result["tries"] == 1
+
+
+def test_a_hook_may_answer_in_the_models_place(colour: Colour) -> None:
+    @before_agent(can_jump_to=["end"])
+    def refuse(state: Any, runtime: Any) -> Any:
+        return {"jump_to": "end", "messages": [AIMessage("no")]}
+
+    ended = []
+
+    @after_agent
+    def note(state: Any, runtime: Any) -> None:
+        ended.append(len(state["messages"]))
+
+    scripted = model()
+    app = create_agent(scripted, [add], middleware=[refuse, note])
+    assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "no"]
+    assert (scripted.seen, ended) == ([], [2])
+
+
+def wrapper(c: Colour, name: str, body: Any, kind: Any = wrap_model_call) -> Any:
+    """Middleware in the form of the colour; `body(request, handler)` is a coroutine function."""
+    if c.sync:
+
+        def sync_form(request: Any, handler: Any) -> Any:
+            from millstream.flow.step import step
+
+            async def handled(given: Any) -> Any:
+                return handler(given)
+
+            return step(body(request, handled))
+
+        return kind(sync_form, name=name)
+
+    async def async_form(request: Any, handler: Any) -> Any:
+        return await body(request, handler)
+
+    return kind(async_form, name=name)
+
+
+def test_wrappers_nest_and_may_change_try_again_or_answer(colour: Colour) -> None:
+    log = []
+
+    async def outer(request: ModelRequest, handler: Any) -> Any:
+        log.append("outer")
+        response = await handler(request.override(system_prompt="wrapped"))
+        assert isinstance(response, ModelResponse)
+        return AIMessage(response.result[0].text + "!")
+
+    async def inner(request: ModelRequest, handler: Any) -> Any:
+        log.append("inner")
+        try:
+            return await handler(request)
+        except ConnectionError:
+            return (await handler(request)).result[0]
+
+    scripted = model(ConnectionError(), AIMessage("ok"))
+    app = create_agent(scripted, middleware=[wrapper(colour, "outer", outer), wrapper(colour, "inner", inner)])
+    assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "ok!"]
+    assert log == ["outer", "inner"]
+    assert scripted.seen == [["wrapped", "q"]] * 2
+
+
+def test_a_request_may_name_another_model_and_other_tools(colour: Colour) -> None:
+    other = model(AIMessage("other"))
+
+    async def swap(request: ModelRequest, handler: Any) -> Any:
+        return await handler(request.override(model=other, tools=[], model_settings={"stop": ["x"]}))
+
+    app = create_agent(model(), [add], middleware=[wrapper(colour, "swap", swap)])
+    assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "other"]
+    assert other.bound == []
+
+
+def test_tool_calls_are_wrapped(colour: Colour) -> None:
+    async def guard(request: Any, handler: Any) -> Any:
+        if request.tool_call["args"]["a"] == 0:
+            return ToolMessage("refused", tool_call_id=request.tool_call["id"])
+        assert request.tool is add
+        answer = await handler(request.override(tool_call={**request.tool_call, "args": {"a": 10, "b": 1}}))
+        answer.content += "!"
+        return answer
+
+    calls = calling(("add", {"a": 0, "b": 2}, "1"), ("add", {"a": 3, "b": 4}, "2"))
+    app = create_agent(model(calls, AIMessage("end")), [add], middleware=[wrapper(colour, "g", guard, wrap_tool_call)])
+    assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "", "refused", "11!", "end"]
+
+
+def test_the_prompt_may_depend_on_the_request(colour: Colour) -> None:
+    @dynamic_prompt
+    def prompt(request: ModelRequest) -> str:
+        return f"{len(request.messages)} so far"
+
+    scripted = model(AIMessage("ok"))
+    app = create_agent(scripted, middleware=[prompt])
+    colour.run(lambda c: run(c, app, ASK))
+    assert scripted.seen == [["1 so far", "q"]]
+
+
+class Total(BaseModel):
+    """The total."""
+
+    total: int
+
+
+def test_an_answer_in_a_form_by_a_tool_told_of_what_does_not_fit(colour: Colour) -> None:
+    scripted = model(
+        calling(("add", {"a": 1, "b": 2}, "1")),
+        calling(("Total", {"total": "many"}, "2")),
+        calling(("Total", {"total": 3}, "3")),
+    )
+    app = create_agent(scripted, [add], response_format=ToolStrategy(Total, tool_message_content="noted"))
+    result = colour.run(lambda c: run(c, app, ASK))
+    assert result["structured_response"] == Total(total=3)
+    assert texts(result)[-1] == "noted"
+    assert "does not fit" in texts(result)[4]
+    assert scripted.bound[0][1] == {"tool_choice": "any"}
+
+
+def test_an_answer_that_does_not_fit_is_raised_where_nobody_is_to_be_told(colour: Colour) -> None:
+    replies = calling(("Total", {"total": "many"}, "2"))
+    app = create_agent(model(replies), response_format=ToolStrategy(Total, handle_errors=False))
+    with pytest.raises(StructuredOutputError, match="Total") as caught:
+        colour.run(lambda c: run(c, app, ASK))
+    assert caught.value.ai_message.tool_calls[0]["id"] == "2"
+
+
+def test_an_answer_in_a_form_by_the_provider(colour: Colour) -> None:
+    scripted = model(AIMessage('{"total": 4}'))
+    app = create_agent(scripted, [add], response_format=ProviderStrategy(Total, strict=True))
+    assert colour.run(lambda c: run(c, app, ASK))["structured_response"] == Total(total=4)
+    form = scripted.bound[0][1]["response_format"]
+    assert (form["type"], form["json_schema"]["name"], form["json_schema"]["strict"]) == ("json_schema", "Total", True)
+
+
+def test_what_cannot_work_is_refused() -> None:
+    @wrap_model_call
+    def only_sync(request: Any, handler: Any) -> Any:
+        return handler(request)
+
+    with pytest.raises(InvalidArgument, match="only_sync"):
+        create_agent(model(), middleware=[only_sync, only_sync])
+    app = create_agent(model(AIMessage("x")), middleware=[only_sync])
+    with pytest.raises(Unsupported, match="awrap_model_call"):
+        asyncio.run(app.ainvoke(ASK))
