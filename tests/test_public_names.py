@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,16 @@ def test_a_name_resolves_and_is_documented(module: str, name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nope'"):
         _ = millstream.Nope
+
+
+def test_checkers_see_the_names_that_there_are() -> None:
+    """The imports for type checkers at the end of the root are the table that it loads by."""
+    tree = ast.parse(Path(millstream.__file__).read_text())
+    seen = [node for node in tree.body if isinstance(node, ast.If)][-1]
+    shown = {
+        (each.module, alias.name, alias.asname)
+        for each in seen.body
+        if isinstance(each, ast.ImportFrom)
+        for alias in each.names
+    }
+    assert shown == {(module, name, name) for name, module in millstream._MODULE_OF.items()}

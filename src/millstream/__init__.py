@@ -169,109 +169,336 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if TYPE_CHECKING:
-    from .chat.base_chat_prompt import *  # noqa: F403
-    from .chat.caches import *  # noqa: F403
-    from .chat.chat_prompt import *  # noqa: F403
-    from .chat.embeddings import *  # noqa: F403
-    from .chat.example_selectors import *  # noqa: F403
-    from .chat.fakes import *  # noqa: F403
-    from .chat.few_shot import *  # noqa: F403
-    from .chat.function_calling import *  # noqa: F403
-    from .chat.history import *  # noqa: F403
-    from .chat.json_parsers import *  # noqa: F403
-    from .chat.list_parsers import *  # noqa: F403
-    from .chat.marks import *  # noqa: F403
-    from .chat.memory_vectors import *  # noqa: F403
-    from .chat.message_filters import *  # noqa: F403
-    from .chat.message_prompts import *  # noqa: F403
-    from .chat.models import *  # noqa: F403
-    from .chat.parsers import *  # noqa: F403
-    from .chat.prompts import *  # noqa: F403
-    from .chat.rate_limiters import *  # noqa: F403
-    from .chat.retrievers import *  # noqa: F403
-    from .chat.runnable_tool import *  # noqa: F403
-    from .chat.structured_tool import *  # noqa: F403
-    from .chat.tool_parsers import *  # noqa: F403
-    from .chat.tool_schema import *  # noqa: F403
-    from .chat.tools import *  # noqa: F403
-    from .chat.trimming import *  # noqa: F403
-    from .chat.vectorstore import *  # noqa: F403
-    from .chat.with_history import *  # noqa: F403
-    from .chat.xml_parser import *  # noqa: F403
-    from .data.accumulator import *  # noqa: F403
-    from .data.addable import *  # noqa: F403
-    from .data.ai_chunk import *  # noqa: F403
-    from .data.any_message import *  # noqa: F403
-    from .data.block_types import *  # noqa: F403
-    from .data.chunks import *  # noqa: F403
-    from .data.coercion import *  # noqa: F403
-    from .data.documents import *  # noqa: F403
-    from .data.ids import *  # noqa: F403
-    from .data.merging import *  # noqa: F403
-    from .data.messages import *  # noqa: F403
-    from .data.openai_format import *  # noqa: F403
-    from .data.outputs import *  # noqa: F403
-    from .data.partial_json import *  # noqa: F403
-    from .data.prompt_values import *  # noqa: F403
-    from .data.token_estimate import *  # noqa: F403
-    from .data.types import *  # noqa: F403
-    from .errors import *  # noqa: F403
-    from .flow.binding import *  # noqa: F403
-    from .flow.branch import *  # noqa: F403
-    from .flow.chain_group import *  # noqa: F403
-    from .flow.configurable import *  # noqa: F403
-    from .flow.drawing import *  # noqa: F403
-    from .flow.each import *  # noqa: F403
-    from .flow.either import *  # noqa: F403
-    from .flow.fallbacks import *  # noqa: F403
-    from .flow.function import *  # noqa: F403
-    from .flow.generator import *  # noqa: F403
-    from .flow.parallel import *  # noqa: F403
-    from .flow.passthrough import *  # noqa: F403
-    from .flow.retry import *  # noqa: F403
-    from .flow.runnable import *  # noqa: F403
-    from .flow.sequence import *  # noqa: F403
-    from .flow.stream import *  # noqa: F403
-    from .graph.agent import *  # noqa: F403
-    from .graph.answer_forms import *  # noqa: F403
-    from .graph.builder import *  # noqa: F403
-    from .graph.channels import *  # noqa: F403
-    from .graph.compiled import *  # noqa: F403
-    from .graph.constants import *  # noqa: F403
-    from .graph.control import *  # noqa: F403
-    from .graph.create_agent import *  # noqa: F403
-    from .graph.draining import *  # noqa: F403
-    from .graph.functional import *  # noqa: F403
-    from .graph.injected import *  # noqa: F403
-    from .graph.interrupts import *  # noqa: F403
-    from .graph.managed import *  # noqa: F403
-    from .graph.messages import *  # noqa: F403
-    from .graph.middleware import *  # noqa: F403
-    from .graph.policies import *  # noqa: F403
-    from .graph.retrying import *  # noqa: F403
-    from .graph.runtime import *  # noqa: F403
-    from .graph.savers.base import *  # noqa: F403
-    from .graph.savers.codec import *  # noqa: F403
-    from .graph.savers.memory import *  # noqa: F403
-    from .graph.savers.sqlite import *  # noqa: F403
-    from .graph.store.base import *  # noqa: F403
-    from .graph.store.memory import *  # noqa: F403
-    from .graph.tool_node import *  # noqa: F403
-    from .providers.anthropic import *  # noqa: F403
-    from .providers.openai import *  # noqa: F403
-    from .providers.registry import *  # noqa: F403
-    from .providers.timeouts import *  # noqa: F403
-    from .spine.callbacks import *  # noqa: F403
-    from .spine.config import *  # noqa: F403
-    from .spine.config_tools import *  # noqa: F403
-    from .spine.custom import *  # noqa: F403
-    from .spine.hooks import *  # noqa: F403
-    from .spine.managers import *  # noqa: F403
-    from .spine.scope import *  # noqa: F403
-    from .spine.views.handlers import *  # noqa: F403
-    from .spine.views.log import *  # noqa: F403
-    from .spine.views.otel import *  # noqa: F403
-    from .spine.views.printing import *  # noqa: F403
-    from .spine.views.tracer import *  # noqa: F403
-    from .spine.views.usage import *  # noqa: F403
+if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares the two
+    from .chat.base_chat_prompt import BaseChatPromptTemplate as BaseChatPromptTemplate
+    from .chat.caches import BaseCache as BaseCache
+    from .chat.caches import InMemoryCache as InMemoryCache
+    from .chat.caches import get_llm_cache as get_llm_cache
+    from .chat.caches import set_llm_cache as set_llm_cache
+    from .chat.chat_prompt import ChatPromptTemplate as ChatPromptTemplate
+    from .chat.embeddings import DeterministicFakeEmbedding as DeterministicFakeEmbedding
+    from .chat.embeddings import Embeddings as Embeddings
+    from .chat.embeddings import FakeEmbeddings as FakeEmbeddings
+    from .chat.example_selectors import BaseExampleSelector as BaseExampleSelector
+    from .chat.fakes import FakeChatModel as FakeChatModel
+    from .chat.fakes import FakeListChatModel as FakeListChatModel
+    from .chat.fakes import FakeListChatModelError as FakeListChatModelError
+    from .chat.fakes import FakeMessagesListChatModel as FakeMessagesListChatModel
+    from .chat.fakes import GenericFakeChatModel as GenericFakeChatModel
+    from .chat.fakes import ParrotFakeChatModel as ParrotFakeChatModel
+    from .chat.few_shot import FewShotChatMessagePromptTemplate as FewShotChatMessagePromptTemplate
+    from .chat.few_shot import FewShotPromptTemplate as FewShotPromptTemplate
+    from .chat.function_calling import convert_to_openai_function as convert_to_openai_function
+    from .chat.function_calling import convert_to_openai_tool as convert_to_openai_tool
+    from .chat.history import BaseChatMessageHistory as BaseChatMessageHistory
+    from .chat.history import InMemoryChatMessageHistory as InMemoryChatMessageHistory
+    from .chat.json_parsers import JsonOutputParser as JsonOutputParser
+    from .chat.json_parsers import PydanticOutputParser as PydanticOutputParser
+    from .chat.list_parsers import CommaSeparatedListOutputParser as CommaSeparatedListOutputParser
+    from .chat.list_parsers import ListOutputParser as ListOutputParser
+    from .chat.list_parsers import MarkdownListOutputParser as MarkdownListOutputParser
+    from .chat.list_parsers import NumberedListOutputParser as NumberedListOutputParser
+    from .chat.marks import InjectedToolArg as InjectedToolArg
+    from .chat.marks import InjectedToolCallId as InjectedToolCallId
+    from .chat.memory_vectors import InMemoryVectorStore as InMemoryVectorStore
+    from .chat.message_filters import filter_messages as filter_messages
+    from .chat.message_filters import merge_message_runs as merge_message_runs
+    from .chat.message_prompts import AIMessagePromptTemplate as AIMessagePromptTemplate
+    from .chat.message_prompts import ChatMessagePromptTemplate as ChatMessagePromptTemplate
+    from .chat.message_prompts import HumanMessagePromptTemplate as HumanMessagePromptTemplate
+    from .chat.message_prompts import MessagesPlaceholder as MessagesPlaceholder
+    from .chat.message_prompts import SystemMessagePromptTemplate as SystemMessagePromptTemplate
+    from .chat.models import BaseChatModel as BaseChatModel
+    from .chat.models import SimpleChatModel as SimpleChatModel
+    from .chat.parsers import BaseGenerationOutputParser as BaseGenerationOutputParser
+    from .chat.parsers import BaseOutputParser as BaseOutputParser
+    from .chat.parsers import BaseTransformOutputParser as BaseTransformOutputParser
+    from .chat.parsers import StrOutputParser as StrOutputParser
+    from .chat.prompts import BasePromptTemplate as BasePromptTemplate
+    from .chat.prompts import PromptTemplate as PromptTemplate
+    from .chat.rate_limiters import BaseRateLimiter as BaseRateLimiter
+    from .chat.rate_limiters import InMemoryRateLimiter as InMemoryRateLimiter
+    from .chat.retrievers import BaseRetriever as BaseRetriever
+    from .chat.runnable_tool import convert_runnable_to_tool as convert_runnable_to_tool
+    from .chat.structured_tool import StructuredTool as StructuredTool
+    from .chat.structured_tool import Tool as Tool
+    from .chat.structured_tool import tool as tool
+    from .chat.tool_parsers import JsonOutputKeyToolsParser as JsonOutputKeyToolsParser
+    from .chat.tool_parsers import JsonOutputToolsParser as JsonOutputToolsParser
+    from .chat.tool_parsers import PydanticToolsParser as PydanticToolsParser
+    from .chat.tool_schema import UntypedParameterWarning as UntypedParameterWarning
+    from .chat.tools import BaseTool as BaseTool
+    from .chat.trimming import trim_messages as trim_messages
+    from .chat.vectorstore import VectorStore as VectorStore
+    from .chat.vectorstore import VectorStoreRetriever as VectorStoreRetriever
+    from .chat.with_history import RunnableWithMessageHistory as RunnableWithMessageHistory
+    from .chat.xml_parser import XMLOutputParser as XMLOutputParser
+    from .data.accumulator import Accumulator as Accumulator
+    from .data.addable import AddableDict as AddableDict
+    from .data.addable import aadd as aadd
+    from .data.addable import add as add
+    from .data.ai_chunk import AIMessageChunk as AIMessageChunk
+    from .data.any_message import AnyMessage as AnyMessage
+    from .data.block_types import AudioContentBlock as AudioContentBlock
+    from .data.block_types import Citation as Citation
+    from .data.block_types import ContentBlock as ContentBlock
+    from .data.block_types import DataContentBlock as DataContentBlock
+    from .data.block_types import FileContentBlock as FileContentBlock
+    from .data.block_types import ImageContentBlock as ImageContentBlock
+    from .data.block_types import NonStandardContentBlock as NonStandardContentBlock
+    from .data.block_types import PlainTextContentBlock as PlainTextContentBlock
+    from .data.block_types import ReasoningContentBlock as ReasoningContentBlock
+    from .data.block_types import ServerToolCall as ServerToolCall
+    from .data.block_types import ServerToolCallChunk as ServerToolCallChunk
+    from .data.block_types import ServerToolResult as ServerToolResult
+    from .data.block_types import TextContentBlock as TextContentBlock
+    from .data.block_types import ToolCallBlock as ToolCallBlock
+    from .data.block_types import ToolCallChunkBlock as ToolCallChunkBlock
+    from .data.block_types import VideoContentBlock as VideoContentBlock
+    from .data.chunks import BaseMessageChunk as BaseMessageChunk
+    from .data.chunks import ChatMessageChunk as ChatMessageChunk
+    from .data.chunks import FunctionMessageChunk as FunctionMessageChunk
+    from .data.chunks import HumanMessageChunk as HumanMessageChunk
+    from .data.chunks import SystemMessageChunk as SystemMessageChunk
+    from .data.chunks import ToolMessageChunk as ToolMessageChunk
+    from .data.chunks import merge_chunks as merge_chunks
+    from .data.chunks import message_chunk_to_message as message_chunk_to_message
+    from .data.coercion import MessageLikeRepresentation as MessageLikeRepresentation
+    from .data.coercion import convert_to_messages as convert_to_messages
+    from .data.coercion import get_buffer_string as get_buffer_string
+    from .data.coercion import message_to_dict as message_to_dict
+    from .data.coercion import messages_from_dict as messages_from_dict
+    from .data.coercion import messages_to_dict as messages_to_dict
+    from .data.documents import Document as Document
+    from .data.ids import new_id as new_id
+    from .data.merging import add_usage as add_usage
+    from .data.merging import merge_content as merge_content
+    from .data.merging import merge_dicts as merge_dicts
+    from .data.merging import merge_lists as merge_lists
+    from .data.merging import merge_obj as merge_obj
+    from .data.messages import AIMessage as AIMessage
+    from .data.messages import BaseMessage as BaseMessage
+    from .data.messages import ChatMessage as ChatMessage
+    from .data.messages import FunctionMessage as FunctionMessage
+    from .data.messages import HumanMessage as HumanMessage
+    from .data.messages import RemoveMessage as RemoveMessage
+    from .data.messages import SystemMessage as SystemMessage
+    from .data.messages import ToolMessage as ToolMessage
+    from .data.openai_format import convert_to_openai_messages as convert_to_openai_messages
+    from .data.outputs import ChatGeneration as ChatGeneration
+    from .data.outputs import ChatGenerationChunk as ChatGenerationChunk
+    from .data.outputs import ChatResult as ChatResult
+    from .data.outputs import Generation as Generation
+    from .data.outputs import GenerationChunk as GenerationChunk
+    from .data.outputs import LLMResult as LLMResult
+    from .data.outputs import RunInfo as RunInfo
+    from .data.partial_json import PartialJson as PartialJson
+    from .data.partial_json import parse_json_markdown as parse_json_markdown
+    from .data.partial_json import parse_partial_json as parse_partial_json
+    from .data.prompt_values import ChatPromptValue as ChatPromptValue
+    from .data.prompt_values import PromptValue as PromptValue
+    from .data.prompt_values import StringPromptValue as StringPromptValue
+    from .data.token_estimate import count_tokens_approximately as count_tokens_approximately
+    from .data.types import InputTokenDetails as InputTokenDetails
+    from .data.types import InvalidToolCall as InvalidToolCall
+    from .data.types import OutputTokenDetails as OutputTokenDetails
+    from .data.types import ToolCall as ToolCall
+    from .data.types import ToolCallChunk as ToolCallChunk
+    from .data.types import UsageMetadata as UsageMetadata
+    from .data.types import invalid_tool_call as invalid_tool_call
+    from .data.types import tool_call as tool_call
+    from .data.types import tool_call_chunk as tool_call_chunk
+    from .errors import AsyncOnly as AsyncOnly
+    from .errors import AsyncOnlyMethod as AsyncOnlyMethod
+    from .errors import AuthenticationError as AuthenticationError
+    from .errors import BadRequestError as BadRequestError
+    from .errors import BlockingCallWarning as BlockingCallWarning
+    from .errors import CorruptCheckpoint as CorruptCheckpoint
+    from .errors import EmptyChannelError as EmptyChannelError
+    from .errors import EmptyInputError as EmptyInputError
+    from .errors import GraphBubbleUp as GraphBubbleUp
+    from .errors import GraphError as GraphError
+    from .errors import GraphInterrupt as GraphInterrupt
+    from .errors import GraphRecursionError as GraphRecursionError
+    from .errors import InvalidArgument as InvalidArgument
+    from .errors import InvalidGraph as InvalidGraph
+    from .errors import InvalidType as InvalidType
+    from .errors import InvalidUpdateError as InvalidUpdateError
+    from .errors import MillstreamError as MillstreamError
+    from .errors import MissingKey as MissingKey
+    from .errors import OutputParserException as OutputParserException
+    from .errors import OutsideRun as OutsideRun
+    from .errors import ParentCommand as ParentCommand
+    from .errors import ProviderConnectionError as ProviderConnectionError
+    from .errors import ProviderError as ProviderError
+    from .errors import ProviderInterrupted as ProviderInterrupted
+    from .errors import ProviderStatusError as ProviderStatusError
+    from .errors import ProviderTimeout as ProviderTimeout
+    from .errors import RateLimitError as RateLimitError
+    from .errors import StorageError as StorageError
+    from .errors import ToolException as ToolException
+    from .errors import Unsupported as Unsupported
+    from .errors import UsageError as UsageError
+    from .errors import ValidationError as ValidationError
+    from .flow.binding import RunnableBinding as RunnableBinding
+    from .flow.branch import RouterRunnable as RouterRunnable
+    from .flow.branch import RunnableBranch as RunnableBranch
+    from .flow.chain_group import AsyncCallbackManagerForChainGroup as AsyncCallbackManagerForChainGroup
+    from .flow.chain_group import CallbackManagerForChainGroup as CallbackManagerForChainGroup
+    from .flow.chain_group import atrace_as_chain_group as atrace_as_chain_group
+    from .flow.chain_group import trace_as_chain_group as trace_as_chain_group
+    from .flow.configurable import ConfigurableField as ConfigurableField
+    from .flow.configurable import ConfigurableFieldMultiOption as ConfigurableFieldMultiOption
+    from .flow.configurable import ConfigurableFieldSingleOption as ConfigurableFieldSingleOption
+    from .flow.configurable import ConfigurableFieldSpec as ConfigurableFieldSpec
+    from .flow.configurable import RunnableConfigurableAlternatives as RunnableConfigurableAlternatives
+    from .flow.configurable import RunnableConfigurableFields as RunnableConfigurableFields
+    from .flow.drawing import Edge as Edge
+    from .flow.drawing import Graph as Graph
+    from .flow.drawing import Node as Node
+    from .flow.each import RunnableEach as RunnableEach
+    from .flow.either import EitherStream as EitherStream
+    from .flow.fallbacks import RunnableWithFallbacks as RunnableWithFallbacks
+    from .flow.function import RunnableLambda as RunnableLambda
+    from .flow.function import chain as chain
+    from .flow.generator import RunnableGenerator as RunnableGenerator
+    from .flow.parallel import RunnableMap as RunnableMap
+    from .flow.parallel import RunnableParallel as RunnableParallel
+    from .flow.passthrough import RunnableAssign as RunnableAssign
+    from .flow.passthrough import RunnablePassthrough as RunnablePassthrough
+    from .flow.passthrough import RunnablePick as RunnablePick
+    from .flow.retry import ExponentialJitterParams as ExponentialJitterParams
+    from .flow.retry import RunnableRetry as RunnableRetry
+    from .flow.runnable import Runnable as Runnable
+    from .flow.sequence import RunnableSequence as RunnableSequence
+    from .flow.stream import AsyncStream as AsyncStream
+    from .flow.stream import SyncStream as SyncStream
+    from .graph.agent import AgentState as AgentState
+    from .graph.agent import create_react_agent as create_react_agent
+    from .graph.answer_forms import AutoStrategy as AutoStrategy
+    from .graph.answer_forms import ProviderStrategy as ProviderStrategy
+    from .graph.answer_forms import StructuredOutputError as StructuredOutputError
+    from .graph.answer_forms import ToolStrategy as ToolStrategy
+    from .graph.builder import StateGraph as StateGraph
+    from .graph.channels import AnyValue as AnyValue
+    from .graph.channels import BaseChannel as BaseChannel
+    from .graph.channels import BinaryOperatorAggregate as BinaryOperatorAggregate
+    from .graph.channels import DeltaChannel as DeltaChannel
+    from .graph.channels import EphemeralValue as EphemeralValue
+    from .graph.channels import LastValue as LastValue
+    from .graph.channels import Topic as Topic
+    from .graph.channels import UntrackedValue as UntrackedValue
+    from .graph.compiled import CompiledStateGraph as CompiledStateGraph
+    from .graph.constants import END as END
+    from .graph.constants import REMOVE_ALL_MESSAGES as REMOVE_ALL_MESSAGES
+    from .graph.constants import START as START
+    from .graph.constants import TAG_HIDDEN as TAG_HIDDEN
+    from .graph.constants import TAG_NOSTREAM as TAG_NOSTREAM
+    from .graph.control import All as All
+    from .graph.control import Command as Command
+    from .graph.control import Durability as Durability
+    from .graph.control import GraphOutput as GraphOutput
+    from .graph.control import Interrupt as Interrupt
+    from .graph.control import Overwrite as Overwrite
+    from .graph.control import PregelTask as PregelTask
+    from .graph.control import Send as Send
+    from .graph.control import StateSnapshot as StateSnapshot
+    from .graph.control import StateUpdate as StateUpdate
+    from .graph.control import StreamMode as StreamMode
+    from .graph.control import StreamWriter as StreamWriter
+    from .graph.create_agent import create_agent as create_agent
+    from .graph.draining import GraphDrained as GraphDrained
+    from .graph.draining import RunControl as RunControl
+    from .graph.functional import TaskFunction as TaskFunction
+    from .graph.functional import entrypoint as entrypoint
+    from .graph.functional import task as task
+    from .graph.injected import InjectedState as InjectedState
+    from .graph.injected import InjectedStore as InjectedStore
+    from .graph.injected import ToolRuntime as ToolRuntime
+    from .graph.interrupts import CannotResume as CannotResume
+    from .graph.interrupts import interrupt as interrupt
+    from .graph.managed import IsLastStep as IsLastStep
+    from .graph.managed import RemainingSteps as RemainingSteps
+    from .graph.messages import MessagesState as MessagesState
+    from .graph.messages import add_messages as add_messages
+    from .graph.middleware import AgentMiddleware as AgentMiddleware
+    from .graph.middleware import ModelRequest as ModelRequest
+    from .graph.middleware import ModelResponse as ModelResponse
+    from .graph.middleware import ToolCallRequest as ToolCallRequest
+    from .graph.middleware import after_agent as after_agent
+    from .graph.middleware import after_model as after_model
+    from .graph.middleware import before_agent as before_agent
+    from .graph.middleware import before_model as before_model
+    from .graph.middleware import dynamic_prompt as dynamic_prompt
+    from .graph.middleware import hook_config as hook_config
+    from .graph.middleware import wrap_model_call as wrap_model_call
+    from .graph.middleware import wrap_tool_call as wrap_tool_call
+    from .graph.policies import CachePolicy as CachePolicy
+    from .graph.policies import NodeError as NodeError
+    from .graph.policies import NodeTimeoutError as NodeTimeoutError
+    from .graph.policies import TimeoutPolicy as TimeoutPolicy
+    from .graph.retrying import RetryPolicy as RetryPolicy
+    from .graph.runtime import ExecutionInfo as ExecutionInfo
+    from .graph.runtime import Runtime as Runtime
+    from .graph.runtime import get_runtime as get_runtime
+    from .graph.runtime import get_store as get_store
+    from .graph.runtime import get_stream_writer as get_stream_writer
+    from .graph.savers.base import BaseCheckpointSaver as BaseCheckpointSaver
+    from .graph.savers.base import CheckpointTuple as CheckpointTuple
+    from .graph.savers.codec import register_type as register_type
+    from .graph.savers.memory import InMemorySaver as InMemorySaver
+    from .graph.savers.memory import MemorySaver as MemorySaver
+    from .graph.savers.sqlite import AsyncSqliteSaver as AsyncSqliteSaver
+    from .graph.savers.sqlite import SqliteSaver as SqliteSaver
+    from .graph.store.base import BaseStore as BaseStore
+    from .graph.store.base import GetOp as GetOp
+    from .graph.store.base import InvalidNamespaceError as InvalidNamespaceError
+    from .graph.store.base import Item as Item
+    from .graph.store.base import ListNamespacesOp as ListNamespacesOp
+    from .graph.store.base import MatchCondition as MatchCondition
+    from .graph.store.base import PutOp as PutOp
+    from .graph.store.base import SearchItem as SearchItem
+    from .graph.store.base import SearchOp as SearchOp
+    from .graph.store.memory import InMemoryStore as InMemoryStore
+    from .graph.tool_node import ToolInvocationError as ToolInvocationError
+    from .graph.tool_node import ToolNode as ToolNode
+    from .graph.tool_node import tools_condition as tools_condition
+    from .providers.anthropic import ChatAnthropic as ChatAnthropic
+    from .providers.openai import ChatOpenAI as ChatOpenAI
+    from .providers.registry import init_chat_model as init_chat_model
+    from .providers.timeouts import Timeouts as Timeouts
+    from .spine.callbacks import AsyncCallbackManager as AsyncCallbackManager
+    from .spine.callbacks import AsyncCallbackManagerForChainRun as AsyncCallbackManagerForChainRun
+    from .spine.callbacks import AsyncCallbackManagerForLLMRun as AsyncCallbackManagerForLLMRun
+    from .spine.callbacks import AsyncCallbackManagerForRetrieverRun as AsyncCallbackManagerForRetrieverRun
+    from .spine.callbacks import AsyncCallbackManagerForToolRun as AsyncCallbackManagerForToolRun
+    from .spine.callbacks import BaseRunManager as BaseRunManager
+    from .spine.callbacks import CallbackManager as CallbackManager
+    from .spine.callbacks import CallbackManagerForChainRun as CallbackManagerForChainRun
+    from .spine.callbacks import CallbackManagerForLLMRun as CallbackManagerForLLMRun
+    from .spine.callbacks import CallbackManagerForRetrieverRun as CallbackManagerForRetrieverRun
+    from .spine.callbacks import CallbackManagerForToolRun as CallbackManagerForToolRun
+    from .spine.callbacks import ParentRunManager as ParentRunManager
+    from .spine.config import RunnableConfig as RunnableConfig
+    from .spine.config_tools import ensure_config as ensure_config
+    from .spine.config_tools import get_config_list as get_config_list
+    from .spine.config_tools import merge_configs as merge_configs
+    from .spine.config_tools import patch_config as patch_config
+    from .spine.custom import adispatch_custom_event as adispatch_custom_event
+    from .spine.custom import dispatch_custom_event as dispatch_custom_event
+    from .spine.hooks import register_configure_hook as register_configure_hook
+    from .spine.managers import BaseCallbackManager as BaseCallbackManager
+    from .spine.managers import Callbacks as Callbacks
+    from .spine.scope import get_config as get_config
+    from .spine.views.handlers import AsyncCallbackHandler as AsyncCallbackHandler
+    from .spine.views.handlers import BaseCallbackHandler as BaseCallbackHandler
+    from .spine.views.log import LogEntry as LogEntry
+    from .spine.views.log import RunLog as RunLog
+    from .spine.views.log import RunLogPatch as RunLogPatch
+    from .spine.views.log import RunState as RunState
+    from .spine.views.otel import OpenTelemetryListener as OpenTelemetryListener
+    from .spine.views.printing import StreamingStdOutCallbackHandler as StreamingStdOutCallbackHandler
+    from .spine.views.tracer import BaseTracer as BaseTracer
+    from .spine.views.tracer import Run as Run
+    from .spine.views.usage import UsageMetadataCallbackHandler as UsageMetadataCallbackHandler
+    from .spine.views.usage import get_usage_metadata_callback as get_usage_metadata_callback
