@@ -9,8 +9,10 @@ import pytest
 
 from millstream import RunnableGenerator, RunnableLambda, RunnableParallel
 from millstream.flow import mailbox as mailbox_module
+from millstream.flow.driver import SYNC
 from millstream.flow.mailbox import HIGH_WATER, Mailbox
 from millstream.flow.parts import Parts
+from millstream.flow.step import step
 from millstream.flow.workers import workers
 
 
@@ -97,3 +99,27 @@ def test_an_interrupt_between_waking_a_writer_and_saying_so(monkeypatch: pytest.
 def test_parts_that_run_here_are_counted_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "limit", 1)
     assert RunnableLambda(lambda x: x * 2).batch(range(20), {"max_concurrency": 5}) == [n * 2 for n in range(20)]
+
+
+def test_what_was_started_runs_although_another_part_has_failed() -> None:
+    """A sync part cannot be cancelled; what a sibling of the failed one gives may be worth keeping."""
+    log: list[str] = []
+    release = threading.Event()
+
+    async def failing() -> None:
+        raise ValueError("at once")
+
+    async def other() -> None:
+        assert release.wait(5)
+        log.append("ran")
+
+    async def body() -> None:
+        running = SYNC.run_all([failing, other])
+        async for _, outcome in running:
+            assert isinstance(outcome.error, ValueError)
+            break
+        threading.Timer(0.02, release.set).start()
+        await running.aclose()
+
+    step(body())
+    assert log == ["ran"]

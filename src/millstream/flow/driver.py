@@ -115,6 +115,11 @@ class SyncDriver:
                     item = parts.wait()
                     running -= 1
                 yield item
+        except GeneratorExit:
+            raise  # what has been started goes on to its end: it may be worth keeping
+        except BaseException:
+            parts.stop()
+            raise
         finally:
             parts.end()
 

@@ -24,9 +24,10 @@ class Parts:
     started them: what that had counted could be wrong, and it would wait for ever for what never began.
     """
 
-    __slots__ = ("_begun", "_ended", "_read", "_signal", "_stopped")
+    __slots__ = ("_begun", "_ended", "_read", "_signal", "_started", "_stopped")
 
     def __init__(self) -> None:
+        self._started = 0
         self._begun: list[int] = []
         self._ended: list[tuple[int, Outcome] | None] = []  # None: it has been read
         self._read = 0
@@ -35,11 +36,14 @@ class Parts:
 
     def try_start(self, index: int, thunk: Thunk) -> bool:
         """Start a part on a worker; return False when none is free."""
-        return workers.try_submit(partial(self._run, index, copy_context(), thunk))
+        started = workers.try_submit(partial(self._run, index, copy_context(), thunk))
+        self._started += started
+        return started
 
     def start(self, thunk: Thunk) -> None:
         """Start the only part on a worker, however many are busy."""
         workers.start(partial(self._run, 0, copy_context(), thunk))
+        self._started = 1
 
     def wait(self) -> tuple[int, Outcome]:
         """Block until another part has ended, and return which and how. Only for as many as were started."""
@@ -51,18 +55,21 @@ class Parts:
         self._read += 1
         return item
 
-    def end(self) -> None:
-        """Block until all parts that have begun have ended; others never begin. Errors that nobody has read are logged."""
+    def stop(self) -> None:
+        """The thread that waits was interrupted: parts that have not begun never will."""
         self._stopped = True
+
+    def end(self) -> None:
+        """Block until all parts have ended; after `stop`, all that have begun. Errors that nobody has read are logged."""
         with workers.resting():
-            while len(self._ended) < len(self._begun):
+            while len(self._ended) < (len(self._begun) if self._stopped else self._started):
                 self._signal.get()
         for item in self._ended[self._read :]:
             if item is not None:
                 log_late(item[1].error)
 
     def _run(self, index: int, context: Context, thunk: Thunk) -> None:
-        self._begun.append(index)  # before it looks: `end` says that it stops, before it looks
+        self._begun.append(index)  # before it looks: `stop` is said before `end` looks
         outcome = Outcome(None, None) if self._stopped else run_part(thunk, context)
         self._ended.append((index, outcome))
         self._signal.put(None)
