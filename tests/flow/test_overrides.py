@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import copy
+import pickle
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -174,3 +176,31 @@ def test_closing_what_was_made_of_the_users_own_stream_closes_that(colour: Colou
         assert log == ["closed"]
 
     colour.run(body)
+
+
+class Doubled(Runnable[Any, Any]):
+    def __init__(self, by: int = 2) -> None:
+        self.by = by
+
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+        return input * self.by
+
+    def about(self, detail: str, config: Any = None) -> Any:
+        return detail, sorted(config["tags"]) if config else None
+
+
+def test_compositions_of_the_users_own_can_be_pickled_and_copied() -> None:
+    chain = Doubled() | Doubled(5).with_config(tags=["t"])
+    assert pickle.loads(pickle.dumps(chain)).invoke(3) == 30
+    twin = copy.deepcopy(chain)
+    twin.steps[0].by = 0
+    assert (twin.invoke(3), chain.invoke(3)) == (0, 30)
+
+
+def test_a_binding_hands_its_config_to_methods_that_take_one() -> None:
+    bound = Doubled().with_config(tags=["bound"])
+    assert bound.about("a") == ("a", ["bound"])
+    assert bound.about("a", {"tags": ["call"]}) == ("a", ["bound", "call"])
+    assert bound.about(detail="a", config={"tags": ["call"]}) == ("a", ["bound", "call"])
+    assert Doubled().bind(x=1).about("a") == ("a", None)
+    assert bound.by == 2

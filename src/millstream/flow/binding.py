@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
+from inspect import signature
 from typing import Any, Generic, TypeVar
 
 from ..spine.config import RunnableConfig
+from ..spine.config_tools import merge_configs
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .attend import attended, attended_each, attended_items, waiting
 from .coerce import coerce
 from .driver import Driver, Outcome
+from .function import parameters_of
 from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 
@@ -23,7 +27,8 @@ Out = TypeVar("Out", covariant=True)
 class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
     """`bound` called with `kwargs` under those of the call, and with `config` under that of the call.
 
-    It has no run of its own. Attributes that it lacks are those of `bound`.
+    It has no run of its own. Attributes that it lacks are those of `bound`; a method that takes a config gets the bound one,
+    too.
     """
 
     def __init__(
@@ -117,7 +122,17 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "bound":
             raise AttributeError(name)
-        return getattr(self.bound, name)
+        found = getattr(self.bound, name)
+        if self.config and not name.startswith("_") and callable(found) and "config" in parameters_of(found):
+            return partial(_call_with, self.config, found)
+        return found
 
     def __repr__(self) -> str:
         return f"RunnableBinding({self.bound!r}, kwargs={self.kwargs!r})"
+
+
+def _call_with(config: RunnableConfig, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """The result of a method called with `config` under the config that it is given."""
+    given = signature(method).bind_partial(*args, **kwargs)
+    given.arguments["config"] = merge_configs(config, given.arguments.get("config"))
+    return method(*given.args, **given.kwargs)

@@ -174,7 +174,7 @@ def _forms(fn: Any) -> tuple[Any, ...]:
 
 def wanted(fn: Any) -> tuple[str, ...]:
     """What of `config` and `run_manager` a function names among its parameters."""
-    parameters = _parameters(fn)
+    parameters = parameters_of(fn)
     return tuple(name for name in ("config", "run_manager") if name in parameters)
 
 
@@ -190,7 +190,7 @@ def filled(names: Iterable[str], scope: Scope, is_async: bool) -> Kwargs:
     return values
 
 
-def _parameters(fn: Any) -> Any:
+def parameters_of(fn: Any) -> Any:
     try:
         return inspect.signature(fn).parameters
     except (TypeError, ValueError):

@@ -67,12 +67,12 @@ class Mailbox(Generic[T]):
 
         An error that comes when the reader has gone, so one in clean-up, is logged.
         """
-        if self.abandoned and isinstance(error, Exception):
-            logger.warning("an error after the reader of a stream had left: %r", error, exc_info=error)
         self._error = error
         self._closed = True
         if self._awake:
             _wake_all(self._awake)
+        if self.abandoned and isinstance(error, Exception):
+            logger.warning("an error after the reader of a stream had left: %r", error, exc_info=error)
 
     def abandon(self) -> None:
         """The reader has gone: let waiting writers go on, drop what is left."""

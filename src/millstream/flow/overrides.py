@@ -73,27 +73,17 @@ def _override(runnable: Any, name: str) -> Any:
 
 def exec_of(runnable: Any) -> Callable[[Driver, Any, Scope, Kwargs], Any]:
     """How a composite runs a child on a whole value: natively, or through the user's own override."""
-    return runnable._exec if natively(type(runnable))[0] else lambda *args: _exec_overridden(runnable, *args)
+    return runnable._exec if natively(type(runnable))[0] else partial(_exec_overridden, runnable)
 
 
 def flow_of(runnable: Any) -> Callable[..., AsyncGenerator[Any, None]]:
     """How a composite streams a child: natively, or through the user's own override."""
-    if natively(type(runnable))[1]:
-        return runnable._flow  # type: ignore[no-any-return]
-
-    def flow(
-        d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        return _flow_overridden(runnable, d, inputs, scope, kwargs, given)
-
-    return flow
+    return runnable._flow if natively(type(runnable))[1] else partial(_flow_overridden, runnable)
 
 
 def outcomes_of(runnable: Any) -> Callable[..., Awaitable[list[Outcome]]]:
     """How a composite runs a child on many inputs: natively, or through the user's own `batch`."""
-    if natively(type(runnable))[2]:
-        return runnable._outcomes  # type: ignore[no-any-return]
-    return partial(_outcomes_overridden, runnable)
+    return runnable._outcomes if natively(type(runnable))[2] else partial(_outcomes_overridden, runnable)
 
 
 def hearer_of(runnable: Any) -> Any:
@@ -137,7 +127,7 @@ async def _exec_overridden(runnable: Any, d: Driver, input: Any, scope: Scope, k
 
 
 async def _flow_overridden(
-    runnable: Any, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
+    runnable: Any, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
 ) -> AsyncGenerator[Any, None]:
     config = _config_for(scope)
     source: AsyncIterator[Any] = inputs

@@ -79,8 +79,10 @@ def _pump(
             context.run(_fill, mailbox, gates, begin)
         except BaseException as caught:
             error = caught
-    mailbox.close(error)
-    _tell(loop, _succeed, ended, None)
+    try:
+        mailbox.close(error)
+    finally:
+        _tell(loop, _succeed, ended, None)
 
 
 def _fill(mailbox: Mailbox[Any], gates: Iterable[Mailbox[Any]], begin: Callable[[], Iterable[Any]]) -> None:
