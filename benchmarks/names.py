@@ -17,6 +17,7 @@ PEER = {
     "langchain_core.prompts": "ChatPromptTemplate",
     "langchain_core.runnables": "RunnableLambda",
     "langchain_core.tools": "tool",
+    "langchain_anthropic": "ChatAnthropic",
     "langchain_openai": "ChatOpenAI",
     "langgraph.checkpoint.memory": "InMemorySaver",
     "langgraph.graph": "END START StateGraph",

@@ -1,6 +1,6 @@
-"""A stand-in for a provider, in a process of its own: streams one prepared chat completion to every request.
+"""A stand-in for a provider, in a process of its own: streams one prepared answer to every request.
 
-    python provider.py CHUNKS PAUSE_MS      (0: in bursts)
+    python provider.py CHUNKS PAUSE_MS [chat|responses|anthropic]      (0: in bursts)
 
 prints its port. Plain asyncio, so that it is the same for every client.
 """
@@ -15,7 +15,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntr
 END = b"data: [DONE]\n\n"
 
 
-def frames(chunks: int) -> list[bytes]:
+def chat(chunks: int) -> list[bytes]:
     base = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -38,12 +38,71 @@ def frames(chunks: int) -> list[bytes]:
     return [frame({"role": "assistant", "content": ""}), *tokens, *last]
 
 
+def event(kind: str, **rest: object) -> bytes:
+    return f"event: {kind}\ndata: ".encode() + json.dumps({"type": kind, **rest}).encode() + b"\n\n"
+
+
+def responses(chunks: int) -> list[bytes]:
+    base = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "output": []}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
+    usage = {"input_tokens": 9, "output_tokens": chunks, "total_tokens": chunks + 9}
+    tokens = [
+        event(
+            "response.output_text.delta",
+            **place,
+            delta=f"tok{n % 10} ",
+            logprobs=[],
+            obfuscation="kO4BVQ8v",
+            sequence_number=n,
+        )
+        for n in range(chunks)
+    ]
+    return [
+        event("response.created", response={**base, "status": "in_progress"}),
+        event("response.output_item.added", output_index=0, item=item),
+        *tokens,
+        event("response.output_item.done", output_index=0, item={**item, "status": "completed"}),
+        event("response.completed", response={**base, "output": [item], "status": "completed", "usage": usage}),
+    ]
+
+
+def anthropic(chunks: int) -> list[bytes]:
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-x",
+        "content": [],
+        "usage": usage,
+    }
+    tokens = [
+        event("content_block_delta", index=0, delta={"type": "text_delta", "text": f"tok{n % 10} "})
+        for n in range(chunks)
+    ]
+    return [
+        event("message_start", message=message),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        event("ping"),
+        *tokens,
+        event("content_block_stop", index=0),
+        event(
+            "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": chunks}
+        ),
+        event("message_stop"),
+    ]
+
+
+WIRES = {"chat": chat, "responses": responses, "anthropic": anthropic}
+
+
 def chunked(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-async def main(chunks: int, pause: float) -> None:
-    prepared = [chunked(frame) for frame in frames(chunks)]
+async def main(chunks: int, pause: float, wire: str = "chat") -> None:
+    prepared = [chunked(frame) for frame in WIRES[wire](chunks)]
     bursts = [b"".join(prepared[i : i + 50]) for i in range(0, len(prepared), 50)]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,4 +128,4 @@ async def main(chunks: int, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]) / 1000))
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]) / 1000, *sys.argv[3:]))
