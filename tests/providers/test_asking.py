@@ -23,7 +23,7 @@ from millstream import (
 )
 from millstream.errors import InvalidArgument
 from millstream.flow.step import step
-from millstream.providers.asking import Asking, read_async, read_sync
+from millstream.providers.asking import StreamAsking, read_async, read_sync
 from millstream.providers.http import AsyncLink, Post, SyncLink
 from millstream.providers.openai_answer import answer_chunk
 from millstream.providers.openai_chat import OpenAIChatDecoder
@@ -42,7 +42,7 @@ class Asker:
         self.slept: list[float] = []
         self.chunks: list[AIMessageChunk] = []
         self.limits = Timeouts(**limits)
-        self.asking = Asking(OpenAIChatDecoder, answer_chunk, retries, ["sk-secret"])
+        self.asking = StreamAsking(retries, ["sk-secret"], OpenAIChatDecoder, answer_chunk)
 
     def post(self, url: str) -> Post:
         return Post(

@@ -15,7 +15,7 @@ from .anthropic_answer import answer_chunk, read_answer
 from .anthropic_messages import to_anthropic
 from .anthropic_request import call_parameters, most_tokens, shows_blocks, to_anthropic_tool, tool_choice_of
 from .anthropic_stream import AnthropicDecoder
-from .asking import Asking, Begun
+from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
 from .wire_model import WireModel
@@ -114,10 +114,10 @@ class ChatAnthropic(WireModel):
         headers = {"anthropic-beta": ",".join(dict.fromkeys(betas))} if betas else {}
         return self._post(f"{root}/messages", body, kwargs, **headers)
 
-    def _asking(self, body: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Asking:
+    def _asking(self, body: Mapping[str, Any], kwargs: Mapping[str, Any]) -> StreamAsking:
         provider, secrets, blocks = self._endpoint.provider, self._secrets, shows_blocks(body)
         usage = kwargs.get("stream_usage", self.stream_usage)
-        return Asking(
+        return StreamAsking(
             decoder=lambda: AnthropicDecoder(provider=provider, secrets=secrets, blocks=blocks, usage=usage),
             whole=lambda answer: answer_chunk(answer, provider=provider, blocks=blocks),
             retries=self.max_retries,

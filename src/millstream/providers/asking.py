@@ -19,7 +19,7 @@ from .retry import wait_before_retry
 from .status import error_in_body, status_error
 from .wire_json import dumps, loads
 
-__all__ = ["Asking", "Begun", "Decoder", "read_async", "read_sync"]
+__all__ = ["Asking", "Begun", "Decoder", "StreamAsking", "read_async", "read_sync"]
 
 A = TypeVar("A", bound=Answer)
 T = TypeVar("T")
@@ -68,20 +68,13 @@ class Begun(Generic[A]):
 
 @dataclass(slots=True)
 class Asking:
-    """How one provider is asked. `secrets` are kept out of every message."""
+    """How a provider is asked for whole answers. `secrets` are kept out of every message."""
 
-    decoder: Callable[[], Decoder]
-    whole: Callable[[Any], AIMessageChunk]
-    """Makes the chunk for an answer that came whole although a stream was asked for."""
     retries: int
     secrets: Sequence[str]
 
-    async def begin(self, link: Link, post: Post) -> Begun[Any]:
-        """Ask for a stream, again where that may help, until its first chunk has come. Who gets it closes its answer."""
-        return await self._attempts(link, post, self._begin_once)
-
     async def ask(self, link: Link, post: Post) -> Any:
-        """Ask for an answer that is one JSON value."""
+        """Ask for an answer that is one JSON value, again where that may help."""
         return await self._attempts(link, post, self._ask_once)
 
     async def _attempts(self, link: Link, post: Post, once: Callable[[Link, Post], Awaitable[T]]) -> T:
@@ -97,29 +90,6 @@ class Asking:
                 attempt += 1
                 _log.info("%s Asking again in %.1f s (%d of %d).", error, wait, attempt, self.retries)
             await link.sleep(wait)
-
-    async def _begin_once(self, link: Link, post: Post) -> Begun[Any]:
-        answer = await link.open(post)
-        try:
-            await self._check_status(answer, post)
-            data = await answer.next()
-            kind = _kind(answer, data)
-            if kind == "json":
-                return Begun(answer, post, [self.whole(await self._json(answer, post, data or b""))], None)
-            if kind == "other":
-                raise _not_a_stream(answer, post)
-            decoder = self.decoder()
-            while data is not None:
-                chunks = decoder.feed(data)
-                if decoder.reported is not None and not chunks:
-                    raise self._error(answer, post, decoder.reported)
-                if chunks or decoder.finished or decoder.complete:
-                    return Begun(answer, post, chunks, decoder)
-                data = await answer.next()
-            return Begun(answer, post, _rest(decoder, post), None)
-        except BaseException:
-            await answer.close()
-            raise
 
     async def _ask_once(self, link: Link, post: Post) -> Any:
         answer = await link.open(post)
@@ -154,6 +124,42 @@ class Asking:
         value = reported if isinstance(reported, dict) and "error" in reported else {"error": reported}
         status = error_in_body(value, answer.status) or answer.status
         return status_error(status, dumps(value), answer.headers, provider=post.provider, secrets=self.secrets)
+
+
+@dataclass(slots=True)
+class StreamAsking(Asking):
+    """How a provider is asked for streams too."""
+
+    decoder: Callable[[], Decoder]
+    whole: Callable[[Any], AIMessageChunk]
+    """Makes the chunk for an answer that came whole although a stream was asked for."""
+
+    async def begin(self, link: Link, post: Post) -> Begun[Any]:
+        """Ask for a stream, again where that may help, until its first chunk has come. Who gets it closes its answer."""
+        return await self._attempts(link, post, self._begin_once)
+
+    async def _begin_once(self, link: Link, post: Post) -> Begun[Any]:
+        answer = await link.open(post)
+        try:
+            await self._check_status(answer, post)
+            data = await answer.next()
+            kind = _kind(answer, data)
+            if kind == "json":
+                return Begun(answer, post, [self.whole(await self._json(answer, post, data or b""))], None)
+            if kind == "other":
+                raise _not_a_stream(answer, post)
+            decoder = self.decoder()
+            while data is not None:
+                chunks = decoder.feed(data)
+                if decoder.reported is not None and not chunks:
+                    raise self._error(answer, post, decoder.reported)
+                if chunks or decoder.finished or decoder.complete:
+                    return Begun(answer, post, chunks, decoder)
+                data = await answer.next()
+            return Begun(answer, post, _rest(decoder, post), None)
+        except BaseException:
+            await answer.close()
+            raise
 
 
 async def read_async(begin: Callable[[], Awaitable[Begun[AsyncAnswer]]]) -> AsyncGenerator[AIMessageChunk, None]:

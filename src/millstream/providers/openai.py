@@ -12,7 +12,7 @@ from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
 from ..flow.runnable import Runnable
-from .asking import Asking, Begun
+from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
 from .openai_answer import answer_chunk, read_answer
@@ -216,20 +216,20 @@ class ChatOpenAI(WireModel):
     def _organization(self) -> str | None:
         return self.organization
 
-    def _asking(self) -> Asking:
+    def _asking(self) -> StreamAsking:
         provider = self._endpoint.provider
         secrets = self._secrets
-        return Asking(
+        return StreamAsking(
             decoder=lambda: OpenAIChatDecoder(provider=provider, secrets=secrets),
             whole=lambda answer: answer_chunk(answer, provider=provider),
             retries=self.max_retries,
             secrets=secrets,
         )
 
-    def _asking_responses(self, kwargs: Mapping[str, Any]) -> Asking:
+    def _asking_responses(self, kwargs: Mapping[str, Any]) -> StreamAsking:
         provider, secrets = self._endpoint.provider, self._secrets
         usage = kwargs.get("stream_usage", self.stream_usage) is not False
-        return Asking(
+        return StreamAsking(
             decoder=lambda: ResponsesDecoder(provider=provider, secrets=secrets, usage=usage),
             whole=lambda answer: response_chunk(answer, provider=provider),
             retries=self.max_retries,
