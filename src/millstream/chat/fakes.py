@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..data.ai_chunk import AIMessageChunk
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from ..errors import MillstreamError, UsageError
-from ..flow.batch import ScopeAt
 from ..flow.driver import Driver, Outcome
-from ..flow.runnable import Kwargs
+from ..flow.many import Many
 from .models import BaseChatModel, SimpleChatModel
 
 __all__ = [
@@ -83,17 +83,9 @@ class FakeListChatModel(SimpleChatModel):
             position: Any = "last" if number == len(response) - 1 else None
             yield ChatGenerationChunk(message=AIMessageChunk(character, chunk_position=position))
 
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: ScopeAt,
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
         # One after another, so that responses line up with inputs.
-        return await super()._outcomes(d, inputs, scope_at, 1, keep_going, kwargs)
+        return await super()._outcomes(d, replace(many, limit=1))
 
 
 class FakeMessagesListChatModel(BaseChatModel):

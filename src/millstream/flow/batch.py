@@ -15,6 +15,7 @@ from ..spine.scope import Scope, enter
 from .attend import attended, attended_each, waiting
 from .driver import Driver, Outcome, aclose
 from .entry import blocking_scope, with_default_limit
+from .many import Many
 from .overrides import Kwargs, exec_of
 
 __all__ = ["as_completed", "batch", "each_by_itself", "limit_of"]
@@ -40,7 +41,7 @@ async def batch(
     """
     inputs, scope_at, limit = _resolved(d, inputs, config)
     outcomes = await attended_each(
-        d, scope_at, lambda heard_at: runnable._outcomes(d, inputs, heard_at, limit, return_exceptions, kwargs)
+        d, scope_at, lambda heard_at: runnable._outcomes(d, Many(inputs, heard_at, limit, return_exceptions, kwargs))
     )
     if not return_exceptions:
         return [outcome.get() for outcome in outcomes]
@@ -60,12 +61,10 @@ async def as_completed(
         await aclose(running)
 
 
-async def each_by_itself(
-    runnable: Any, d: Driver, inputs: Iterable[Any], scope_at: ScopeAt, limit: int, kwargs: Kwargs
-) -> list[Outcome]:
+async def each_by_itself(runnable: Any, d: Driver, many: Many) -> list[Outcome]:
     """How each input ended, in input order."""
     outcomes: dict[int, Outcome] = {}
-    running = d.run_all(_parts(runnable, d, inputs, scope_at, kwargs), limit)
+    running = d.run_all(_parts(runnable, d, many.inputs, many.scope_at, many.kwargs), many.limit)
     try:
         async for index, outcome in running:
             if outcome.is_final:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial
 from inspect import signature
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,7 @@ from .attend import attended, attended_each, attended_items, waiting
 from .coerce import coerce
 from .driver import Driver, Outcome
 from .function import parameters_of
+from .many import Many
 from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 
@@ -80,43 +81,35 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         """The name of what is bound; a bound `run_name` only names its runs."""
         return self.bound.get_name(suffix, name=name)
 
+    def _within(self, scope: Scope) -> Scope:
+        """The scope for what is bound."""
+        return scope.underlay(self.config) if self.config else scope
+
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         given = {**self.kwargs, **kwargs} if kwargs else self.kwargs
-        if self.config:
-            scope = scope.underlay(self.config)
-            if waiting(d, scope):
-                return await attended(d, scope, lambda scope: self._run_bound(d, input, scope, given))
-        return await self._run_bound(d, input, scope, given)
+        inner = self._within(scope)
+        if inner is scope or not waiting(d, inner):
+            return await self._run_bound(d, input, inner, given)
+        return await attended(d, inner, lambda scope: self._run_bound(d, input, scope, given))
 
     def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
         kwargs = {**self.kwargs, **kwargs} if kwargs else self.kwargs
-        if self.config:
-            scope = scope.underlay(self.config)
-            if waiting(d, scope):
-                return attended_items(d, scope, lambda scope: self._flow_bound(d, inputs, scope, kwargs, given))
-        return self._flow_bound(d, inputs, scope, kwargs, given)
+        inner = self._within(scope)
+        if inner is scope:
+            return self._flow_bound(d, inputs, scope, kwargs, given)
+        return attended_items(d, inner, lambda scope: self._flow_bound(d, inputs, scope, kwargs, given))
 
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: Callable[[int], Scope],
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
-        bound_limit = self.config.get("max_concurrency")
-        if bound_limit and scope_at(0).max_concurrency is None:
-            limit = bound_limit
-        kwargs = {**self.kwargs, **kwargs}
-        if not self.config:
-            return await outcomes_of(self.bound)(d, inputs, scope_at, limit, keep_going, kwargs)
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
+        limit = self.config.get("max_concurrency")
+        if not limit or many.scope_at(0).max_concurrency is not None:
+            limit = many.limit
+        bound, kwargs = outcomes_of(self.bound), {**self.kwargs, **many.kwargs}
         return await attended_each(
             d,
-            lambda index: scope_at(index).underlay(self.config),
-            lambda heard_at: outcomes_of(self.bound)(d, inputs, heard_at, limit, keep_going, kwargs),
+            lambda index: self._within(many.scope_at(index)),
+            lambda heard_at: bound(d, Many(many.inputs, heard_at, limit, many.keep_going, kwargs)),
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -9,6 +9,7 @@ from ..errors import Unsupported
 from ..spine.scope import Scope
 from .batch import limit_of
 from .driver import Driver
+from .many import Many
 from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable
 
@@ -31,7 +32,7 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
         return f"RunnableEach<{self.bound.get_name()}>"
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> list[Any]:
-        outcomes = await outcomes_of(self.bound)(d, input, lambda _: scope, limit_of(d, scope), False, kwargs)
+        outcomes = await outcomes_of(self.bound)(d, Many(input, lambda _: scope, limit_of(d, scope), False, kwargs))
         return [outcome.get() for outcome in outcomes]
 
     def astream_events(self, *args: Any, **kwargs: Any) -> Any:

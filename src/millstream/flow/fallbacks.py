@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver, Outcome
+from .many import Many
 from .overrides import folded, outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of, once
 from .runs import watched_each
@@ -92,15 +93,7 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
         assert first is not None
         raise first
 
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: Callable[[int], Scope],
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
         async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:
             for value in values:
                 self._check(value)
@@ -109,7 +102,7 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
             for each in self.runnables:
                 part = [values[index] for index in going]
                 inner = [scopes[index] for index in going]
-                results = await outcomes_of(each)(d, part, inner.__getitem__, limit, True, kwargs)
+                results = await outcomes_of(each)(d, Many(part, inner.__getitem__, many.limit, True, many.kwargs))
                 failed = []
                 for index, outcome in zip(going, results, strict=True):
                     outcomes[index] = outcome
@@ -121,7 +114,7 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
                     break
             return outcomes
 
-        return await watched_each(self, inputs, scope_at, work)
+        return await watched_each(self, many, work)
 
     def _input_shape(self) -> Any:
         return self.runnable._input_shape()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from inspect import Parameter, signature
 from typing import Any, TypeAlias, TypeVar
 
 from ..spine.config import RunnableConfig
-from ..spine.events import MISSING
 from ..spine.listening import HandlerListener
 from ..spine.scope import Scope
 from ..spine.views.handlers import overridden
 from ..spine.views.tracer import Run, RunRecorder
-from .attend import attended, attended_each, attended_items
 from .binding import RunnableBinding
-from .driver import Driver, Outcome
-from .overrides import outcomes_of
-from .runnable import Kwargs, Runnable
+from .runnable import Runnable
 
 __all__ = ["Listened"]
 
@@ -50,51 +46,15 @@ class Listened(RunnableBinding[In, Out]):
         self._functions = functions
         self._takes_config = any(each and _takes_config(each) for given in functions for each in given[:3])
 
-    def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
-        """The same with more keyword arguments."""
-        return Listened(self.bound, {**self.kwargs, **kwargs}, self.config, functions=self._functions)
+    def _copy(self, kwargs: dict[str, Any], config: RunnableConfig) -> Listened[In, Out]:
+        return Listened(self.bound, kwargs, config, functions=self._functions)
 
-    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableBinding[In, Out]:
-        """The same with keys of its config replaced (not merged)."""
-        changed: RunnableConfig = {**self.config, **(config or {}), **kwargs}  # type: ignore[typeddict-item]
-        return Listened(self.bound, self.kwargs, changed, functions=self._functions)
-
-    def _heard(self, scope: Scope) -> Scope:
-        if self.config:
-            scope = scope.underlay(self.config)
+    def _within(self, scope: Scope) -> Scope:
+        scope = super()._within(scope)
         config = scope.config() if self._takes_config else None
         for *functions, is_async in self._functions:
             scope = scope.with_listener(HandlerListener((_AsyncTold if is_async else _Told)(functions, config)))
         return scope
-
-    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        kwargs = {**self.kwargs, **kwargs}
-        return await attended(d, self._heard(scope), lambda scope: self._run_bound(d, input, scope, kwargs))
-
-    def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        kwargs = {**self.kwargs, **kwargs}
-        return attended_items(d, self._heard(scope), lambda scope: self._flow_bound(d, inputs, scope, kwargs, given))
-
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: Callable[[int], Scope],
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
-        bound_limit = self.config.get("max_concurrency")
-        if bound_limit and scope_at(0).max_concurrency is None:
-            limit = bound_limit
-        kwargs = {**self.kwargs, **kwargs}
-        return await attended_each(
-            d,
-            lambda index: self._heard(scope_at(index)),
-            lambda heard_at: outcomes_of(self.bound)(d, inputs, heard_at, limit, keep_going, kwargs),
-        )
 
 
 class _Told(RunRecorder):

@@ -16,6 +16,7 @@ from ..spine.config import RunnableConfig
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver, Outcome, aclose, isolated
+from .many import Many
 from .step import step_iter
 
 __all__ = [
@@ -81,7 +82,7 @@ def flow_of(runnable: Any) -> Callable[..., AsyncGenerator[Any, None]]:
     return runnable._flow if natively(type(runnable))[1] else partial(_flow_overridden, runnable)
 
 
-def outcomes_of(runnable: Any) -> Callable[..., Awaitable[list[Outcome]]]:
+def outcomes_of(runnable: Any) -> Callable[[Driver, Many], Awaitable[list[Outcome]]]:
     """How a composite runs a child on many inputs: natively, or through the user's own `batch`."""
     return runnable._outcomes if natively(type(runnable))[2] else partial(_outcomes_overridden, runnable)
 
@@ -159,28 +160,24 @@ async def _flow_overridden(
         await aclose(inputs)
 
 
-async def _outcomes_overridden(
-    runnable: Any,
-    d: Driver,
-    inputs: Iterable[Any],
-    scope_at: Callable[[int], Scope],
-    limit: int,
-    keep_going: bool,
-    kwargs: Kwargs,
-) -> list[Outcome]:
+async def _outcomes_overridden(runnable: Any, d: Driver, many: Many) -> list[Outcome]:
     fn, afn = _override(runnable, "batch"), _override(runnable, "abatch")
     if (fn if d.sync else afn) is None:
-        return await runnable._outcomes(d, inputs, scope_at, limit, keep_going, kwargs)  # type: ignore[no-any-return]
-    values = list(inputs)
+        return await runnable._outcomes(d, many)  # type: ignore[no-any-return]
+    values = list(many.inputs)
     if not values:
         return []
-    scopes = [scope_at(index) for index in range(len(values))]
+    scopes = [many.scope_at(index) for index in range(len(values))]
     configs = [_config_for(scope) for scope in scopes]
     try:
-        outputs = await d.call(scopes[0].inner(), fn, afn, values, configs, return_exceptions=keep_going, **kwargs)
+        outputs = await d.call(
+            scopes[0].inner(), fn, afn, values, configs, return_exceptions=many.keep_going, **many.kwargs
+        )
     except Exception as error:
         return [Outcome(None, error) for _ in values]
-    return [Outcome(None, out) if keep_going and isinstance(out, Exception) else Outcome(out, None) for out in outputs]
+    return [
+        Outcome(None, out) if many.keep_going and isinstance(out, Exception) else Outcome(out, None) for out in outputs
+    ]
 
 
 def _config_for(scope: Scope) -> RunnableConfig:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, Generic, TypedDict, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver, Outcome
+from .many import Many
 from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 from .runs import watched_each
@@ -102,15 +103,7 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
     ) -> AsyncGenerator[Any, None]:
         return self._flow_bound(d, inputs, scope, kwargs, given)
 
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: Callable[[int], Scope],
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
         async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:
             outcomes = [Outcome(None, None)] * len(values)
             going = list(range(len(values)))
@@ -118,7 +111,8 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
             while going:
                 attempts = [_attempt(scopes[index], attempt) for index in going]
                 part = [values[index] for index in going]
-                results = await outcomes_of(self.bound)(d, part, attempts.__getitem__, limit, True, kwargs)
+                again = Many(part, attempts.__getitem__, many.limit, True, many.kwargs)
+                results = await outcomes_of(self.bound)(d, again)
                 for index, outcome in zip(going, results, strict=True):
                     outcomes[index] = outcome
                 going = [i for i in going if (error := outcomes[i].error) is not None and self._again(error, attempt)]
@@ -127,7 +121,7 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
                 attempt += 1
             return outcomes
 
-        return await watched_each(self, inputs, scope_at, work)
+        return await watched_each(self, many, work)
 
     def __repr__(self) -> str:
         return f"RunnableRetry({self.bound!r})"

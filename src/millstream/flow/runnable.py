@@ -28,6 +28,7 @@ from .batch import as_completed, batch, each_by_itself
 from .described import Described
 from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async
 from .entry import sync_scope, warn_if_blocking
+from .many import Many
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
 from .runs import watched, watched_whole
 from .step import step
@@ -374,17 +375,9 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         if whole is not MISSING:
             yield await self._body(d, whole, scope, kwargs)
 
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: Callable[[int], Scope],
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
-        """How each input of a batch ended, in input order. Without `keep_going` one failure may stop the rest."""
-        return await each_by_itself(self, d, inputs, scope_at, limit, kwargs)
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
+        """How each input of a batch ended, in input order."""
+        return await each_by_itself(self, d, many)
 
 
 async def _one(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.addable import fold_chunks
@@ -11,6 +11,7 @@ from ..spine.run import Run
 from ..spine.scope import Scope
 from .driver import Driver, Outcome, aclose
 from .mailbox import Abandoned
+from .many import Many
 from .overrides import Kwargs, folded, once
 
 if TYPE_CHECKING:
@@ -84,13 +85,12 @@ async def watched_whole(
 
 async def watched_each(
     runnable: Runnable[Any, Any],
-    inputs: Iterable[Any],
-    scope_at: Callable[[int], Scope],
+    many: Many,
     work: Callable[[list[Any], list[Scope]], Awaitable[list[Outcome]]],
 ) -> list[Outcome]:
     """What `work` makes of the inputs and the scopes inside their runs: each input has its own, where somebody listens."""
-    values = list(inputs)
-    scopes = [scope_at(index) for index in range(len(values))]
+    values = list(many.inputs)
+    scopes = [many.scope_at(index) for index in range(len(values))]
     runs: dict[int, Run] = {}
     try:
         for index, scope in enumerate(scopes):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.scope import Scope
 from .coerce import coerce
 from .driver import Driver, Outcome
+from .many import Many
 from .overrides import hearer_of, outcomes_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .runs import watched_each
@@ -82,15 +83,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
             run.end(input)
         return input
 
-    async def _outcomes(
-        self,
-        d: Driver,
-        inputs: Iterable[Any],
-        scope_at: Callable[[int], Scope],
-        limit: int,
-        keep_going: bool,
-        kwargs: Kwargs,
-    ) -> list[Outcome]:
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
         """Step by step: every input has passed a step before any enters the next.
 
         Without `keep_going` an error in one step keeps all inputs out of the next, and is the outcome of all that did
@@ -98,22 +91,23 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         """
 
         async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:
-            given = kwargs
+            kwargs = many.kwargs
             outcomes = [Outcome(value, None) for value in values]
             for part, (_, _, tag) in zip(self.steps, self._parts, strict=True):
                 going = [index for index, outcome in enumerate(outcomes) if outcome.error is None]
                 children = [scopes[index].child(*tag) for index in going]
                 values = [outcomes[index].value for index in going]
-                results = await outcomes_of(part)(d, values, children.__getitem__, limit, keep_going, given)
+                step = Many(values, children.__getitem__, many.limit, many.keep_going, kwargs)
+                results = await outcomes_of(part)(d, step)
                 for index, result in zip(going, results, strict=True):
                     outcomes[index] = result
-                given = NO_KWARGS
+                kwargs = NO_KWARGS
                 failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
-                if failed is not None and not keep_going:
+                if failed is not None and not many.keep_going:
                     return [outcome if outcome.error is not None else Outcome(None, failed) for outcome in outcomes]
             return outcomes
 
-        return await watched_each(self, inputs, scope_at, work)
+        return await watched_each(self, many, work)
 
     def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
         # No generator of its own: the last step's stream is the sequence's, and closing it closes the ones before.
