@@ -3,81 +3,119 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
 from typing import Any
 
 from cases import Budget, case, floor, size
 
-N = size(2_000, 50)
-TOKENS = [f"tok{n % 10} " for n in range(N)]
+LONG = [f"tok{n % 10} " for n in range(size(2_000, 80))]
+"""Long enough that the run around it does not count: what one more token costs."""
+SHORT = LONG[:40]
+"""A short answer, with its share of the whole run."""
 INPUT = {"question": "why"}
 
 
-def chain() -> Any:
+def chain(tokens: list[str]) -> Any:
     from doubles import Scripted
     from names import ChatPromptTemplate, StrOutputParser
 
-    return ChatPromptTemplate.from_messages([("human", "{question}")]) | Scripted(tokens=TOKENS) | StrOutputParser()
+    return ChatPromptTemplate.from_messages([("human", "{question}")]) | Scripted(tokens=tokens) | StrOutputParser()
 
 
-async def drained(items: AsyncIterator[Any], least: int = 0) -> float:
-    """Microseconds a token."""
+def per_token(start: float, seen: int, least: int, tokens: list[str], runs: int) -> float:
+    assert seen >= least * runs, f"{seen} items for {runs} answers of {len(tokens)} tokens"
+    return (perf_counter() - start) / len(tokens) / runs * 1e6
+
+
+def drained(make: Callable[[], Iterator[Any]], tokens: list[str]) -> float:
+    """Microseconds a token, over as many runs as make a long answer."""
+    runs = len(LONG) // len(tokens)
     start, seen = perf_counter(), 0
-    async for _ in items:
-        seen += 1
-    assert seen >= (least or N), f"{seen} items for {N} tokens"
-    return (perf_counter() - start) / N * 1e6
+    for _ in range(runs):
+        for _ in make():
+            seen += 1
+    return per_token(start, seen, len(tokens), tokens, runs)
 
 
-@case("chain, stream", "µs/token", Budget(1 / 20))
+async def adrained(make: Callable[[], AsyncIterator[Any]], tokens: list[str], least: int = 1) -> float:
+    """The same for an async stream with at least so many items a token."""
+    runs = len(LONG) // len(tokens)
+    start, seen = perf_counter(), 0
+    for _ in range(runs):
+        async for _ in make():
+            seen += 1
+    return per_token(start, seen, least * len(tokens), tokens, runs)
+
+
+def streamed(tokens: list[str]) -> float:
+    it = chain(tokens)
+    return drained(lambda: it.stream(INPUT), tokens)
+
+
+def astreamed(tokens: list[str]) -> float:
+    it = chain(tokens)
+    return asyncio.run(adrained(lambda: it.astream(INPUT), tokens))
+
+
+def evented(tokens: list[str], least: int, **filters: Any) -> float:
+    it = chain(tokens)
+    return asyncio.run(adrained(lambda: it.astream_events(INPUT, version="v2", **filters), tokens, least))
+
+
+def logged(tokens: list[str]) -> float:
+    it = chain(tokens)
+    return asyncio.run(adrained(lambda: it.astream_log(INPUT), tokens))
+
+
+@case("chain, stream, long answer", "µs/token", Budget(1 / 20))
 def stream() -> float:
-    it, seen = chain(), 0
-    start = perf_counter()
-    for _ in it.stream(INPUT):
-        seen += 1
-    assert seen >= N
-    return (perf_counter() - start) / N * 1e6
+    return streamed(LONG)
 
 
-@case("chain, astream", "µs/token", Budget(1 / 30))
+@case("chain, stream, 40 tokens", "µs/token", Budget(1 / 20))
+def stream_short() -> float:
+    return streamed(SHORT)
+
+
+@case("chain, astream, long answer", "µs/token", Budget(1 / 30))
 def astream() -> float:
-    it = chain()
-
-    async def main() -> float:
-        return await drained(it.astream(INPUT))
-
-    return asyncio.run(main())
+    return astreamed(LONG)
 
 
-@case("chain, astream_events", "µs/token", Budget(1 / 20))
+@case("chain, astream, 40 tokens", "µs/token", Budget(1 / 30))
+def astream_short() -> float:
+    return astreamed(SHORT)
+
+
+@case("chain, astream_events, long answer", "µs/token", Budget(1 / 20))
 def astream_events() -> float:
-    it = chain()
-
-    async def main() -> float:
-        return await drained(it.astream_events(INPUT, version="v2"), 3 * N)
-
-    return asyncio.run(main())
+    return evented(LONG, 3)
 
 
-@case('chain, astream_events, include_types=["chat_model"]', "µs/token", Budget(1 / 40))
+@case("chain, astream_events, 40 tokens", "µs/token", Budget(1 / 20))
+def astream_events_short() -> float:
+    return evented(SHORT, 3)
+
+
+@case('chain, astream_events, include_types=["chat_model"], long answer', "µs/token", Budget(1 / 40))
 def astream_events_filtered() -> float:
-    it = chain()
-
-    async def main() -> float:
-        return await drained(it.astream_events(INPUT, version="v2", include_types=["chat_model"]))
-
-    return asyncio.run(main())
+    return evented(LONG, 1, include_types=["chat_model"])
 
 
-@case("chain, astream_log", "µs/token", Budget(1 / 20))
+@case('chain, astream_events, include_types=["chat_model"], 40 tokens', "µs/token", Budget(1 / 40))
+def astream_events_filtered_short() -> float:
+    return evented(SHORT, 1, include_types=["chat_model"])
+
+
+@case("chain, astream_log, long answer", "µs/token", Budget(1 / 20))
 def astream_log() -> float:
-    it = chain()
+    return logged(LONG)
 
-    async def main() -> float:
-        return await drained(it.astream_log(INPUT))
 
-    return asyncio.run(main())
+@case("chain, astream_log, 40 tokens", "µs/token", Budget(1 / 20))
+def astream_log_short() -> float:
+    return logged(SHORT)
 
 
 def token_counter() -> Any:
@@ -94,32 +132,26 @@ def token_counter() -> Any:
 
 @case("chain, stream, a handler of tokens", "µs/token", Budget(1 / 4))
 def stream_handled() -> float:
-    it, tokens = chain(), token_counter()
-    start = perf_counter()
-    for _ in it.stream(INPUT, {"callbacks": [tokens]}):
-        pass
-    assert tokens.count >= N
-    return (perf_counter() - start) / N * 1e6
+    it, tokens = chain(LONG), token_counter()
+    figure = drained(lambda: it.stream(INPUT, {"callbacks": [tokens]}), LONG)
+    assert tokens.count >= len(LONG)
+    return figure
 
 
 @case("chain, astream, a handler of tokens", "µs/token", Budget(1 / 20))
 def astream_handled() -> float:
-    it, tokens = chain(), token_counter()
-
-    async def main() -> float:
-        figure = await drained(it.astream(INPUT, {"callbacks": [tokens]}))
-        assert tokens.count >= N
-        return figure
-
-    return asyncio.run(main())
+    it, tokens = chain(LONG), token_counter()
+    figure = asyncio.run(adrained(lambda: it.astream(INPUT, {"callbacks": [tokens]}), LONG))
+    assert tokens.count >= len(LONG)
+    return figure
 
 
 def plain() -> Iterator[str]:
-    yield from TOKENS
+    yield from LONG
 
 
 async def aplain() -> AsyncIterator[str]:
-    for token in TOKENS:
+    for token in LONG:
         yield token
 
 
@@ -139,22 +171,20 @@ async def events(names: list[str]) -> AsyncIterator[dict[str, Any]]:
 
 @floor(stream)
 def stream_floor() -> float:
-    start = perf_counter()
-    for _ in plain():
-        pass
-    return (perf_counter() - start) / N * 1e6
+    return drained(plain, LONG)
 
 
 @floor(astream)
 def astream_floor() -> float:
-    return asyncio.run(drained(aplain()))
+    return asyncio.run(adrained(aplain, LONG))
 
 
 @floor(astream_events)
 def astream_events_floor() -> float:
-    return asyncio.run(drained(events(["on_chat_model_stream", "on_parser_stream", "on_chain_stream"])))
+    names = ["on_chat_model_stream", "on_parser_stream", "on_chain_stream"]
+    return asyncio.run(adrained(lambda: events(names), LONG))
 
 
 @floor(astream_events_filtered)
 def astream_events_filtered_floor() -> float:
-    return asyncio.run(drained(events(["on_chat_model_stream"])))
+    return asyncio.run(adrained(lambda: events(["on_chat_model_stream"]), LONG))
