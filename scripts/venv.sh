@@ -91,4 +91,21 @@ with sync_playwright() as p:
     export MILLSTREAM_CHROMIUM
 }
 
+# The folder of initdb and postgres: Debian keeps them off the path, one folder a version.
+find_postgres() {
+    for folder in "${MILLSTREAM_POSTGRES:-}" $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t/ -k5,5nr); do
+        if [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ]; then printf '%s\n' "$folder" && return; fi
+    done
+    folder=$(command -v initdb) && dirname "$(readlink -f "$folder")"
+}
+
+# The savers' tests start a Postgres of their own, from the machine's binaries or Debian's package.
+ensure_postgres() {
+    MILLSTREAM_POSTGRES=$(find_postgres) || {
+        apt_install postgresql && MILLSTREAM_POSTGRES=$(find_postgres) ||
+            die "The tests need Postgres: install it (Debian: apt-get install postgresql), or name its binaries: MILLSTREAM_POSTGRES=/path/to/bin $0"
+    }
+    export MILLSTREAM_POSTGRES
+}
+
 cd "$(dirname "$0")/.." || exit 1

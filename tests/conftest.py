@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import recordings
 import uvloop
+from cluster import dsn, postgres
 from leaks import no_leaks
 
-__all__ = ["no_leaks", "run_async"]
+__all__ = ["dsn", "no_leaks", "postgres", "run_async"]
 
 # uvloop keeps a pipe for the whole process from its first loop on; made here, it is no test's leak.
 uvloop.new_event_loop().close()
