@@ -146,7 +146,9 @@ _EXPORTS: dict[str, str] = {
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
     "providers.anthropic": "ChatAnthropic",
+    "providers.azure": "AzureChatOpenAI",
     "providers.openai": "ChatOpenAI",
+    "providers.openai_embeddings": "OpenAIEmbeddings",
     "providers.registry": "init_chat_model",
     "providers.timeouts": "Timeouts",
     # serve
@@ -464,7 +466,9 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.tool_node import ToolNode as ToolNode
     from .graph.tool_node import tools_condition as tools_condition
     from .providers.anthropic import ChatAnthropic as ChatAnthropic
+    from .providers.azure import AzureChatOpenAI as AzureChatOpenAI
     from .providers.openai import ChatOpenAI as ChatOpenAI
+    from .providers.openai_embeddings import OpenAIEmbeddings as OpenAIEmbeddings
     from .providers.registry import init_chat_model as init_chat_model
     from .providers.timeouts import Timeouts as Timeouts
     from .spine.callbacks import AsyncCallbackManager as AsyncCallbackManager

@@ -177,7 +177,7 @@ def test_structured_output() -> None:
 
     with StandInProvider([message_answer(tool_calls=[{"name": "Sum", "args": {"a": 1, "b": 2}}])]) as provider:
         assert model(provider).with_structured_output(Sum).invoke("hi") == Sum(a=1, b=2)
-    assert provider.requests[0].json["tool_choice"] == {"type": "any"}
+    assert provider.requests[0].json["tool_choice"] == {"type": "tool", "name": "Sum"}
 
 
 def test_usage_can_be_left_out_of_a_stream() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from recordings import Recording, recorded
 
 from millstream import (
@@ -24,8 +24,6 @@ from millstream import (
     ProviderInterrupted,
     StrOutputParser,
     Timeouts,
-    Unsupported,
-    init_chat_model,
     tool,
 )
 from millstream.providers import openai as module
@@ -177,18 +175,6 @@ def test_in_a_chain_and_in_events() -> None:
         chain = model(provider) | StrOutputParser()
         assert "".join(chain.stream("hi")) == TEXT
         assert "".join(asyncio.run(main(chain))) == TEXT
-
-
-def test_structured_output() -> None:
-    class Sum(BaseModel):
-        a: int
-        b: int
-
-    with StandInProvider([chat_answer(tool_calls=[{"name": "Sum", "args": {"a": 1, "b": 2}}])]) as provider:
-        assert model(provider).with_structured_output(Sum, method="json_schema").invoke("hi") == Sum(a=1, b=2)
-    assert provider.requests[0].json["tool_choice"] == {"type": "function", "function": {"name": "Sum"}} or (
-        provider.requests[0].json["tool_choice"] == "required"
-    )
 
 
 def test_a_refused_question_for_usage_is_not_asked_again() -> None:
@@ -459,41 +445,6 @@ def test_nothing_is_made_at_import() -> None:
         check=True,
     )
     assert {"httpx2", "httpcore2", "anyio", "openai"} & set(done.stdout.split()) == set()
-
-
-# -- by name ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "expected"),
-    [
-        ("openai:gpt-4o", None, "gpt-4o"),
-        ("gpt-4o", None, "gpt-4o"),
-        ("o3-mini", None, "o3-mini"),
-        ("chatgpt-4o-latest", None, "chatgpt-4o-latest"),
-        ("ft:gpt-4o:mine", "openai", "ft:gpt-4o:mine"),
-        ("llama3:8b", "OpenAI", "llama3:8b"),
-        ("openai:llama3:8b", None, "llama3:8b"),
-        ("openai:gpt-4o", "openai", "gpt-4o"),
-    ],
-)
-def test_models_by_name(name: str, given: str | None, expected: str) -> None:
-    made = init_chat_model(name, model_provider=given, api_key=KEY, temperature=0)
-    assert isinstance(made, ChatOpenAI)
-    assert (made.model_name, made.temperature) == (expected, 0)
-
-
-@pytest.mark.parametrize("name", ["llama3:8b", "mine", "", "foo:gpt-4o"])
-def test_a_name_that_does_not_say_whose_it_is(name: str) -> None:
-    with pytest.raises(ValueError, match="openai:gpt-4o") as caught:
-        init_chat_model(name, api_key=KEY)
-    assert isinstance(caught.value, InvalidArgument)
-
-
-@pytest.mark.parametrize("name", ["gemini-2", "bedrock:x", "amazon.nova"])
-def test_a_provider_that_is_not_built(name: str) -> None:
-    with pytest.raises(Unsupported, match=r"there is one for anthropic.*openai"):
-        init_chat_model(name)
 
 
 def test_bad_settings_are_validation_errors() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ..chat.models import LanguageModelInput
+from ..chat.structured import RawAndParsed, form_parser
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..errors import InvalidArgument
@@ -18,6 +20,7 @@ from .anthropic_stream import AnthropicDecoder
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
+from .json_answers import answer_parser, named_schema
 from .wire_model import WireModel
 
 __all__ = ["ChatAnthropic"]
@@ -145,3 +148,36 @@ class ChatAnthropic(WireModel):
         if (choice := tool_choice_of(tool_choice, told, parallel=parallel_tool_calls)) is not None:
             kwargs["tool_choice"] = choice
         return self.bind(tools=told, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Any,
+        *,
+        method: Literal["function_calling", "json_schema"] = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """This model, made to answer in the form of `schema`: a pydantic class, a TypedDict or a JSON schema.
+
+        `method` is how: "function_calling" makes the model call a tool of that form, "json_schema" holds its answer to the
+        schema. A model that thinks cannot be made to call a tool: it may also answer otherwise, and the result is None.
+        With `include_raw` the answer is `{"raw": message, "parsed": ..., "parsing_error": ...}`.
+
+        Raises:
+            InvalidArgument: (ValueError) there is no such method.
+        """
+        answering: Runnable[Any, Any]
+        parser: Any
+        if method == "function_calling":
+            parser = form_parser(schema)
+            thinks = shows_blocks({"thinking": kwargs.get("thinking", self.thinking)})
+            name = None if thinks else to_anthropic_tool(schema)["name"]
+            answering = self.bind_tools([schema], tool_choice=name, strict=strict, **kwargs)
+        elif method == "json_schema":
+            parser = answer_parser(schema)
+            form = {"type": "json_schema", "schema": named_schema(schema, strict=strict is not False)["schema"]}
+            answering = self.bind(output_config={"format": form}, **kwargs)
+        else:
+            raise InvalidArgument(f"method={method!r}: write 'function_calling' or 'json_schema'.")
+        return RawAndParsed(answering, parser) if include_raw else answering | parser

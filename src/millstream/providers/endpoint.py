@@ -44,6 +44,8 @@ class Endpoint:
     key_header: str = "authorization"
     """The header that carries the key; "authorization" as a bearer's."""
     more_headers: tuple[tuple[str, str], ...] = ()
+    path: str = ""
+    """What is added to an address that is given without a path."""
 
     def headers(self, key: str, organization: str | None = None) -> dict[str, str]:
         """The headers of a request."""
@@ -69,10 +71,11 @@ def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: E
         InvalidArgument: (ValueError) a setting that cannot work.
     """
     known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
-    settings = {name if name in known else _OTHER_NAMES.get(name, name): value for name, value in given.items()}
+    others = {**_OTHER_NAMES, **{variable.lower(): "api_key" for variable in endpoint.key_variables}}
+    settings = {name if name in known else others.get(name, name): value for name, value in given.items()}
     settings = _with_unknown_in_model_kwargs(model, settings, known)
     url = settings.get("base_url") or _first_set(endpoint.url_variables) or endpoint.url
-    settings["base_url"] = _checked_url(str(url))
+    settings["base_url"] = _checked_url(str(url), endpoint.path)
     if endpoint.organization_variables:
         settings["organization"] = settings.get("organization") or _first_set(endpoint.organization_variables)
     settings["api_key"] = SecretStr(_key(settings, endpoint))
@@ -91,7 +94,7 @@ def _key(settings: dict[str, Any], endpoint: Endpoint) -> str:
     has_header = any(
         name.lower() in ("authorization", endpoint.key_header) for name in settings.get("default_headers") or {}
     )
-    if settings["base_url"].rstrip("/") == endpoint.url and not has_header:
+    if settings["base_url"].rstrip("/") == endpoint.url and endpoint.key_variables and not has_header:
         name = endpoint.key_variables[0]
         raise MissingKey(
             f"No API key for {endpoint.provider}: set the environment variable {name}, or give `api_key=`. "
@@ -101,7 +104,7 @@ def _key(settings: dict[str, Any], endpoint: Endpoint) -> str:
     return _NO_KEY
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, path: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidArgument("base_url must be an http or https address such as 'http://localhost:11434/v1'.")
@@ -111,7 +114,7 @@ def _checked_url(url: str) -> str:
         )
     if parts.query or parts.fragment:
         raise InvalidArgument("base_url must not hold a query or fragment.")
-    return url
+    return url if parts.path.strip("/") or not path else url.rstrip("/") + path
 
 
 def _first_set(variables: tuple[str, ...]) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ..chat.function_calling import convert_to_openai_tool
+from ..chat.models import LanguageModelInput
+from ..chat.structured import RawAndParsed, form_parser
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
@@ -15,6 +17,7 @@ from ..flow.runnable import Runnable
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
+from .json_answers import answer_parser, named_schema
 from .openai_answer import answer_chunk, read_answer
 from .openai_chat import OpenAIChatDecoder
 from .openai_messages import to_openai
@@ -161,7 +164,7 @@ class ChatOpenAI(WireModel):
         try:
             begun = await asking.begin(link, self._chat_post(with_usage(body), kwargs))
         except BadRequestError as refused:
-            known = self._is_official or server in _takes_usage
+            known = (self._is_openai and self._is_official) or server in _takes_usage
             if wanted is True or known or refused.status not in (400, 422):
                 raise
             # Perhaps it refuses `stream_options`; if the same request passes without, that was the reason.
@@ -180,7 +183,7 @@ class ChatOpenAI(WireModel):
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> dict[str, Any]:
         parameters = self._parameters(stop, kwargs)
-        if (reasoning := parameters.get("reasoning")) and self._is_official:
+        if (reasoning := parameters.get("reasoning")) and self._is_openai:
             del parameters["reasoning"]
             parameters.setdefault("reasoning_effort", reasoning.get("effort"))
         return {"messages": to_openai(messages), "model": self.model_name, **parameters}
@@ -195,7 +198,7 @@ class ChatOpenAI(WireModel):
     def _parameters(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in _PARAMETERS}
         # OpenAI has renamed it; most of the others know only the old name.
-        settings["max_completion_tokens" if self._is_official else "max_tokens"] = self.max_tokens
+        settings["max_completion_tokens" if self._is_openai else "max_tokens"] = self.max_tokens
         call = {**kwargs, "stop": stop} if stop is not None else kwargs
         return call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params)
 
@@ -205,7 +208,7 @@ class ChatOpenAI(WireModel):
         if self.output_version == "responses/v1":
             return True
         settings = {name: getattr(self, name) for name in ("reasoning", "include", "truncation")}
-        return self._is_official and only_responses(self.model_name, {**settings, **self.model_kwargs, **kwargs})
+        return self._is_openai and only_responses(self.model_name, {**settings, **self.model_kwargs, **kwargs})
 
     def _chat_post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
         return self._post(f"{self._server}/chat/completions", body, kwargs)
@@ -258,6 +261,57 @@ class ChatOpenAI(WireModel):
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         return self.bind(tools=told, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        method: Literal["json_schema", "function_calling", "json_mode"] | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """This model, made to answer in the form of `schema`: a pydantic class, a TypedDict or a JSON schema.
+
+        `method` is how: "json_schema" holds the answer to the schema (the default with OpenAI), "function_calling" makes the
+        model call a tool of that form (the default elsewhere), "json_mode" asks for some JSON, whose form the prompt must
+        tell. The answer is an instance of the class, else a dict. With `include_raw` it is
+        `{"raw": message, "parsed": ..., "parsing_error": ...}`, and an answer that does not fit raises nothing. Other
+        keywords go with each request.
+
+        Raises:
+            InvalidArgument: (ValueError) there is no such method, or it needs a schema.
+        """
+        method = method or self._structured_by
+        answering: Runnable[Any, Any]
+        parser: Any
+        if method == "function_calling":
+            if schema is None:
+                raise InvalidArgument("method='function_calling' needs a `schema`; method='json_mode' works without.")
+            parser = form_parser(schema)
+            name = convert_to_openai_tool(schema)["function"]["name"]
+            parallel = False if self._is_openai else None
+            answering = self.bind_tools(
+                [schema], tool_choice=name, parallel_tool_calls=parallel, strict=strict, **kwargs
+            )
+        elif method in ("json_schema", "json_mode"):
+            parser = answer_parser(schema)
+            form: dict[str, Any] = {"type": "json_object"}
+            if method == "json_schema":
+                form = {"type": "json_schema", "json_schema": named_schema(schema, strict=strict)}
+            answering = self.bind(response_format=form, **kwargs)
+        else:
+            raise InvalidArgument(f"method={method!r}: write 'json_schema', 'function_calling' or 'json_mode'.")
+        return RawAndParsed(answering, parser) if include_raw else answering | parser
+
+    @property
+    def _is_openai(self) -> bool:
+        """It is OpenAI's own server: imitators know fewer parameters, and some by older names."""
+        return self._is_official and self._endpoint.provider == "openai"
+
+    @property
+    def _structured_by(self) -> Literal["json_schema", "function_calling"]:
+        return "json_schema" if self._endpoint.provider in ("openai", "azure_openai") else "function_calling"
 
 
 def _remember(server: str, takes_usage: bool) -> None:

@@ -11,7 +11,7 @@ _EXPORTS: dict[str, str] = {
         message_stream""",
     "models": """FakeChatModel FakeListChatModel FakeMessagesListChatModel GenericFakeChatModel ParrotFakeChatModel
         ScriptedChatModel""",
-    "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream frames_of",
+    "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream embeddings_answer frames_of",
     "responses_streams": "response_answer response_frame response_item response_of response_stream",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }

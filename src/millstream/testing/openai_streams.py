@@ -8,7 +8,7 @@ from typing import Any
 
 from .stream_parts import arguments_of, json_of, pieces_of
 
-__all__ = ["answer_of", "chat_answer", "chat_error", "chat_frame", "chat_stream", "frames_of"]
+__all__ = ["answer_of", "chat_answer", "chat_error", "chat_frame", "chat_stream", "embeddings_answer", "frames_of"]
 
 _ID = "chatcmpl-standin"
 _MODEL = "stand-in-1"
@@ -136,6 +136,12 @@ def answer_of(stream: bytes) -> bytes:
 def chat_error(message: str, *, type: str = "invalid_request_error", code: str | int | None = None) -> bytes:
     """The JSON body of an error answer."""
     return json.dumps({"error": {"message": message, "type": type, "param": None, "code": code}}).encode()
+
+
+def embeddings_answer(vectors: Sequence[Sequence[float] | str]) -> bytes:
+    """The JSON of an embeddings answer; a vector is its numbers, or the base64 of them."""
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+    return json_of({"object": "list", "data": data, "model": _MODEL, "usage": {"prompt_tokens": 1, "total_tokens": 1}})
 
 
 def frames_of(stream: bytes) -> list[bytes]:

@@ -81,6 +81,7 @@ _WIRES = (
     _Wire("/chat/completions", answer_of, chat_error),
     _Wire("/responses", response_of, chat_error),
     _Wire("/messages", message_of, message_error),
+    _Wire("/embeddings", bytes, chat_error),
 )
 
 Step: TypeAlias = Reply | bytes | str | Path
@@ -128,7 +129,9 @@ class RecordedRequest:
 
 
 class StandInProvider:
-    """Serves OpenAI's `POST /v1/chat/completions` and `/v1/responses`, and Anthropic's `/v1/messages`, on 127.0.0.1, from a script.
+    """Serves OpenAI's and Anthropic's protocols on 127.0.0.1 from a script.
+
+    Paths: `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings`, `/v1/messages`, and Azure's, which end like these.
 
     `script` is an iterable of steps, one a request in the order of their arrival, or a function from the request
     to its step. A script that has run out answers 400. Used as a context manager it runs in a thread of its own;

@@ -1,0 +1,76 @@
+"""Models held to a JSON schema by their provider: how the schema is told, and how the answer is read."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..chat.function_calling import convert_to_openai_function
+from ..chat.json_parsers import JsonOutputParser, PydanticOutputParser
+from ..errors import InvalidArgument, OutputParserException
+
+__all__ = ["answer_parser", "is_pydantic", "named_schema"]
+
+# How providers say that they ended an answer before its end.
+_CUT = ("length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")
+
+
+def named_schema(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
+    """`{"name", "description", "schema", "strict"}` of a pydantic class, a TypedDict, a JSON schema with a title, or a function.
+
+    With `strict` every property is required and no other is allowed; without a word a pydantic class is strict.
+    """
+    if schema is None:
+        raise InvalidArgument("method='json_schema' needs a `schema`; method='json_mode' works without.")
+    if strict is None and is_pydantic(schema):
+        strict = True
+    told = convert_to_openai_function(schema, strict=strict)
+    made: dict[str, Any] = {"name": told["name"], "schema": told.get("parameters") or {}}
+    if told.get("description"):
+        made["description"] = told["description"]
+    if strict is not None:
+        made["strict"] = strict
+    return made
+
+
+def answer_parser(schema: Any) -> JsonOutputParser:
+    """The parser of an answer in that form: an instance for a pydantic class, else the value."""
+    return _PydanticAnswer(pydantic_object=schema) if is_pydantic(schema) else _JsonAnswer()
+
+
+def is_pydantic(schema: Any) -> bool:
+    """It is a pydantic class."""
+    return isinstance(schema, type) and issubclass(schema, BaseModel) and not typing.is_typeddict(schema)
+
+
+def _check(message: Any) -> None:
+    """Raise where there is no answer to parse, or not all of it."""
+    text = getattr(message, "text", "")
+    if refusal := getattr(message, "additional_kwargs", {}).get("refusal"):
+        raise OutputParserException(f"The model refused to answer: {refusal}", llm_output=refusal)
+    told = getattr(message, "response_metadata", {})
+    reason = (
+        told.get("finish_reason") or told.get("stop_reason") or (told.get("incomplete_details") or {}).get("reason")
+    )
+    if reason in _CUT:
+        raise OutputParserException(f"The answer was cut ({reason}): give the model more tokens.", llm_output=text)
+    if reason == "refusal":
+        raise OutputParserException("The model refused to answer.", llm_output=text)
+
+
+class _JsonAnswer(JsonOutputParser):
+    """The JSON that the answer is."""
+
+    def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
+        _check(getattr(result[0], "message", None))
+        return super().parse_result(result, partial=partial)
+
+
+class _PydanticAnswer(PydanticOutputParser):
+    """An instance of the JSON that the answer is."""
+
+    def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
+        _check(getattr(result[0], "message", None))
+        return super().parse_result(result, partial=partial)
