@@ -55,6 +55,11 @@ class Parts:
         self._read += 1
         return item
 
+    @property
+    def over(self) -> bool:
+        """Whether all that were started have ended."""
+        return len(self._ended) >= self._started
+
     def stop(self) -> None:
         """The thread that waits was interrupted: parts that have not begun never will."""
         self._stopped = True

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument
+from ..spine import fault_points
 from ..spine.scope import Scope
+from .behind import Behind
 from .channels import BaseChannel, Op
 from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
 from .interrupts import ANY, answers_of, own_answer, storable
@@ -29,6 +31,8 @@ class Ledger:
 
     __slots__ = (
         "_at_break",
+        "_behind",
+        "_ended",
         "_extra",
         "_given",
         "_lengths",
@@ -74,6 +78,9 @@ class Ledger:
         self._given: dict[str, list[Any]] = {}
         self._at_break = False
         self._extra: dict[str, Any] | None = None
+        self._behind = Behind()
+        # Writes of tasks that ended before the step they are in, not stored yet.
+        self._ended: list[Record] = []
         # Of lists: how long they are as stored. A list that is not was changed behind the reducer's back.
         self._lengths: dict[str, int] = {}
 
@@ -227,24 +234,80 @@ class Ledger:
             )
         )
         self.parent = id
+        self._ended = []  # they are in this checkpoint
         return id
 
     async def flush(self, loop: Loop, force: bool = False) -> None:
-        """Store what was noted, unless the run's durability says to wait."""
+        """Store what was noted, unless the run's durability says to wait.
+
+        With durability `async` this starts the commit of a step and returns when that of the step before has ended.
+        """
         done = not loop.next and not loop.sends
         if self.durability == "exit" and not (done or force):
             return
-        entries, self.entries = self.entries, []
-        if self.durability == "exit":
-            entries = _last_only(entries)
+        entries = self.entries
         if entries:
-            self.chain = await self.call(loop, "commit", self.thread, self.ns, entries, self.chain)
+            if self.durability == "exit":
+                entries = _last_only(entries)
+            self.entries = []
+            await self._store(loop, entries, now=done or force)
         if done and self.chain is not None and self.parent is not None:
             self.saver.keep(self.thread, self.ns, self._left(loop))
 
+    async def _store(self, loop: Loop, entries: list[Entry], now: bool) -> None:
+        behind, saver = self._behind, self.saver
+        if saver.inline:
+            await self._commit(loop, entries)
+            return
+        # The input is on disk before the first node runs, whatever the durability.
+        if not now and self.durability == "async" and all(entry.source == "loop" for entry in entries):
+            await behind.end()  # now the chain is known
+            if saver.detach(entries, self.chain):
+                await behind.begin(loop.d, lambda: self._commit_behind(loop, entries))
+                return
+        await behind.perform(loop.d, lambda: self._commit(loop, entries))
+
+    async def _commit(self, loop: Loop, entries: list[Entry]) -> None:
+        if fault_points.strike is not None:
+            fault_points.strike("commit.before")
+        self.chain = await self.call(loop, "commit", self.thread, self.ns, entries, self.chain)
+        if fault_points.strike is not None:
+            fault_points.strike("commit.after")
+
+    async def _commit_behind(self, loop: Loop, entries: list[Entry]) -> None:
+        await self._commit(loop, entries)
+        if not loop.d.sync:
+            await self._record_ended(loop)
+
+    async def close(self, loop: Loop) -> None:
+        """The run is over, in whatever way: wait until all that it noted is stored."""
+        if self.entries and self._behind.broken is None:
+            await self.flush(loop, force=True)
+        await self._behind.end()
+
+    async def ended(self, loop: Loop, task: Task) -> None:
+        """One of several tasks of a step has ended: store what it wrote, so that it need not run again."""
+        if self.saver.inline or self.durability == "exit" or not task.done:
+            return  # what an inline saver keeps dies with the process anyway
+        self._ended.append(Record(task.id, _path(task), task.record() or [(NO_WRITES, None)]))
+        if loop.d.sync or self.durability == "sync":
+            await self._behind.perform(loop.d, lambda: self._record_ended(loop))
+        elif not self._behind.busy:  # what goes on looks for more at its end
+            await self._behind.begin(loop.d, lambda: self._record_ended(loop))
+
+    async def _record_ended(self, loop: Loop) -> None:
+        while self._ended:
+            records, self._ended = self._ended, []
+            await self.record(loop, records)
+
     async def cut(self, loop: Loop) -> None:
         """The run stops within a step: store what its tasks wrote, asked and were answered, and their errors."""
-        await self.flush(loop, force=True)
+        try:
+            await self.flush(loop, force=True)
+        finally:  # a cancellation that came meanwhile takes nothing away
+            await self._record_cut(loop)
+
+    async def _record_cut(self, loop: Loop) -> None:
         records = []
         drained = loop.control is not None and loop.control.drain_requested
         for task in loop.tasks:
@@ -261,18 +324,32 @@ class Ledger:
             records.append(Record(task.id, _path(task), writes))
         if loop.calls is not None:
             records += loop.calls.left()
-        await self.record(loop, records)
+        self._ended = []
+        if self.saver.inline:
+            await self.record(loop, records)
+        else:
+            await self._behind.perform(loop.d, lambda: self.record(loop, records))
 
     async def record(self, loop: Loop, records: Sequence[Record]) -> None:
         """Store what tasks of the step wrote, against the checkpoint that the step started from."""
         records = [record for record in records if record.writes]
-        if records and self.parent is not None:
-            await self.call(loop, "record", self.thread, self.ns, self.parent, records)
+        if not records or self.parent is None:
+            return
+        if fault_points.strike is not None:
+            fault_points.strike("writes.before")
+        await self.call(loop, "record", self.thread, self.ns, self.parent, records)
+        if fault_points.strike is not None:
+            fault_points.strike("writes.after")
 
     def record_now(self, records: Sequence[Record]) -> None:
         """`record` on this thread, for a saver whose methods block."""
-        if self.parent is not None:
-            self.saver.record(self.thread, self.ns, self.parent, records)
+        if self.parent is None:
+            return
+        if fault_points.strike is not None:
+            fault_points.strike("writes.before")
+        self.saver.record(self.thread, self.ns, self.parent, records)
+        if fault_points.strike is not None:
+            fault_points.strike("writes.after")
 
     def _stored(self, loop: Loop) -> dict[str, Any]:
         if len(loop.plan.stored) == len(loop.plan.channels):

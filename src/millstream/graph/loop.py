@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
-from ..errors import GraphBubbleUp, GraphInterrupt, GraphRecursionError
+from ..errors import GraphBubbleUp, GraphInterrupt, GraphRecursionError, InvalidUpdateError
 from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
 from .control import Interrupt, Send
@@ -165,17 +165,23 @@ class Loop:
 
     async def run(self, input: Any) -> None:
         """Run from `input` to the end; what is to be said goes to the readers as it happens."""
-        await begin(self, input)
-        while self.prepare():
-            if len(self.todo) == 1 and self.step_timeout is None:
-                await self._solo(self.todo[0])
-            elif self.todo:
-                async for _ in self._crowd():
-                    pass
-            for gate in self.scope.gates:
-                await self._wait_for(gate)
-            if not await self._end_step():
-                return
+        try:
+            await begin(self, input)
+            while self.prepare():
+                if len(self.todo) == 1 and self.step_timeout is None:
+                    await self._solo(self.todo[0])
+                elif self.todo:
+                    async for _ in self._crowd():
+                        pass
+                for gate in self.scope.gates:
+                    await self._wait_for(gate)
+                if not await self._end_step():
+                    break
+        except BaseException as error:
+            await self._close(error)
+            raise
+        if self.ledger is not None:
+            await self.ledger.close(self)
 
     async def pull(self, input: Any, said: deque[Any]) -> AsyncGenerator[Any, None]:
         """`run` for a single reader whose `put` is `said.append`: yields what it says, driven by the consumer."""
@@ -200,12 +206,32 @@ class Loop:
                     break
                 while said:
                     yield said.popleft()
-        except Exception:
-            while said:
-                yield said.popleft()
+            if self.ledger is not None:
+                await self.ledger.close(self)
+        except BaseException as error:
+            await self._close(error)
+            if isinstance(error, Exception):
+                while said:
+                    yield said.popleft()
             raise
         while said:
             yield said.popleft()
+
+    async def _close(self, error: BaseException) -> None:
+        """The run ends by `error`: wait until what it noted is stored."""
+        if self.ledger is not None:
+            try:
+                await self.ledger.close(self)
+            except Exception as lost:
+                _also(error, lost)
+
+    async def _cut(self, error: BaseException) -> None:
+        """The step ends by `error`: keep what its finished tasks wrote."""
+        if self.ledger is not None:
+            try:
+                await self.ledger.cut(self)
+            except Exception as lost:
+                _also(error, lost)
 
     def prepare(self) -> bool:
         """Make the tasks of the next step; False when there are none, or when the run is to stop before them.
@@ -295,12 +321,15 @@ class Loop:
                 elif within is not None and within.passed:
                     failed = tasks[index], TimeoutError("Timed out")
                     break
+                if self.ledger is not None:
+                    await self.ledger.ended(self, tasks[index])
                 self._ended(tasks[index])
                 yield
-        except BaseException:  # the run was left or cancelled
-            await running.aclose()
-            if self.ledger is not None:
-                await self.ledger.cut(self)
+        except BaseException as left:  # the run was left or cancelled
+            try:
+                await running.aclose()
+            finally:
+                await self._cut(left)
             raise
         finally:
             await running.aclose()
@@ -337,8 +366,7 @@ class Loop:
         if self.wants & (TASKS | DEBUG) and not isinstance(error, (GraphBubbleUp, asyncio.CancelledError)):
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
-        if self.ledger is not None:
-            await self.ledger.cut(self)
+        await self._cut(error)
 
     async def _end_step(self) -> bool:
         """Apply what the step's tasks wrote; False when the run stops here because a task waits for a person."""
@@ -351,7 +379,11 @@ class Loop:
         if len(tasks) > 1:
             # By path: tasks of edges (already in the order of their names) before those of Sends.
             tasks = [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
-        await settle(self, tasks)
+        try:
+            await settle(self, tasks)
+        except InvalidUpdateError as error:
+            await self._cut(error)
+            raise
         if self.breaks_after and self._breaks(self.breaks_after):
             self._stop(())
             return False
@@ -400,3 +432,11 @@ class Loop:
         for task in tasks:
             task.step = step
         return tasks
+
+
+def _also(error: BaseException, lost: Exception) -> None:
+    """A run that fails could not store what it had: the first error is raised, and tells of the second."""
+    if lost is error or lost is error.__context__:
+        return
+    error.add_note(f"What the run had done could not be stored either: {lost!r}")
+    logger.warning("a run that failed could not store what it had done", exc_info=lost)

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from ..spine import fault_points
 from ..spine.events import END, STREAM
 from ..spine.scope import Scope
 from .branch import Branch
@@ -32,6 +33,8 @@ def run_task(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
 
 def run_plainly(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
     """Run a task's node and take what it returns and where it leads."""
+    if fault_points.strike is not None:
+        fault_points.strike("task.start")
     scope = TaskScope(task)
     watched = scope.listeners and not task.node.hidden
     return _run_watched(loop, task, scope) if watched else _run(loop, task, scope)
@@ -46,6 +49,8 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
         _annotate(error, task)
         raise
     task.done = True
+    if fault_points.strike is not None:
+        fault_points.strike("task.done")
 
 
 async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
@@ -68,6 +73,8 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     if run.mask & END:
         run.end(result)
     task.done = True
+    if fault_points.strike is not None:
+        fault_points.strike("task.done")
 
 
 async def attempt(loop: Loop, task: Task, scope: Scope) -> Any:

@@ -31,6 +31,14 @@ class PlainSaver(LogSaver):
         self.saver = saver
         self.awaitable = type(saver).aput is not BaseCheckpointSaver.aput
 
+    def detach(self, entries: Sequence[Entry], chain: Chain | None) -> bool:
+        for entry in entries:
+            # Containers are copied, because nodes may add to them; what is in them is as a rule replaced, not changed.
+            entry.values = {
+                key: value.copy() if type(value) in (list, dict, set) else value for key, value in entry.values.items()
+            }
+        return True
+
     def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return _loaded(self.saver.get_tuple(_config(thread, ns, id)))
 

@@ -10,7 +10,7 @@ from ...errors import InvalidArgument, Unsupported
 from ..constants import ERROR, INTERRUPT, RESUME
 from .codec import register_all
 from .ids import made_at
-from .log import Chain, Entry, Loaded, Record
+from .log import Chain, Entry, Loaded, Record, needs_values
 
 if TYPE_CHECKING:
     from ..builder import StateGraph
@@ -125,7 +125,8 @@ class BaseCheckpointSaver:
 class LogSaver(BaseCheckpointSaver):
     """A saver of logs. The loop uses `load`, `commit` and `record` (or their async twins) and nothing else.
 
-    `inline` ones never block, so they are called directly whatever the colour of the run.
+    `inline` ones never block and are quick, so they are called directly whatever the colour of the run. Commits of others
+    may go on while the next step runs.
     """
 
     inline = False
@@ -136,6 +137,13 @@ class LogSaver(BaseCheckpointSaver):
         self._kept: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
 
     # -- the log -----------------------------------------------------------------------------------------------------
+
+    def detach(self, entries: Sequence[Entry], chain: Chain | None) -> bool:
+        """Make entries independent of the values they refer to, so that a commit of them may go on while nodes run.
+
+        False where all values must be read for it: then it is waited for.
+        """
+        return not needs_values(entries, chain)
 
     def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         """Read a checkpoint: the one named, or the latest; `anew` from what is stored, not as it was left."""

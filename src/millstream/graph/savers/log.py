@@ -16,7 +16,7 @@ from ...errors import CorruptCheckpoint
 from ..channels import Op
 from .codec import decode, encode
 
-__all__ = ["Chain", "Entry", "Loaded", "Record", "Row", "rebuilt", "rows_of"]
+__all__ = ["Chain", "Entry", "Loaded", "Record", "Row", "needs_values", "rebuilt", "rows_of"]
 
 FIRST_SNAPSHOT: Final = 8192
 """Deltas smaller than this, in bytes, are always replayed."""
@@ -46,7 +46,7 @@ class Chain(NamedTuple):
 class Entry:
     """One checkpoint to be stored: what changed since `parent`, what waits to run, and what it says of itself."""
 
-    __slots__ = ("extra", "id", "ops", "parent", "parents", "source", "step", "values", "waits", "writes")
+    __slots__ = ("delta", "extra", "id", "ops", "parent", "parents", "source", "step", "values", "waits", "writes")
 
     def __init__(
         self,
@@ -73,6 +73,14 @@ class Entry:
         self.extra = extra
         # All that is stored, by reference: read at once, if a snapshot is due.
         self.values = values
+        self.delta: bytes | None = None
+
+    def encoded(self) -> bytes:
+        """What the checkpoint changed, as it is stored. What happens to the values after the first call does not reach it."""
+        if self.delta is None:
+            head = [self.source, self.step, self.parents or None, self.extra or None, self.waits or None]
+            self.delta = encode([*head, *_shared(self.ops, self.writes)])
+        return self.delta
 
 
 class Row(NamedTuple):
@@ -109,21 +117,12 @@ def rows_of(entries: Iterable[Entry], chain: Chain | None) -> tuple[list[Row], C
     """Entries as rows; `chain` is that of the first one's parent."""
     rows = []
     for entry in entries:
-        delta = encode(
-            [
-                entry.source,
-                entry.step,
-                entry.parents or None,
-                entry.extra or None,
-                entry.waits or None,
-                *_shared(entry.ops, entry.writes),
-            ]
-        )
+        delta = entry.encoded()
         snapshot = None
         cost = len(delta) + ROW_COST
         if chain is None:
             chain = Chain(entry.id, cost, 0)
-        elif chain.since + cost >= max(FIRST_SNAPSHOT, chain.size):
+        elif _is_due(chain, cost):
             snapshot = encode(entry.values)
             chain = Chain(entry.id, 0, len(snapshot))
         else:
@@ -131,6 +130,15 @@ def rows_of(entries: Iterable[Entry], chain: Chain | None) -> tuple[list[Row], C
         rows.append(Row(entry.id, entry.parent, chain, delta, snapshot))
     assert chain is not None
     return rows, chain
+
+
+def needs_values(entries: Iterable[Entry], chain: Chain | None) -> bool:
+    """Whether storing the entries takes a snapshot, which reads all values; without one, what they changed is enough."""
+    return chain is not None and _is_due(chain, sum(len(entry.encoded()) + ROW_COST for entry in entries))
+
+
+def _is_due(chain: Chain, cost: int) -> bool:
+    return chain.since + cost >= max(FIRST_SNAPSHOT, chain.size)
 
 
 def rebuilt(rows: Sequence[Row]) -> Loaded:
