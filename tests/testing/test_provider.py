@@ -4,10 +4,13 @@ import asyncio
 import http.client
 import json
 import socket
+import ssl
 import time
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
+import trustme
 
 from millstream.testing import Reply, StandInProvider, chat_answer, chat_error, chat_stream, frames_of
 
@@ -113,3 +116,62 @@ def test_other_paths() -> None:
         connection.request("GET", "/v1/else")
         assert connection.getresponse().status == 404
         connection.close()
+
+
+def test_every_form_of_refusal() -> None:
+    moment = datetime(2026, 5, 4, 3, 2, 1, tzinfo=timezone(timedelta(hours=2)))
+    forms = {
+        None: None,
+        7: "7",
+        -1.5: "-1.5",
+        10**9: "1000000000",
+        "soon": "soon",
+        moment: "Mon, 04 May 2026 01:02:01 GMT",
+    }
+    for given, sent in forms.items():
+        assert Reply.error(429, retry_after=given).headers.get("retry-after") == sent  # type: ignore[arg-type]
+    with StandInProvider([Reply.error(529, "too much")]) as it:
+        status, body = post(it)
+    assert (status, json.loads(body)["error"]["type"]) == (529, "overloaded_error")
+
+
+def test_cuts_at_given_places() -> None:
+    with StandInProvider([Reply(STREAM, chunk=[3, 100, 7])]) as it:
+        assert post(it) == (200, STREAM)
+    assert [len(piece) for _, piece in it.requests[0].sent] == [3, 4, 93, len(STREAM) - 100]
+
+
+def test_nothing_at_all_is_said() -> None:
+    with StandInProvider([Reply(head=False, ending="close"), Reply(head=False, ending="reset")]) as it:
+        for _ in range(2):
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+                post(it)
+
+
+@pytest.mark.parametrize("ending", ["clean", "close", "cut", "reset"])
+def test_over_tls_with_and_without_its_farewell(ending: str) -> None:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    with StandInProvider([Reply(STREAM, stop_after=100, ending=ending)], tls=server) as it:  # type: ignore[arg-type]
+        assert it.base_url.startswith("https://")
+        with socket.create_connection(("127.0.0.1", it.port)) as raw:
+            raw.settimeout(5)
+            # Unlike the usual wrapping this tells a cut from an end.
+            with client.wrap_socket(raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as tls:
+                tls.sendall(b'POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 15\r\n\r\n{"stream":true}')
+                data = bytearray()
+                how = "open"
+                try:
+                    while how == "open":
+                        piece = tls.recv(1000)
+                        data += piece
+                        how = "goodbye" if not piece else "clean" if data.endswith(b"0\r\n\r\n") else how
+                except ssl.SSLEOFError:
+                    how = "cut"
+                except ConnectionResetError:
+                    how = "reset"
+    # OpenSSL tells of a reset in either way.
+    assert how in {"close": ("goodbye",), "reset": ("cut", "reset")}.get(ending, (ending,))
+    assert ending == "reset" or STREAM[:50] in data

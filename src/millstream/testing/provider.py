@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -20,6 +24,8 @@ from .responses_streams import response_of
 
 __all__ = ["RecordedConnection", "RecordedRequest", "Reply", "StandInProvider"]
 
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_TYPES |= {413: "request_too_large", 529: "overloaded_error"}
 _SSE = {"content-type": "text/event-stream; charset=utf-8"}
 _JSON = {"content-type": "application/json"}
 
@@ -28,24 +34,27 @@ _JSON = {"content-type": "application/json"}
 class Reply:
     """One scripted answer.
 
-    `chunk` says how the body is cut into writes: "frame" (one SSE frame each), a number of bytes, or None (all
-    at once). `pause` seconds pass before each write but the first, `delay` before the headers. With `stop_after`
-    only that many bytes of the body are sent. Then `ending` happens:
+    `chunk` says how the body is cut into writes: "frame" (one SSE frame each), a number of bytes, the places in the body
+    where to cut, or None (all at once). `pause` seconds pass before each write but the first, `delay` before the headers.
+    With `stop_after` only that many bytes of the body are sent; without a `head` nothing is. Then `ending` happens:
 
     - "clean": the body is ended as HTTP wants, also when it was cut short;
     - "close": the connection is closed without ending the body;
+    - "cut": the same; under TLS without its farewell, as when something between the two ends cuts;
     - "reset": the same with a TCP reset;
-    - "silent": nothing more is said and the connection stays open until the client leaves.
+    - "silent": nothing more is said and the connection stays open until the client leaves, as when the other end has gone
+      without a word.
     """
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: dict(_SSE))
-    chunk: int | Literal["frame"] | None = "frame"
+    chunk: int | Literal["frame"] | Sequence[int] | None = "frame"
     pause: float = 0.0
     delay: float = 0.0
     stop_after: int | None = None
-    ending: Literal["clean", "close", "reset", "silent"] = "clean"
+    ending: Literal["clean", "close", "cut", "reset", "silent"] = "clean"
+    head: bool = True
 
     @classmethod
     def json(
@@ -54,6 +63,23 @@ class Reply:
         """An answer that is one JSON body, such as an error."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return cls(data, status=status, headers={**_JSON, **(headers or {})}, chunk=None)
+
+    @classmethod
+    def error(
+        cls,
+        status: int = 429,
+        message: str = "the stand-in provider is busy",
+        *,
+        retry_after: float | str | datetime | None = None,
+        type: str | None = None,
+    ) -> Reply:
+        """A refusal as every provider words it. `retry_after`: seconds, a moment (sent as an HTTP date), or any text."""
+        kind = type or _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+        body = {"type": "error", "error": {"type": kind, "message": message, "param": None, "code": None}}
+        if isinstance(retry_after, datetime):
+            retry_after = format_datetime(retry_after.astimezone(UTC), usegmt=True)
+        headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+        return cls.json(body, status=status, headers=headers)
 
     def writes(self) -> Iterator[bytes]:
         """The pieces in which the body goes out."""
@@ -66,7 +92,8 @@ class Reply:
                 pieces[-1] = pieces[-1][:-2]
             yield from pieces
         else:
-            yield from (body[at : at + self.chunk] for at in range(0, len(body), self.chunk))
+            places = range(0, len(body), self.chunk) if isinstance(self.chunk, int) else sorted({0, *self.chunk})
+            yield from (piece for a, b in pairwise([*places, len(body)]) if (piece := body[a:b]))
 
 
 class _Wire(NamedTuple):
@@ -135,7 +162,7 @@ class StandInProvider:
 
     `script` is an iterable of steps, one a request in the order of their arrival, or a function from the request
     to its step. A script that has run out answers 400. Used as a context manager it runs in a thread of its own;
-    as an async context manager, in the running loop.
+    as an async context manager, in the running loop. With `tls`, a context that holds a certificate, it speaks HTTPS.
 
     ```python
     with StandInProvider([chat_stream("Hello there")]) as provider:
@@ -144,13 +171,20 @@ class StandInProvider:
     ```
     """
 
-    def __init__(self, script: Iterable[Step] | Callable[[RecordedRequest], Step] = (), *, pause: float = 0.0) -> None:
+    def __init__(
+        self,
+        script: Iterable[Step] | Callable[[RecordedRequest], Step] = (),
+        *,
+        pause: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[RecordedRequest] = []
         self.connections: list[RecordedConnection] = []
         self.port = 0
         self._steps: Iterator[Step] | None = None if callable(script) else iter(script)
         self._choose = script if callable(script) else None
         self._pause = pause
+        self._tls = tls
         self._changed = threading.Condition()
         self._open: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -160,7 +194,7 @@ class StandInProvider:
     @property
     def base_url(self) -> str:
         """What to give a client as its base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/v1"
 
     def wait_until(self, condition: Callable[[StandInProvider], bool], timeout: float = 5.0) -> bool:
         """Block until `condition(self)` holds, checking at every event here; False when it took too long.
@@ -216,7 +250,9 @@ class StandInProvider:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port, backlog=2048)
+        self._server = await loop.create_server(
+            lambda: _Connection(self), "127.0.0.1", self.port, backlog=2048, ssl=self._tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _shut(self) -> None:
@@ -328,6 +364,9 @@ class _Connection(asyncio.Protocol):
         reply = self._provider._reply_to(request)
         if reply.delay:
             await asyncio.sleep(reply.delay)
+        if not reply.head:
+            await self._end(reply)
+            return
         head = f"HTTP/1.1 {reply.status} Scripted\r\ntransfer-encoding: chunked\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         self.transport.write(head.encode("latin-1") + b"\r\n")
@@ -353,12 +392,14 @@ class _Connection(asyncio.Protocol):
             self.transport.write(b"0\r\n\r\n")
         elif reply.ending == "close":
             self.transport.close()
-        elif reply.ending == "reset":
-            # Linger of zero: the kernel answers with RST and drops what is unsent, so let it go out first.
-            self.transport.set_write_buffer_limits(0)
-            await self._writable.wait()
-            raw: socket.socket = self.transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif reply.ending in ("cut", "reset"):
+            # What is unsent would be dropped, so let it go out first.
+            while self.transport.get_write_buffer_size():  # noqa: ASYNC110 - under TLS nothing tells of it
+                await asyncio.sleep(0.001)
+            if reply.ending == "reset":
+                # Linger of zero: the kernel answers with RST.
+                raw: socket.socket = self.transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
         else:
             await asyncio.Event().wait()
