@@ -1,4 +1,4 @@
-"""What users write passes the strict type checker (`api.py`), and what they must not write does not."""
+"""What users write passes the strict type checker (`api.py` and its like), and what they must not write does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def mypy(*paths: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_users_write_is_well_typed() -> None:
-    done = mypy(HERE / "api.py")
+    done = mypy(*(HERE / name for name in ("api.py", "messages.py", "pipes.py")))
     assert done.returncode == 0, done.stdout
 
 
@@ -29,7 +29,9 @@ def test_a_wrong_call_is_seen(tmp_path: Path) -> None:
         "RunnableLambda(length).invoke(3)\n"
         "AIMessageChunk('a').txet\n"
         "for part in RunnableLambda(length).astream('a'): part.upper()\n"
+        "(RunnableLambda(length) | str).invoke('a') + 1\n"
+        "RunnableLambda(length).batch(['a'])[0].upper()\n"
     )
     done = mypy(wrong)
     lines = [line for line in done.stdout.splitlines() if "error:" in line]
-    assert [line.partition("wrong.py:")[2][0] for line in lines] == ["3", "4", "5"], done.stdout
+    assert [line.partition("wrong.py:")[2][0] for line in lines] == ["3", "4", "5", "6", "7"], done.stdout

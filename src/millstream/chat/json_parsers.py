@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic import Field
@@ -17,10 +17,20 @@ from ..flow.runnable import Kwargs
 from ..spine.scope import Scope
 from .parsers import BaseTransformOutputParser, generation_of
 
+if TYPE_CHECKING:
+    # A default, for which the standard library has to be newer, lets `JsonOutputParser()` be a parser of anything.
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
 __all__ = ["JsonOutputParser", "PydanticOutputParser"]
 
 
-class JsonOutputParser(BaseTransformOutputParser[Any]):
+class JsonOutputParser(BaseTransformOutputParser[T]):
     """The value of JSON in an answer: bare, in a fenced block, or cut off.
 
     In a stream it gives the value so far each time that it grows, and nothing where no JSON comes; with `diff` it gives
@@ -34,14 +44,14 @@ class JsonOutputParser(BaseTransformOutputParser[Any]):
     pydantic_object: Any = None
     diff: bool = False
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: str) -> T:
         """The value of the JSON in `text`.
 
         Raises:
             OutputParserException: (a ValueError) there is none.
         """
         try:
-            return parse_json_markdown(text.strip())
+            return parse_json_markdown(text.strip())  # type: ignore[no-any-return]
         except json.JSONDecodeError as error:
             raise OutputParserException(f"the answer is not JSON: {text[:500]!r}", llm_output=text) from error
 
@@ -75,20 +85,24 @@ class JsonOutputParser(BaseTransformOutputParser[Any]):
             await aclose(inputs)
 
 
-class PydanticOutputParser(JsonOutputParser):
+class PydanticOutputParser(JsonOutputParser[T]):
     """The JSON of an answer as an instance of `pydantic_object`; in a stream, every beginning that is valid by itself."""
 
     pydantic_object: Any = Field()
 
-    def parse(self, text: str) -> Any:
+    if TYPE_CHECKING:
+
+        def __init__(self, *, pydantic_object: type[T], **fields: Any) -> None: ...
+
+    def parse(self, text: str) -> T:
         """The instance.
 
         Raises:
             OutputParserException: (a ValueError) there is no JSON, or it does not fit.
         """
-        value = super().parse(text)
+        value: Any = super().parse(text)
         try:
-            return self.pydantic_object.model_validate(value)
+            return self.pydantic_object.model_validate(value)  # type: ignore[no-any-return]
         except pydantic.ValidationError as error:
             name = self.pydantic_object.__name__
             raise OutputParserException(f"the answer does not fit {name}: {error}", llm_output=text) from error

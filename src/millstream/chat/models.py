@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ..spine.config import RunnableConfig
 
 __all__ = ["BaseChatModel", "LanguageModelInput", "SimpleChatModel"]
+
+Form = TypeVar("Form")
 
 LanguageModelInput: TypeAlias = PromptValue | str | Sequence[Any]
 
@@ -155,6 +157,22 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         error.add_note(f"{type(self).__name__} cannot call tools: it has no `bind_tools` of its own.")
         raise error
 
+    @overload
+    def with_structured_output(
+        self, schema: type[Form], *, include_raw: Literal[False] = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Form]: ...
+    @overload
+    def with_structured_output(
+        self, schema: Mapping[str, Any], *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
+    @overload
+    def with_structured_output(
+        self, schema: Any, *, include_raw: Literal[True], **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
+    @overload
+    def with_structured_output(
+        self, schema: Any, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]: ...
     def with_structured_output(
         self, schema: Any, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:

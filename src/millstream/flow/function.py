@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 from ..errors import AsyncOnly, InvalidType
 from ..spine.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
@@ -15,6 +15,9 @@ from ..spine.scope import Scope
 from .driver import Driver
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, folded, once
 from .schemas import function_input, function_output
+
+if TYPE_CHECKING:
+    from .runnable import Streamed
 
 __all__ = ["RunnableLambda", "chain"]
 
@@ -36,29 +39,20 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
         InvalidType: (a TypeError) `func` is not callable, or is async and `afunc` is given too.
     """
 
-    @overload
-    def __init__(
-        self: RunnableLambda[A, B], func: Callable[[A], Awaitable[B]], afunc: None = None, name: str | None = None
-    ) -> None: ...
+    # Beyond the input a function may want `config` and `run_manager`.
+
     @overload
     def __init__(
         self: RunnableLambda[A, B],
-        func: Callable[[A], AsyncIterable[B] | Iterable[B]],
+        func: Callable[Concatenate[A, ...], Streamed[B]],
         afunc: None = None,
         name: str | None = None,
     ) -> None: ...
     @overload
     def __init__(
         self: RunnableLambda[A, B],
-        func: Callable[[A], B],
-        afunc: Callable[[A], Awaitable[B]] | None = None,
-        name: str | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: RunnableLambda[Any, Any],
-        func: Callable[..., Any],
-        afunc: Callable[..., Any] | None = None,
+        func: Callable[Concatenate[A, ...], B],
+        afunc: Callable[Concatenate[A, ...], Awaitable[B]] | None = None,
         name: str | None = None,
     ) -> None: ...
 
@@ -148,6 +142,10 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
         return f"RunnableLambda({self.get_name()})"
 
 
+@overload
+def chain(func: Callable[Concatenate[A, ...], Streamed[B]]) -> RunnableLambda[A, B]: ...
+@overload
+def chain(func: Callable[Concatenate[A, ...], B]) -> RunnableLambda[A, B]: ...
 def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
     """Decorator: the function as a RunnableLambda named after it."""
     return RunnableLambda(func, name=func.__name__)

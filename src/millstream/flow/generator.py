@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any, Concatenate, Generic, TypeVar, overload
 
 from ..data.addable import add
 from ..errors import AsyncOnlyMethod, InvalidType, Unsupported
@@ -34,7 +34,7 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
     @overload
     def __init__(
         self: RunnableGenerator[A, B],
-        transform: Callable[[AsyncIterator[A]], AsyncIterable[B]],
+        transform: Callable[Concatenate[AsyncIterator[A], ...], AsyncIterator[B]],
         atransform: None = None,
         *,
         name: str | None = None,
@@ -42,8 +42,8 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
     @overload
     def __init__(
         self: RunnableGenerator[A, B],
-        transform: Callable[[Any], Iterable[B]],
-        atransform: Callable[[AsyncIterator[A]], AsyncIterable[B]] | None = None,
+        transform: Callable[Concatenate[Iterator[A], ...], Iterator[B]],
+        atransform: Callable[Concatenate[AsyncIterator[A], ...], AsyncIterator[B]] | None = None,
         *,
         name: str | None = None,
     ) -> None: ...

@@ -13,11 +13,12 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, overload
 
 from ..errors import Unsupported
 from ..spine.config import RunnableConfig
@@ -63,6 +64,12 @@ __all__ = [
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 Other = TypeVar("Other")
+
+Configs: TypeAlias = RunnableConfig | Sequence[RunnableConfig] | None
+"""For many inputs: one config for all, or a list with one for each."""
+
+if TYPE_CHECKING:
+    Streamed: TypeAlias = "Awaitable[Other] | AsyncIterator[Other] | Iterator[Other] | Runnable[Any, Other]"
 
 NO_KWARGS: Final[Kwargs] = {}
 
@@ -128,10 +135,18 @@ class Runnable(Watchable, Described, Generic[In, Out]):
             attended_items(ASYNC, enter(config), lambda scope: self._flow(ASYNC, aiter(input), scope, kwargs))
         )
 
+    @overload
+    def batch(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: Literal[False] = False, **kwargs: Any
+    ) -> list[Out]: ...
+    @overload
+    def batch(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: bool, **kwargs: Any
+    ) -> list[Any]: ...
     def batch(
         self,
         inputs: Iterable[In],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        config: Configs = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -145,10 +160,18 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         warn_if_blocking("abatch")
         return step(batch(self, SYNC, inputs, config, return_exceptions, kwargs))
 
+    @overload
+    async def abatch(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: Literal[False] = False, **kwargs: Any
+    ) -> list[Out]: ...
+    @overload
+    async def abatch(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: bool, **kwargs: Any
+    ) -> list[Any]: ...
     async def abatch(
         self,
         inputs: Iterable[In],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        config: Configs = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -156,10 +179,18 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default."""
         return await batch(self, ASYNC, inputs, config, return_exceptions, kwargs)
 
+    @overload
+    def batch_as_completed(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: Literal[False] = False, **kwargs: Any
+    ) -> SyncStream[tuple[int, Out]]: ...
+    @overload
+    def batch_as_completed(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: bool, **kwargs: Any
+    ) -> SyncStream[tuple[int, Any]]: ...
     def batch_as_completed(
         self,
         inputs: Iterable[In],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        config: Configs = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -171,10 +202,18 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         warn_if_blocking("abatch_as_completed")
         return SyncStream(as_completed(self, SYNC, inputs, config, return_exceptions, kwargs))
 
+    @overload
+    def abatch_as_completed(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: Literal[False] = False, **kwargs: Any
+    ) -> AsyncStream[tuple[int, Out]]: ...
+    @overload
+    def abatch_as_completed(
+        self, inputs: Iterable[In], config: Configs = None, *, return_exceptions: bool, **kwargs: Any
+    ) -> AsyncStream[tuple[int, Any]]: ...
     def abatch_as_completed(
         self,
         inputs: Iterable[In],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        config: Configs = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -184,16 +223,42 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
     # -- composing ---------------------------------------------------------------------------------------------------
 
+    # What a function makes is told apart by its kind: a value, or what comes of a coroutine, a generator or a runnable.
+
+    @overload
+    def __or__(self, other: Runnable[Any, Other]) -> RunnableSequence[In, Other]: ...
+    @overload
+    def __or__(self, other: Callable[[Any], Streamed[Other]]) -> RunnableSequence[In, Other]: ...
+    @overload
+    def __or__(self, other: Callable[[Any], Other]) -> RunnableSequence[In, Other]: ...
+    @overload
+    def __or__(self, other: Mapping[str, Any]) -> RunnableSequence[In, dict[str, Any]]: ...
     def __or__(self, other: Any) -> RunnableSequence[In, Any]:
         from .sequence import joined
 
         return joined(self, other)
 
+    @overload
+    def __ror__(
+        self, other: Callable[[Iterator[Other]], Iterator[Any]] | Callable[[AsyncIterator[Other]], AsyncIterator[Any]]
+    ) -> RunnableSequence[Other, Out]: ...
+    @overload
+    def __ror__(self, other: Callable[[Other], Any]) -> RunnableSequence[Other, Out]: ...
+    @overload
+    def __ror__(self, other: Mapping[str, Any]) -> RunnableSequence[Any, Out]: ...
     def __ror__(self, other: Any) -> RunnableSequence[Any, Out]:
         from .sequence import joined
 
         return joined(other, self)
 
+    @overload
+    def pipe(self, other: Runnable[Any, Other], /, *, name: str | None = None) -> RunnableSequence[In, Other]: ...
+    @overload
+    def pipe(
+        self, other: Any, second: Runnable[Any, Other], /, *, name: str | None = None
+    ) -> RunnableSequence[In, Other]: ...
+    @overload
+    def pipe(self, *others: Any, name: str | None = None) -> RunnableSequence[In, Any]: ...
     def pipe(self, *others: Any, name: str | None = None) -> RunnableSequence[In, Any]:
         """This runnable followed by others, as `self | a | b`."""
         from .sequence import RunnableSequence
@@ -279,13 +344,17 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
         return Listened(self, functions=((on_start, on_end, on_error, True),))
 
+    @overload
+    def pick(self, keys: str) -> RunnableSequence[In, Any]: ...
+    @overload
+    def pick(self, keys: list[str]) -> RunnableSequence[In, dict[str, Any]]: ...
     def pick(self, keys: str | list[str]) -> RunnableSequence[In, Any]:
         """This runnable, then one key of its output (a string), or a dict of some (a list)."""
         from .passthrough import RunnablePick
 
         return self | RunnablePick(keys)
 
-    def assign(self, **mapping: Any) -> RunnableSequence[In, Any]:
+    def assign(self, **mapping: Any) -> RunnableSequence[In, dict[str, Any]]:
         """This runnable, then its output dict with keys added, each computed from that dict."""
         from .passthrough import RunnableAssign
 
