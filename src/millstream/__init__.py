@@ -116,7 +116,14 @@ _EXPORTS: dict[str, str] = {
     "chat.xml_parser": "XMLOutputParser",
     # graph
     "graph.agent": "AgentState create_react_agent",
-    "graph.answer_forms": "AutoStrategy ProviderStrategy StructuredOutputError ToolStrategy",
+    "graph.answer_forms": """AutoStrategy MultipleStructuredOutputsError ProviderStrategy StructuredOutputError
+        StructuredOutputValidationError ToolStrategy""",
+    "graph.bundled.approval": """ActionRequest ApproveDecision Decision DecisionType EditDecision HITLRequest
+        HITLResponse HumanInTheLoopMiddleware InterruptOnConfig RejectDecision RespondDecision ReviewConfig""",
+    "graph.bundled.limits": """ModelCallLimitExceededError ModelCallLimitMiddleware ToolCallLimitExceededError
+        ToolCallLimitMiddleware""",
+    "graph.bundled.retries": "ModelFallbackMiddleware ModelRetryMiddleware ToolErrorMiddleware ToolRetryMiddleware",
+    "graph.bundled.summaries": "SummarizationMiddleware",
     "graph.builder": "StateGraph",
     "graph.channels": """AnyValue BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue Topic
         UntrackedValue""",
@@ -131,8 +138,9 @@ _EXPORTS: dict[str, str] = {
     "graph.messages": "MessagesState add_messages",
     "graph.create_agent": "create_agent",
     "graph.draining": "GraphDrained RunControl",
-    "graph.middleware": """AgentMiddleware ModelRequest ModelResponse ToolCallRequest after_agent after_model before_agent
-        before_model dynamic_prompt hook_config wrap_model_call wrap_tool_call""",
+    "graph.middleware": """AgentMiddleware ExtendedModelResponse ModelRequest ModelResponse OmitFromInput OmitFromOutput
+        OmitFromSchema PrivateStateAttr ToolCallRequest after_agent after_model before_agent before_model
+        dynamic_prompt hook_config wrap_model_call wrap_tool_call""",
     "graph.policies": "CachePolicy NodeError NodeTimeoutError TimeoutPolicy",
     "graph.retrying": "RetryPolicy",
     "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
@@ -378,10 +386,33 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.agent import AgentState as AgentState
     from .graph.agent import create_react_agent as create_react_agent
     from .graph.answer_forms import AutoStrategy as AutoStrategy
+    from .graph.answer_forms import MultipleStructuredOutputsError as MultipleStructuredOutputsError
     from .graph.answer_forms import ProviderStrategy as ProviderStrategy
     from .graph.answer_forms import StructuredOutputError as StructuredOutputError
+    from .graph.answer_forms import StructuredOutputValidationError as StructuredOutputValidationError
     from .graph.answer_forms import ToolStrategy as ToolStrategy
     from .graph.builder import StateGraph as StateGraph
+    from .graph.bundled.approval import ActionRequest as ActionRequest
+    from .graph.bundled.approval import ApproveDecision as ApproveDecision
+    from .graph.bundled.approval import Decision as Decision
+    from .graph.bundled.approval import DecisionType as DecisionType
+    from .graph.bundled.approval import EditDecision as EditDecision
+    from .graph.bundled.approval import HITLRequest as HITLRequest
+    from .graph.bundled.approval import HITLResponse as HITLResponse
+    from .graph.bundled.approval import HumanInTheLoopMiddleware as HumanInTheLoopMiddleware
+    from .graph.bundled.approval import InterruptOnConfig as InterruptOnConfig
+    from .graph.bundled.approval import RejectDecision as RejectDecision
+    from .graph.bundled.approval import RespondDecision as RespondDecision
+    from .graph.bundled.approval import ReviewConfig as ReviewConfig
+    from .graph.bundled.limits import ModelCallLimitExceededError as ModelCallLimitExceededError
+    from .graph.bundled.limits import ModelCallLimitMiddleware as ModelCallLimitMiddleware
+    from .graph.bundled.limits import ToolCallLimitExceededError as ToolCallLimitExceededError
+    from .graph.bundled.limits import ToolCallLimitMiddleware as ToolCallLimitMiddleware
+    from .graph.bundled.retries import ModelFallbackMiddleware as ModelFallbackMiddleware
+    from .graph.bundled.retries import ModelRetryMiddleware as ModelRetryMiddleware
+    from .graph.bundled.retries import ToolErrorMiddleware as ToolErrorMiddleware
+    from .graph.bundled.retries import ToolRetryMiddleware as ToolRetryMiddleware
+    from .graph.bundled.summaries import SummarizationMiddleware as SummarizationMiddleware
     from .graph.channels import AnyValue as AnyValue
     from .graph.channels import BaseChannel as BaseChannel
     from .graph.channels import BinaryOperatorAggregate as BinaryOperatorAggregate
@@ -424,8 +455,13 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.messages import MessagesState as MessagesState
     from .graph.messages import add_messages as add_messages
     from .graph.middleware import AgentMiddleware as AgentMiddleware
+    from .graph.middleware import ExtendedModelResponse as ExtendedModelResponse
     from .graph.middleware import ModelRequest as ModelRequest
     from .graph.middleware import ModelResponse as ModelResponse
+    from .graph.middleware import OmitFromInput as OmitFromInput
+    from .graph.middleware import OmitFromOutput as OmitFromOutput
+    from .graph.middleware import OmitFromSchema as OmitFromSchema
+    from .graph.middleware import PrivateStateAttr as PrivateStateAttr
     from .graph.middleware import ToolCallRequest as ToolCallRequest
     from .graph.middleware import after_agent as after_agent
     from .graph.middleware import after_model as after_model

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from types import UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin
 
 from ..data.messages import AIMessage, ToolMessage
 from ..errors import MillstreamError
 
-__all__ = ["AutoStrategy", "ProviderStrategy", "StructuredOutputError", "ToolStrategy"]
+__all__ = [
+    "AutoStrategy",
+    "MultipleStructuredOutputsError",
+    "ProviderStrategy",
+    "StructuredOutputError",
+    "StructuredOutputValidationError",
+    "ToolStrategy",
+]
 
 Handles: TypeAlias = bool | str | type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], str]
 
@@ -23,9 +31,31 @@ class StructuredOutputError(MillstreamError, ValueError):
         self.ai_message = ai_message
 
 
+class StructuredOutputValidationError(StructuredOutputError):
+    """The answer was given and does not fit. `tool_name` is the form's name, `source` says why."""
+
+    def __init__(self, tool_name: str, source: Exception, ai_message: AIMessage) -> None:
+        super().__init__(f"The structured response {tool_name!r} does not fit: {source}", ai_message)
+        self.tool_name = tool_name
+        self.source = source
+
+
+class MultipleStructuredOutputsError(StructuredOutputError):
+    """The answer was given several times. `tool_names` are the forms' names."""
+
+    def __init__(self, tool_names: list[str], ai_message: AIMessage) -> None:
+        super().__init__(
+            f"The model returned several structured responses ({', '.join(tool_names)}); one is expected.", ai_message
+        )
+        self.tool_names = tool_names
+
+
 @dataclass(frozen=True, slots=True)
 class ToolStrategy:
-    """The model gives its answer as arguments of a tool. What does not fit is told to it, unless `handle_errors` is False."""
+    """The model gives its answer as arguments of a tool. What does not fit is told to it, unless `handle_errors` is False.
+
+    Of a union each member is a tool of its own, and the model chooses.
+    """
 
     schema: Any
     tool_message_content: str | None = None
@@ -68,6 +98,19 @@ def tool_form(schema: Any) -> dict[str, Any]:
     return convert_to_openai_tool(schema)
 
 
+def tool_forms(schema: Any) -> list[dict[str, Any]]:
+    """The schema, or each of a union's, as tools for the model."""
+    return [tool_form(each) for each in _members(schema)]
+
+
+def _members(schema: Any) -> list[Any]:
+    if get_origin(schema) in (Union, UnionType):
+        return list(get_args(schema))
+    if isinstance(schema, dict) and isinstance(schema.get("oneOf"), list):
+        return list(schema["oneOf"])
+    return [schema]
+
+
 def provider_form(strategy: ProviderStrategy) -> dict[str, Any]:
     """The schema as providers take it."""
     function = tool_form(strategy.schema)["function"]
@@ -99,7 +142,8 @@ def from_text(strategy: ProviderStrategy, answer: AIMessage) -> Any:
     try:
         return parsed(strategy.schema, json.loads(answer.text))
     except ValueError as error:
-        raise StructuredOutputError(f"the answer is not in the form that was asked for: {error}", answer) from error
+        name = tool_form(strategy.schema)["function"]["name"]
+        raise StructuredOutputValidationError(name, error, answer) from error
 
 
 def from_calls(strategy: ToolStrategy, answer: AIMessage) -> tuple[Any, list[ToolMessage]] | None:
@@ -108,22 +152,23 @@ def from_calls(strategy: ToolStrategy, answer: AIMessage) -> tuple[Any, list[Too
     Raises:
         StructuredOutputError: (a ValueError) it does not fit, or there are several, and nobody wants the model to be told.
     """
-    name = tool_form(strategy.schema)["function"]["name"]
-    calls = [call for call in answer.tool_calls if call["name"] == name]
+    forms = {tool_form(each)["function"]["name"]: each for each in _members(strategy.schema)}
+    calls = [call for call in answer.tool_calls if call["name"] in forms]
     if not calls:
         return None
+    name = calls[0]["name"]
     try:
         if len(calls) > 1:
-            raise StructuredOutputError(f"the model gave {len(calls)} structured responses; one is expected.", answer)
+            raise MultipleStructuredOutputsError([call["name"] for call in calls], answer)
         try:
-            value = parsed(strategy.schema, calls[0]["args"])
+            value = parsed(forms[name], calls[0]["args"])
         except ValueError as error:
-            raise StructuredOutputError(f"the structured response {name!r} does not fit: {error}", answer) from error
+            raise StructuredOutputValidationError(name, error, answer) from error
     except StructuredOutputError as error:
         text = _told(strategy.handle_errors, error)
         if text is None:
             raise
-        return None, [ToolMessage(text, name=name, tool_call_id=c["id"] or "", status="error") for c in calls]
+        return None, [ToolMessage(text, name=c["name"], tool_call_id=c["id"] or "", status="error") for c in calls]
     text = strategy.tool_message_content or f"Returning structured response: {value!r}"
     return value, [ToolMessage(text, name=name, tool_call_id=calls[0]["id"] or "")]
 

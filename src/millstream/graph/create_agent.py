@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from ..data.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
-from ..errors import InvalidArgument, InvalidType
+from ..errors import InvalidArgument, InvalidType, Unsupported
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
 from ..flow.step import step
 from ..spine.scope import Scope
-from .agent import AgentState
+from .agent_schemas import schemas_of
 from .answer_forms import (
     ProviderStrategy,
     ToolStrategy,
@@ -20,12 +20,12 @@ from .answer_forms import (
     provider_form,
     settled,
     strategy_of,
-    tool_form,
+    tool_forms,
 )
 from .builder import StateGraph
 from .constants import END, START
-from .control import All, Send
-from .middleware import AgentMiddleware, ModelRequest, ModelResponse, has, jumps_of
+from .control import All, Command, Send
+from .middleware import AgentMiddleware, ExtendedModelResponse, ModelRequest, ModelResponse, has, jumps_of
 from .task import task_of
 from .tool_node import ToolNode
 
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from .compiled import CompiledStateGraph
 
 __all__ = ["create_agent"]
-
-
-class _Answering(TypedDict):
-    structured_response: NotRequired[Any]
 
 
 def create_agent(
@@ -56,6 +52,7 @@ def create_agent(
     debug: bool = False,
     name: str | None = None,
     cache: BaseCache | None = None,
+    transformers: None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """An agent: `model` asks the chat model, `tools` runs each call that it makes, until there are none.
 
@@ -65,6 +62,10 @@ def create_agent(
     Raises:
         InvalidArgument: (a ValueError) two middleware of one name.
     """
+    if transformers is not None:
+        raise Unsupported(
+            "create_agent(transformers=...) belongs to event streams of version v3, which do not exist here."
+        )
     every = list(middleware)
     names = [each.name for each in every]
     if len(set(names)) < len(names):
@@ -80,8 +81,10 @@ def create_agent(
     )
     offered = [*node.tools_by_name.values(), *(tool for tool in offered if isinstance(tool, dict))]
     strategy = strategy_of(response_format)
-    schema = _merged(state_schema, every, strategy is not None)
-    graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema, context_schema=context_schema)
+    schema, given, result = schemas_of(state_schema, every, strategy is not None)
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(
+        schema, context_schema=context_schema, input_schema=given, output_schema=result
+    )
     graph.add_node("model", _Model(_model_of(model), offered, system_prompt, strategy, every, name))
     hooks = {
         when: _add_hooks(graph, every, when) for when in ("before_agent", "before_model", "after_model", "after_agent")
@@ -166,26 +169,24 @@ class _Model(Runnable[Any, Any]):
         self._strategy = strategy
         self._agent = agent
         wraps = [each for each in middleware if has(each, "wrap_model_call") or has(each, "awrap_model_call")]
-        self._wrap = _nested([each.wrap_model_call for each in wraps], _as_response)
-        self._awrap = _nested([each.awrap_model_call for each in wraps], _as_response)
+        self._wraps = [each.wrap_model_call for each in wraps]
+        self._awraps = [each.awrap_model_call for each in wraps]
         # What is asked when nothing about the request was changed: bound once.
         self._usual: Any = None
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        if self._wrap is None or self._awrap is None:
-            response = await self._ask(d, scope, self._request(input, None))
+        if not self._wraps:
+            return _update_of(await self._ask(d, scope, self._request(input, None)))
+        task = task_of(scope)
+        request = self._request(input, None if task is None else task.runtime())
+        if d.sync:
+            outer = _Layer.nested(self._wraps, lambda r: step(self._ask(d, scope, r)))
+            response = await d.call(scope, outer, None, request)
         else:
-            task = task_of(scope)
-            request = self._request(input, None if task is None else task.runtime())
-            if d.sync:
-                response = await d.call(scope, self._wrap, None, request, lambda r: step(self._ask(d, scope, r)))
-            else:
-                response = await d.call(scope, None, self._awrap, request, lambda r: self._ask(d, scope, r))
-            response = _as_response(response)
-        update: dict[str, Any] = {"messages": response.result}
-        if response.structured_response is not None:
-            update["structured_response"] = response.structured_response
-        return update
+            outer = _Layer.nested(self._awraps, lambda r: self._ask(d, scope, r))
+            response = await d.call(scope, None, outer, request)
+        commands = outer.said()
+        return [_update_of(response), *commands] if commands else _update_of(response)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await self._exec(d, input, scope, kwargs)
@@ -230,7 +231,7 @@ class _Model(Runnable[Any, Any]):
         options: dict[str, Any] = {} if request.tool_choice is None else {"tool_choice": request.tool_choice}
         tools = list(request.tools)
         if isinstance(strategy, ToolStrategy):
-            tools.append(tool_form(strategy.schema))
+            tools += tool_forms(strategy.schema)
             options.setdefault("tool_choice", "any")
         elif isinstance(strategy, ProviderStrategy):
             options["response_format"] = provider_form(strategy)
@@ -318,30 +319,66 @@ def _follow(graph: StateGraph[Any, Any, Any, Any], hook: _Hook, following: str, 
     graph.add_conditional_edges(hook.node, jump, list(dict.fromkeys([following, *targets.values()])))
 
 
-def _nested(wrappers: Sequence[Callable[..., Any]], shape: Callable[[Any], Any] | None = None) -> Any:
-    """Several wrappers as one, the first outermost; None without any. `shape` is put on what handlers give."""
+class _Layer:
+    """One wrapper of model calls around what is inside it, in either colour."""
+
+    def __init__(self, wrap: Callable[..., Any], inside: Callable[[ModelRequest], Any]) -> None:
+        self._wrap = wrap
+        self._inside = inside
+        self._command: Command[Any] | None = None
+
+    @classmethod
+    def nested(cls, wraps: Sequence[Callable[..., Any]], ask: Callable[[ModelRequest], Any]) -> _Layer:
+        """Several wrappers, the first outermost, around the call itself."""
+        inside: Any = ask
+        for wrap in reversed(wraps):
+            inside = cls(wrap, inside)
+        assert isinstance(inside, cls)
+        return inside
+
+    def __call__(self, request: ModelRequest) -> Any:
+        self._command = None  # of an attempt that was given up
+        answer = self._wrap(request, self._inside)
+        return self._later(answer) if hasattr(answer, "__await__") else self._taken(answer)
+
+    def said(self) -> list[Command[Any]]:
+        """The commands of the wrappers, the innermost first."""
+        inner = self._inside.said() if isinstance(self._inside, _Layer) else []
+        return inner if self._command is None else [*inner, self._command]
+
+    async def _later(self, answer: Any) -> ModelResponse:
+        return self._taken(await answer)
+
+    def _taken(self, answer: Any) -> ModelResponse:
+        if isinstance(answer, ExtendedModelResponse):
+            command = answer.command
+            if command is not None and (command.goto or command.resume is not None or command.graph is not None):
+                raise Unsupported("the Command of an ExtendedModelResponse can only have an `update`.")
+            self._command = command
+            return answer.model_response
+        if isinstance(answer, BaseMessage):
+            return ModelResponse([answer])
+        if not isinstance(answer, ModelResponse):
+            raise InvalidType(
+                f"a wrapper of model calls returned {type(answer).__name__}; it returns what `handler(request)` gave, a "
+                "ModelResponse, an ExtendedModelResponse or an AIMessage."
+            )
+        return answer
+
+
+def _update_of(response: ModelResponse) -> dict[str, Any]:
+    update: dict[str, Any] = {"messages": response.result}
+    if response.structured_response is not None:
+        update["structured_response"] = response.structured_response
+    return update
+
+
+def _nested(wrappers: Sequence[Callable[..., Any]]) -> Any:
+    """Several wrappers of tool calls as one, the first outermost; None without any."""
     if not wrappers:
         return None
-    first, rest = wrappers[0], _nested(wrappers[1:], shape)
-    if rest is None:
-        return first
-    return lambda request, handler: first(request, lambda changed: _shaped(rest(changed, handler), shape))
-
-
-def _shaped(given: Any, shape: Callable[[Any], Any] | None) -> Any:
-    if shape is None:
-        return given
-    if not hasattr(given, "__await__"):
-        return shape(given)
-
-    async def later() -> Any:
-        return shape(await given)
-
-    return later()
-
-
-def _as_response(given: Any) -> ModelResponse:
-    return ModelResponse([given]) if isinstance(given, BaseMessage) else given
+    first, rest = wrappers[0], _nested(wrappers[1:])
+    return first if rest is None else lambda request, handler: first(request, lambda changed: rest(changed, handler))
 
 
 def _model_of(model: Any) -> Any:
@@ -352,15 +389,3 @@ def _model_of(model: Any) -> Any:
     if not isinstance(model, Runnable):
         raise InvalidType(f"model must be a chat model or a 'provider:model' text, not {model!r}.")
     return model
-
-
-def _merged(state_schema: Any, middleware: Sequence[AgentMiddleware], answers: bool) -> Any:
-    """The agent's state with the keys that its parts add."""
-    schemas = [state_schema or AgentState, *(each.state_schema for each in middleware if each.state_schema is not None)]
-    if len(schemas) == 1 and not answers:
-        return schemas[0]
-    fields: dict[str, Any] = {}
-    for schema in (AgentState, *schemas, *((_Answering,) if answers else ())):
-        fields.update(get_type_hints(schema, include_extras=True))
-    make: Any = TypedDict  # with fields that are known only now
-    return make("AgentState", fields)

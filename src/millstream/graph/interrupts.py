@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import GraphError, GraphInterrupt
 from .control import Interrupt
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .task import Task
 
 __all__ = ["CannotResume", "interrupt"]
+
+T = TypeVar("T")
 
 ANY = ""
 _ID = re.compile("[0-9a-f]{32}")
@@ -36,15 +38,20 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
         GraphInterrupt: (control flow) there is no answer yet.
         OutsideRun: (a RuntimeError) called outside of a node.
     """
+    return asked(value, lambda answer: _validated(answer, response_schema), response_schema)
+
+
+def asked(value: Any, check: Callable[[Any], T], schema: Any = None) -> T:
+    """`interrupt`, and what `check` makes of the answer; where that raises a ValueError, the question stays open."""
     task = current_task("interrupt()")
     index, task.asked = task.asked, task.asked + 1
     if index < len(task.answers):
         try:
-            return _validated(task.answers[index], response_schema)
+            return check(task.answers[index])
         except ValueError:
             task.answers = list(task.answers[:index])  # the question is still open
             raise
-    raise GraphInterrupt((Interrupt(value, interrupt_id(task, index), response_schema),))
+    raise GraphInterrupt((Interrupt(value, interrupt_id(task, index), schema),))
 
 
 def interrupt_id(task: Task, index: int) -> str:

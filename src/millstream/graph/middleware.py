@@ -5,15 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 from ..data.messages import AIMessage, BaseMessage, SystemMessage
 from ..errors import Unsupported
+from .control import Command
 
 __all__ = [
     "AgentMiddleware",
+    "ExtendedModelResponse",
     "ModelRequest",
     "ModelResponse",
+    "OmitFromInput",
+    "OmitFromOutput",
+    "OmitFromSchema",
+    "PrivateStateAttr",
     "ToolCallRequest",
     "after_agent",
     "after_model",
@@ -27,6 +33,24 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 JumpTo: TypeAlias = Literal["model", "tools", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class OmitFromSchema:
+    """Marks a state key that callers do not give (`input`) or do not get (`output`): `Annotated[int, PrivateStateAttr]`."""
+
+    input: bool = True
+    output: bool = True
+
+
+OmitFromInput: Final = OmitFromSchema(input=True, output=False)
+"""Marks a state key that the agent's input cannot set."""
+
+OmitFromOutput: Final = OmitFromSchema(input=False, output=True)
+"""Marks a state key that is not in the agent's result."""
+
+PrivateStateAttr: Final = OmitFromSchema()
+"""Marks a state key that is the middleware's own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +89,14 @@ class ModelResponse:
 
 
 @dataclass(slots=True)
+class ExtendedModelResponse:
+    """A `ModelResponse`, and a command: its `update` is written to the state beside the messages."""
+
+    model_response: ModelResponse
+    command: Command[Any] | None = None
+
+
+@dataclass(slots=True)
 class ToolCallRequest:
     """A call of a tool that an agent is about to make. `tool` is None where there is none of that name."""
 
@@ -78,6 +110,7 @@ class ToolCallRequest:
         return replace(self, **changes)
 
 
+ModelAnswer: TypeAlias = ModelResponse | ExtendedModelResponse | AIMessage
 ModelHandler: TypeAlias = Callable[[ModelRequest], ModelResponse]
 AsyncModelHandler: TypeAlias = Callable[[ModelRequest], Awaitable[ModelResponse]]
 ToolHandler: TypeAlias = Callable[[ToolCallRequest], Any]
@@ -127,11 +160,11 @@ class AgentMiddleware:
     async def aafter_agent(self, state: Any, runtime: Any) -> Any:
         """`after_agent` in async form."""
 
-    def wrap_model_call(self, request: ModelRequest, handler: ModelHandler) -> ModelResponse | AIMessage:
+    def wrap_model_call(self, request: ModelRequest, handler: ModelHandler) -> ModelAnswer:
         """Stands around each call of the model."""
         raise _only_async(self, "wrap_model_call")
 
-    async def awrap_model_call(self, request: ModelRequest, handler: AsyncModelHandler) -> ModelResponse | AIMessage:
+    async def awrap_model_call(self, request: ModelRequest, handler: AsyncModelHandler) -> ModelAnswer:
         """`wrap_model_call` in async form."""
         raise _only_sync(self, "wrap_model_call")
 

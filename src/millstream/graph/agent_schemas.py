@@ -1,0 +1,53 @@
+"""The state of a `create_agent` agent: its own keys and those of its middleware, and which of them callers see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NotRequired, TypedDict, get_args, get_origin, get_type_hints
+
+from ..data.messages import BaseMessage
+from .channels import EphemeralValue
+from .messages import add_messages
+from .middleware import AgentMiddleware, JumpTo, OmitFromInput, OmitFromSchema, PrivateStateAttr
+
+__all__ = ["schemas_of"]
+
+
+class _Own(TypedDict):
+    """What every agent has."""
+
+    messages: Annotated[list[BaseMessage], add_messages]
+    jump_to: Annotated[NotRequired[JumpTo | None], EphemeralValue, PrivateStateAttr]
+
+
+class _Answering(TypedDict):
+    structured_response: Annotated[NotRequired[Any], OmitFromInput]
+
+
+def schemas_of(state_schema: Any, middleware: Sequence[AgentMiddleware], answers: bool) -> tuple[Any, Any, Any]:
+    """The schemas of an agent's state, input and output."""
+    added = (each.state_schema for each in middleware)
+    fields: dict[str, Any] = {}
+    for schema in (_Own, _Answering if answers else None, *added, state_schema):
+        if schema is not None:
+            fields.update(get_type_hints(schema, include_extras=True))
+    marks = {name: mark for name, hint in fields.items() if (mark := _mark(hint)) is not None}
+    return (
+        _typed_dict("AgentState", fields, fields),
+        _typed_dict("AgentInput", fields, (n for n in fields if n not in marks or not marks[n].input)),
+        _typed_dict("AgentOutput", fields, (n for n in fields if n not in marks or not marks[n].output)),
+    )
+
+
+def _typed_dict(name: str, fields: dict[str, Any], names: Iterable[str]) -> Any:
+    make: Any = TypedDict  # with fields that are known only now
+    return make(name, {each: fields[each] for each in names})
+
+
+def _mark(hint: Any) -> OmitFromSchema | None:
+    """What a key's annotation says about who sees it."""
+    while getattr(get_origin(hint), "_name", None) in ("Required", "NotRequired", "ReadOnly"):
+        hint = get_args(hint)[0]
+    if get_origin(hint) is not Annotated:
+        return None
+    return next((each for each in get_args(hint)[1:] if isinstance(each, OmitFromSchema)), None)

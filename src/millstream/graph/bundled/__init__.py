@@ -1,0 +1,1 @@
+"""Middleware that agents often want: approval by a person, summaries, limits, retries."""
