@@ -108,4 +108,7 @@ ensure_postgres() {
     export MILLSTREAM_POSTGRES
 }
 
+# The provider that is not ours (aimock), from npm with the node that pyright brings along.
+ensure_aimock() { .venv/bin/python tests/support/aimock.py || die "The tests of the wires need aimock: see above"; }
+
 cd "$(dirname "$0")/.." || exit 1

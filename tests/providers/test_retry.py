@@ -12,7 +12,7 @@ from millstream import (
     RateLimitError,
 )
 from millstream.providers.retry import LONGEST_WAIT, retry_after, wait_before_retry
-from millstream.providers.status import error_in_body, status_error
+from millstream.providers.status import error_in_body, redacted, status_error
 
 NOW = 1_700_000_000.0
 
@@ -128,3 +128,15 @@ def test_error_bodies_in_other_forms(body: bytes, said: str) -> None:
 )
 def test_an_error_body_under_a_good_status(answer: object, meant: int | None) -> None:
     assert error_in_body(answer, 200) == meant
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "shown"),
+    [
+        ("sk-12345", "wrong key (sk-12345x)", "wrong key ([key removed]x)"),
+        ("x", "no fixture matched key x.", "no fixture matched key [key removed]."),
+        ("", "wrong key", "wrong key"),
+    ],
+)
+def test_secrets_are_taken_out_of_what_a_provider_says(secret: str, said: str, shown: str) -> None:
+    assert redacted(said, [secret]) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ _STATUS_OF_CODE = {
     "overloaded_error": 529,
 }
 _LONGEST_MESSAGE = 1000
+_SHORTEST_KEY = 6
 
 
 def status_error(
@@ -81,10 +83,12 @@ def error_in_body(answer: Any, status: int) -> int | None:
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets."""
+    """The text without the secrets. One of a few characters, such as a test's "x", is only seen where it is a word."""
     for secret in secrets:
-        if secret:
+        if len(secret) >= _SHORTEST_KEY:
             text = text.replace(secret, "[key removed]")
+        elif secret:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[key removed]", text)
     return text
 
 
