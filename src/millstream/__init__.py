@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EXPORTS: dict[str, str] = {
     # errors
     "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CorruptCheckpoint EmptyChannelError
-        EmptyInputError GraphBubbleUp GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType
+        EmptyInputError FetchError FetchRefused GraphBubbleUp GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType
         InvalidUpdateError MillstreamError MissingKey OutputParserException OutsideRun ParentCommand ProviderConnectionError
         ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
         Unsupported UsageError ValidationError""",
@@ -155,6 +155,7 @@ _EXPORTS: dict[str, str] = {
     # providers
     "providers.anthropic": "ChatAnthropic",
     "providers.azure": "AzureChatOpenAI",
+    "providers.fetch": "Fetched afetch fetch",
     "providers.openai": "ChatOpenAI",
     "providers.openai_embeddings": "OpenAIEmbeddings",
     "providers.registry": "init_chat_model",
@@ -326,6 +327,8 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import CorruptCheckpoint as CorruptCheckpoint
     from .errors import EmptyChannelError as EmptyChannelError
     from .errors import EmptyInputError as EmptyInputError
+    from .errors import FetchError as FetchError
+    from .errors import FetchRefused as FetchRefused
     from .errors import GraphBubbleUp as GraphBubbleUp
     from .errors import GraphError as GraphError
     from .errors import GraphInterrupt as GraphInterrupt
@@ -503,6 +506,9 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.tool_node import tools_condition as tools_condition
     from .providers.anthropic import ChatAnthropic as ChatAnthropic
     from .providers.azure import AzureChatOpenAI as AzureChatOpenAI
+    from .providers.fetch import Fetched as Fetched
+    from .providers.fetch import afetch as afetch
+    from .providers.fetch import fetch as fetch
     from .providers.openai import ChatOpenAI as ChatOpenAI
     from .providers.openai_embeddings import OpenAIEmbeddings as OpenAIEmbeddings
     from .providers.registry import init_chat_model as init_chat_model

@@ -20,6 +20,8 @@ MillstreamError
 ├── ToolException                   a tool's own failure, meant for the model
 ├── StorageError                    a saver or a log could not do its work
 │   └── CorruptCheckpoint           stored bytes that cannot be read back
+├── FetchError                      a URL could not be fetched
+│   └── FetchRefused                (ValueError)  it leads where none may go, or to what may not come
 └── ProviderError                   the other side misbehaved
     ├── ProviderStatusError         it answered with an error status
     │   ├── AuthenticationError     401, 403
@@ -47,6 +49,8 @@ __all__ = [
     "CorruptCheckpoint",
     "EmptyChannelError",
     "EmptyInputError",
+    "FetchError",
+    "FetchRefused",
     "GraphBubbleUp",
     "GraphError",
     "GraphInterrupt",
@@ -188,6 +192,18 @@ class StorageError(MillstreamError):
 
 class CorruptCheckpoint(StorageError):
     """Stored bytes that cannot be read back. The message names the thread and the checkpoint."""
+
+
+class FetchError(MillstreamError):
+    """A URL could not be fetched. `status` is what its server answered, if it did."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class FetchRefused(FetchError, ValueError):
+    """A URL leads where none may go, such as into your own network, or to something too large or of another type."""
 
 
 class ProviderError(MillstreamError):
