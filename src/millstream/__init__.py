@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 # One row a module: the names that it gives. Layers in order.
 _EXPORTS: dict[str, str] = {
     # errors
-    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CorruptCheckpoint EmptyChannelError
+    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CheckpointGone CorruptCheckpoint EmptyChannelError
         EmptyInputError FetchError FetchRefused GraphBubbleUp GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType
-        InvalidUpdateError MillstreamError MissingKey OutputParserException OutsideRun ParentCommand ProviderConnectionError
-        ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StorageError ToolException
-        Unsupported UsageError ValidationError""",
+        InvalidUpdateError LeaseHeld LeaseLost MillstreamError MissingKey OutputParserException OutsideRun ParentCommand ProviderConnectionError
+        ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StepAlreadyCommitted
+        StorageBusy StorageError StorageFull ToolException Unsupported UnsupportedFormat UsageError ValidationError""",
     # data
     "data.accumulator": "Accumulator",
     "data.addable": "AddableDict aadd add",
@@ -146,6 +146,7 @@ _EXPORTS: dict[str, str] = {
     "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
     "graph.savers.codec": "register_type",
+    "graph.savers.leases": "Lease",
     "graph.savers.memory": "InMemorySaver MemorySaver",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
     "graph.store.base": """BaseStore GetOp InvalidNamespaceError Item ListNamespacesOp MatchCondition PutOp SearchItem
@@ -324,6 +325,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
     from .errors import BlockingCallWarning as BlockingCallWarning
+    from .errors import CheckpointGone as CheckpointGone
     from .errors import CorruptCheckpoint as CorruptCheckpoint
     from .errors import EmptyChannelError as EmptyChannelError
     from .errors import EmptyInputError as EmptyInputError
@@ -337,6 +339,8 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import InvalidGraph as InvalidGraph
     from .errors import InvalidType as InvalidType
     from .errors import InvalidUpdateError as InvalidUpdateError
+    from .errors import LeaseHeld as LeaseHeld
+    from .errors import LeaseLost as LeaseLost
     from .errors import MillstreamError as MillstreamError
     from .errors import MissingKey as MissingKey
     from .errors import OutputParserException as OutputParserException
@@ -348,9 +352,13 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import ProviderStatusError as ProviderStatusError
     from .errors import ProviderTimeout as ProviderTimeout
     from .errors import RateLimitError as RateLimitError
+    from .errors import StepAlreadyCommitted as StepAlreadyCommitted
+    from .errors import StorageBusy as StorageBusy
     from .errors import StorageError as StorageError
+    from .errors import StorageFull as StorageFull
     from .errors import ToolException as ToolException
     from .errors import Unsupported as Unsupported
+    from .errors import UnsupportedFormat as UnsupportedFormat
     from .errors import UsageError as UsageError
     from .errors import ValidationError as ValidationError
     from .flow.binding import RunnableBinding as RunnableBinding
@@ -487,6 +495,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.savers.base import BaseCheckpointSaver as BaseCheckpointSaver
     from .graph.savers.base import CheckpointTuple as CheckpointTuple
     from .graph.savers.codec import register_type as register_type
+    from .graph.savers.leases import Lease as Lease
     from .graph.savers.memory import InMemorySaver as InMemorySaver
     from .graph.savers.memory import MemorySaver as MemorySaver
     from .graph.savers.sqlite import AsyncSqliteSaver as AsyncSqliteSaver

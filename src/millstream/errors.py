@@ -19,7 +19,14 @@ MillstreamError
 ├── OutputParserException           (ValueError)  a model's text could not be parsed
 ├── ToolException                   a tool's own failure, meant for the model
 ├── StorageError                    a saver or a log could not do its work
-│   └── CorruptCheckpoint           stored bytes that cannot be read back
+│   ├── CorruptCheckpoint           stored bytes that cannot be read back
+│   ├── UnsupportedFormat           a file or database of a version that is not known here
+│   ├── StorageBusy                 (TimeoutError) others kept it locked for longer than the wait
+│   ├── StorageFull                 no space left
+│   ├── CheckpointGone              what a commit builds on was erased meanwhile
+│   ├── LeaseHeld                   another owner works on the thread
+│   ├── LeaseLost                   the thread has another owner now
+│   └── StepAlreadyCommitted        another owner has stored the end of the same step
 ├── FetchError                      a URL could not be fetched
 │   └── FetchRefused                (ValueError)  it leads where none may go, or to what may not come
 └── ProviderError                   the other side misbehaved
@@ -46,6 +53,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BlockingCallWarning",
+    "CheckpointGone",
     "CorruptCheckpoint",
     "EmptyChannelError",
     "EmptyInputError",
@@ -59,6 +67,8 @@ __all__ = [
     "InvalidGraph",
     "InvalidType",
     "InvalidUpdateError",
+    "LeaseHeld",
+    "LeaseLost",
     "MillstreamError",
     "MissingKey",
     "OutputParserException",
@@ -70,9 +80,13 @@ __all__ = [
     "ProviderStatusError",
     "ProviderTimeout",
     "RateLimitError",
+    "StepAlreadyCommitted",
+    "StorageBusy",
     "StorageError",
+    "StorageFull",
     "ToolException",
     "Unsupported",
+    "UnsupportedFormat",
     "UsageError",
     "ValidationError",
 ]
@@ -191,7 +205,64 @@ class StorageError(MillstreamError):
 
 
 class CorruptCheckpoint(StorageError):
-    """Stored bytes that cannot be read back. The message names the thread and the checkpoint."""
+    """Stored bytes that cannot be read back.
+
+    `thread_id`, `checkpoint_ns`, `checkpoint_id` and `step` say whose they are, where that is known. Earlier checkpoints of the
+    thread can still be read by their ids.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        thread_id: str | None = None,
+        checkpoint_ns: str | None = None,
+        checkpoint_id: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.thread_id = thread_id
+        self.checkpoint_ns = checkpoint_ns
+        self.checkpoint_id = checkpoint_id
+        self.step = step
+
+
+class UnsupportedFormat(StorageError):
+    """A file or database was written by a version whose format is not known here. Nothing in it was touched."""
+
+
+class StorageBusy(StorageError, TimeoutError):
+    """Others kept the storage locked for longer than a call waits. Nothing was stored; the call may be made again."""
+
+
+class StorageFull(StorageError):
+    """There is no space left. Nothing was stored of this call, and all that was stored before is there."""
+
+
+class CheckpointGone(StorageError):
+    """The checkpoint that a commit builds on is there no more: its thread was erased while the run went on. Nothing was stored."""
+
+
+class LeaseHeld(StorageError):
+    """Another owner has a lease on the thread. `thread_id` names it, `seconds` is how long the lease lasts unless renewed."""
+
+    def __init__(self, message: str, *, thread_id: str, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.thread_id = thread_id
+        self.seconds = seconds
+
+
+class LeaseLost(StorageError):
+    """A lease was released, or its thread went to another owner or was erased. Nothing was stored under it."""
+
+    def __init__(self, message: str, *, thread_id: str, epoch: int) -> None:
+        super().__init__(message)
+        self.thread_id = thread_id
+        self.epoch = epoch
+
+
+class StepAlreadyCommitted(StorageError):
+    """Two owners ran the same step of the same run, and the other one has stored its end. Nothing was stored of this one."""
 
 
 class FetchError(MillstreamError):

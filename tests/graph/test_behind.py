@@ -17,6 +17,7 @@ from graph_helpers import chunks, graph_of, run, stream, thread
 from millstream import AsyncSqliteSaver, InMemorySaver, SqliteSaver, interrupt
 from millstream.errors import StorageError
 from millstream.graph.savers.base import LogSaver
+from millstream.graph.savers.leases import Lease
 from millstream.graph.savers.log import Chain, Entry, Loaded, Record
 from millstream.spine import fault_points
 
@@ -38,7 +39,9 @@ class Slow(LogSaver):
     def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return self.inner.load(thread, ns, id, anew)
 
-    def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
+    def commit(
+        self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, lease: Lease | None = None
+    ) -> Chain:
         steps = [entry.step for entry in entries]
         self.log.append(("commit", *steps))
         self.pause.wait(0.02)
@@ -49,7 +52,7 @@ class Slow(LogSaver):
         self.log.append(("stored", *steps))
         return done
 
-    def record(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
+    def record(self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None) -> None:
         self.log.append(("record", *(each.path for each in records)))
         self.inner.record(thread, ns, id, records)
         self.recorded.set()

@@ -13,9 +13,10 @@ from .channels import BaseChannel, Op
 from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
 from .interrupts import ANY, answers_of, own_answer, storable
 from .savers.adapter import log_saver
-from .savers.base import SPECIAL, LogSaver
 from .savers.ids import checkpoint_id
 from .savers.log import Chain, Entry, Loaded, Record
+from .savers.log_saver import SPECIAL, LogSaver
+from .savers.tuples import lease_of
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -41,6 +42,7 @@ class Ledger:
         "entries",
         "id",
         "input",
+        "lease",
         "loaded",
         "ns",
         "ops",
@@ -62,6 +64,7 @@ class Ledger:
         self.thread = str(thread)
         self.ns = ns
         self.durability = durability
+        self.lease = lease_of({"configurable": configurable})
         # The checkpoint that the run starts from; None: the latest.
         named = ns == (configurable.get("checkpoint_ns") or "")
         self.id: str | None = configurable.get("checkpoint_id") if named else None
@@ -231,6 +234,8 @@ class Ledger:
                 parents=loop.parents,
                 extra=self._extra,
                 values=self._stored(loop),
+                # Whoever goes back to a checkpoint by its id begins a branch, and may run its step again.
+                once=source == "loop" and not (self.id is not None and self.parent == self.id),
             )
         )
         self.parent = id
@@ -270,7 +275,7 @@ class Ledger:
     async def _commit(self, loop: Loop, entries: list[Entry]) -> None:
         if fault_points.strike is not None:
             fault_points.strike("commit.before")
-        self.chain = await self.call(loop, "commit", self.thread, self.ns, entries, self.chain)
+        self.chain = await self.call(loop, "commit", self.thread, self.ns, entries, self.chain, self.lease)
         if fault_points.strike is not None:
             fault_points.strike("commit.after")
 
@@ -337,7 +342,7 @@ class Ledger:
             return
         if fault_points.strike is not None:
             fault_points.strike("writes.before")
-        await self.call(loop, "record", self.thread, self.ns, self.parent, records)
+        await self.call(loop, "record", self.thread, self.ns, self.parent, records, self.lease)
         if fault_points.strike is not None:
             fault_points.strike("writes.after")
 
@@ -347,7 +352,7 @@ class Ledger:
             return
         if fault_points.strike is not None:
             fault_points.strike("writes.before")
-        self.saver.record(self.thread, self.ns, self.parent, records)
+        self.saver.record(self.thread, self.ns, self.parent, records, self.lease)
         if fault_points.strike is not None:
             fault_points.strike("writes.after")
 
@@ -386,7 +391,7 @@ def _last_only(entries: list[Entry]) -> list[Entry]:
     if not entries:
         return []
     last = entries[-1]
-    last.parent = entries[0].parent
+    last.parent, last.once = entries[0].parent, entries[0].once
     last.ops = [op for entry in entries for op in entry.ops]
     last.writes = ()
     return [last]

@@ -15,9 +15,10 @@ from .ledger import Ledger, finished
 from .loop import Loop
 from .out import read_keys, result_of
 from .running import choose
-from .savers.base import BaseCheckpointSaver, named
+from .savers.base import BaseCheckpointSaver
 from .savers.ids import made_at
 from .savers.log import Loaded
+from .savers.tuples import named
 from .settling import apply, save, settle
 from .task import Task, TaskScope, grouped
 
@@ -110,7 +111,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
     first = updates[0]
     if len(updates) == 1 and first.as_node == COPY:
         if loaded is not None:
-            ledger.parent = loaded.parent
+            ledger.parent, ledger.chain = loaded.parent, None
         save(loop, ledger, "fork", _all_set(loop))
         return
     if len(updates) == 1 and first.as_node == END and first.values is None:

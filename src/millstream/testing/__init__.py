@@ -13,6 +13,7 @@ _EXPORTS: dict[str, str] = {
         ScriptedChatModel""",
     "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream embeddings_answer frames_of",
     "responses_streams": "response_answer response_frame response_item response_of response_stream",
+    "striking": "FAULT_PLACES Fault arm_faults armed watched_places",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
@@ -39,3 +40,4 @@ if TYPE_CHECKING:
     from .openai_streams import *  # noqa: F403
     from .provider import *  # noqa: F403
     from .responses_streams import *  # noqa: F403
+    from .striking import *  # noqa: F403

@@ -35,7 +35,7 @@ from millstream import (
     add_messages,
 )
 from millstream.graph.channels import LOGGED_REDUCERS
-from millstream.graph.savers.base import LogSaver
+from millstream.graph.savers.log_saver import LogSaver
 from millstream.graph.savers.ids import checkpoint_id, made_at
 from millstream.graph.savers.log import Entry, Record
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .base import BaseCheckpointSaver, CheckpointTuple, LogSaver, named
+from ...errors import Unsupported
+from .base import BaseCheckpointSaver, CheckpointTuple
 from .ids import made_at
+from .leases import Lease
 from .log import Chain, Entry, Loaded, Record
+from .log_saver import LogSaver
+from .tuples import named
 
 __all__ = ["PlainSaver", "log_saver"]
 
@@ -39,15 +43,23 @@ class PlainSaver(LogSaver):
             }
         return True
 
+    def _check(self, lease: Lease | None) -> None:
+        if lease is not None:
+            raise Unsupported(f"{type(self.saver).__name__} has no leases; use a saver of millstream's.")
+
     def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return _loaded(self.saver.get_tuple(_config(thread, ns, id)))
 
-    def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
+    def commit(
+        self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, lease: Lease | None = None
+    ) -> Chain:
+        self._check(lease)
         for entry in entries:
             self.saver.put(*_put(thread, ns, entry))
         return Chain(entries[-1].id, 0, 0)
 
-    def record(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
+    def record(self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None) -> None:
+        self._check(lease)
         for record in records:
             self.saver.put_writes(named(thread, ns, id), list(record.writes), record.task_id, record.path)
 
@@ -60,12 +72,18 @@ class PlainSaver(LogSaver):
     async def aload(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return _loaded(await self.saver.aget_tuple(_config(thread, ns, id)))
 
-    async def acommit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
+    async def acommit(
+        self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, lease: Lease | None = None
+    ) -> Chain:
+        self._check(lease)
         for entry in entries:
             await self.saver.aput(*_put(thread, ns, entry))
         return Chain(entries[-1].id, 0, 0)
 
-    async def arecord(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
+    async def arecord(
+        self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None
+    ) -> None:
+        self._check(lease)
         for record in records:
             await self.saver.aput_writes(named(thread, ns, id), list(record.writes), record.task_id, record.path)
 

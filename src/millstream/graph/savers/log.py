@@ -8,15 +8,28 @@ state grows, so the bytes of a thread stay linear in what was written, and readi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import is_
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ...errors import CorruptCheckpoint
+from ...errors import CheckpointGone, CorruptCheckpoint, StepAlreadyCommitted
 from ..channels import Op
 from .codec import decode, encode
 
-__all__ = ["Chain", "Entry", "Loaded", "Record", "Row", "needs_values", "rebuilt", "rows_of"]
+__all__ = [
+    "Chain",
+    "Entry",
+    "Loaded",
+    "Record",
+    "Row",
+    "damaged",
+    "gone",
+    "needs_values",
+    "rebuilt",
+    "rows_of",
+    "taken",
+    "whole",
+]
 
 FIRST_SNAPSHOT: Final = 8192
 """Deltas smaller than this, in bytes, are always replayed."""
@@ -44,9 +57,25 @@ class Chain(NamedTuple):
 
 
 class Entry:
-    """One checkpoint to be stored: what changed since `parent`, what waits to run, and what it says of itself."""
+    """One checkpoint to be stored: what changed since `parent`, what waits to run, and what it says of itself.
 
-    __slots__ = ("delta", "extra", "id", "ops", "parent", "parents", "source", "step", "values", "waits", "writes")
+    `once` marks the end of a step, of which the parent can have only one: a second owner of the run may have stored it already.
+    """
+
+    __slots__ = (
+        "delta",
+        "extra",
+        "id",
+        "once",
+        "ops",
+        "parent",
+        "parents",
+        "source",
+        "step",
+        "values",
+        "waits",
+        "writes",
+    )
 
     def __init__(
         self,
@@ -61,6 +90,7 @@ class Entry:
         parents: dict[str, str] | None = None,
         extra: dict[str, Any] | None = None,
         values: dict[str, Any],
+        once: bool = False,
     ) -> None:
         self.id = id
         self.parent = parent
@@ -71,6 +101,7 @@ class Entry:
         self.writes = writes
         self.parents = parents
         self.extra = extra
+        self.once = once
         # All that is stored, by reference: read at once, if a snapshot is due.
         self.values = values
         self.delta: bytes | None = None
@@ -89,6 +120,8 @@ class Row(NamedTuple):
     id: str
     parent: str | None
     chain: Chain
+    step: int
+    once: bool
     delta: bytes
     snapshot: bytes | None
 
@@ -113,21 +146,23 @@ class Loaded:
         self.writes: list[Any] = head[6] or []
 
 
-def rows_of(entries: Iterable[Entry], chain: Chain | None) -> tuple[list[Row], Chain]:
+def rows_of(entries: Sequence[Entry], chain: Chain | None) -> tuple[list[Row], Chain]:
     """Entries as rows; `chain` is that of the first one's parent."""
     rows = []
+    last = entries[-1]
     for entry in entries:
         delta = entry.encoded()
         snapshot = None
         cost = len(delta) + ROW_COST
         if chain is None:
             chain = Chain(entry.id, cost, 0)
-        elif _is_due(chain, cost):
+        elif entry is last and _is_due(chain, cost):
+            # Of several only at the last one: the values that they refer to are those of the last.
             snapshot = encode(entry.values)
             chain = Chain(entry.id, 0, len(snapshot))
         else:
             chain = Chain(chain.base, chain.since + cost, chain.size)
-        rows.append(Row(entry.id, entry.parent, chain, delta, snapshot))
+        rows.append(Row(entry.id, entry.parent, chain, entry.step, entry.once, delta, snapshot))
     assert chain is not None
     return rows, chain
 
@@ -141,22 +176,31 @@ def _is_due(chain: Chain, cost: int) -> bool:
     return chain.since + cost >= max(FIRST_SNAPSHOT, chain.size)
 
 
-def rebuilt(rows: Sequence[Row]) -> Loaded:
-    """The checkpoint of the last of `rows`, which start at its base (branches that it is not on may be among them).
+def rebuilt(thread: str, ns: str, last: Row, find: Callable[[str], Row | None]) -> Loaded:
+    """The checkpoint of the row `last`; `find` gives rows by id.
 
     Raises:
         CorruptCheckpoint: a row that it needs is missing or unreadable.
     """
-    last = rows[-1]
+    try:
+        return _replayed(last, find)
+    except CorruptCheckpoint as error:
+        if error.checkpoint_id is not None:
+            raise
+        raise damaged(thread, ns, last.id, last.step, error) from error
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise damaged(thread, ns, last.id, last.step, f"its parts do not fit ({error!r}).") from error
+
+
+def _replayed(last: Row, find: Callable[[str], Row | None]) -> Loaded:
     loaded = Loaded(last)
-    by_id = {row.id: row for row in rows}
     path: list[Row] = []
     start: Row | None = last
     while start is not None and start.snapshot is None and start.id != last.chain.base:
         path.append(start)
-        start = by_id.get(start.parent or "")
+        start = find(start.parent or "")
     if start is None:
-        raise CorruptCheckpoint(f"checkpoint {last.id!r} cannot be read: a checkpoint before it is missing.")
+        raise CorruptCheckpoint("a checkpoint before it is missing.")
     values: dict[str, Any] = {}
     if start.snapshot is not None:
         values = decode(start.snapshot)
@@ -169,13 +213,39 @@ def rebuilt(rows: Sequence[Row]) -> Loaded:
     return loaded
 
 
+def damaged(thread: str, ns: str, id: str, step: Any, why: object) -> CorruptCheckpoint:
+    """The error that names whose bytes they are."""
+    inside = f" (namespace {ns!r})" if ns else ""
+    return CorruptCheckpoint(
+        f"thread {thread!r}{inside}, step {step}: checkpoint {id!r} cannot be read: {why} Earlier checkpoints of the thread can still "
+        "be read by their ids.",
+        thread_id=thread,
+        checkpoint_ns=ns,
+        checkpoint_id=id,
+        step=step if isinstance(step, int) else None,
+    )
+
+
+def gone(thread: str, entry: Entry) -> CheckpointGone:
+    """The error for an entry whose parent is there no more."""
+    return CheckpointGone(
+        f"thread {thread!r}: checkpoint {entry.parent!r}, which step {entry.step} started from, was erased while the run went on; "
+        "nothing was stored of the step."
+    )
+
+
+def taken(thread: str, entry: Entry) -> StepAlreadyCommitted:
+    """The error for the end of a step that somebody else has stored."""
+    return StepAlreadyCommitted(
+        f"thread {thread!r}: the end of step {entry.step}, which started from checkpoint {entry.parent!r}, is stored already: somebody "
+        "else ran the same step of this run. Load the thread to see how it went on; a lease (saver.acquire_lease) keeps others off it."
+    )
+
+
 def _read(row: Row) -> list[Any]:
-    try:
-        head = decode(row.delta)
-    except CorruptCheckpoint as error:
-        raise CorruptCheckpoint(f"checkpoint {row.id!r}: {error}") from error
+    head = decode(row.delta)
     if not isinstance(head, list) or len(head) != 7:
-        raise CorruptCheckpoint(f"checkpoint {row.id!r}: its bytes are not those of a checkpoint.")
+        raise CorruptCheckpoint(f"the bytes of {row.id!r} are not those of a checkpoint.")
     return head
 
 
@@ -218,3 +288,9 @@ def _apply(values: dict[str, Any], ops: Iterable[list[Any]], writes: Sequence[li
             del values[key][payload]
         else:
             values.pop(key, None)
+
+
+def whole(row: Row, loaded: Loaded) -> Row:
+    """The row as one that builds on no other."""
+    snapshot = row.snapshot if row.snapshot is not None else encode(loaded.values)
+    return row._replace(parent=None, chain=Chain(row.id, 0, len(snapshot)), snapshot=snapshot)

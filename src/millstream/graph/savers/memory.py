@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, insort
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any
+from bisect import bisect_right, insort
+from collections.abc import Iterator, Sequence
 
-from .base import (
-    SPECIAL,
-    CheckpointTuple,
-    Config,
-    LogSaver,
-    coordinates,
-    entry_of,
-    matches,
-    named,
-    shown,
-)
+from .base import Config
 from .codec import decode, encode
-from .log import Chain, Entry, Loaded, Record, Row, rebuilt, rows_of
+from .leases import Grant, Lease, clock, granted, may_store, same_owner
+from .log import Chain, Entry, Loaded, Record, Row, gone, rebuilt, rows_of, taken, whole
+from .log_saver import SPECIAL, LogSaver
 
 __all__ = ["InMemorySaver", "MemorySaver"]
 
 
-class _Thread:
+class _Log:
     """The rows of one thread and namespace, and their ids in order."""
 
     __slots__ = ("ids", "records", "rows")
@@ -35,6 +26,28 @@ class _Thread:
         # By checkpoint: (task path, task id, index) -> (channel, bytes)
         self.records: dict[str, dict[tuple[str, str, int], tuple[str, bytes]]] = {}
 
+    def add(self, row: Row) -> None:
+        if row.id not in self.rows:
+            if not self.ids or row.id > self.ids[-1]:
+                self.ids.append(row.id)
+            else:
+                insort(self.ids, row.id)
+        self.rows[row.id] = row
+
+    def path_to(self, row: Row) -> Iterator[Row]:
+        """The rows that this one is built on."""
+        each: Row | None = row
+        while each is not None and each.snapshot is None and each.id != row.chain.base:
+            each = self.rows.get(each.parent or "")
+            if each is not None:
+                yield each
+
+    def has_end_of(self, entry: Entry) -> bool:
+        """Whether the end of the step that the entry ends is stored, by somebody else."""
+        later = self.ids[bisect_right(self.ids, entry.parent or "") :]
+        rows = (self.rows[id] for id in later)
+        return any(row.once and row.parent == entry.parent and row.id != entry.id for row in rows)
+
 
 class InMemorySaver(LogSaver):
     """Keeps checkpoints in memory, as bytes: what is changed later, by whoever holds a value, does not reach them."""
@@ -43,8 +56,9 @@ class InMemorySaver(LogSaver):
 
     def __init__(self) -> None:
         super().__init__()
-        self.storage: dict[str, dict[str, _Thread]] = {}
+        self.storage: dict[str, dict[str, _Log]] = {}
         self._lock = threading.Lock()
+        self._grants: dict[str, Grant] = {}
 
     def __enter__(self) -> InMemorySaver:
         return self
@@ -58,36 +72,79 @@ class InMemorySaver(LogSaver):
     async def __aexit__(self, *error: object) -> None:
         pass
 
-    # -- the log -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
-        log = self.storage.get(thread, {}).get(ns)
-        if log is None or not log.ids:
-            return None
         with self._lock:
+            log = self.storage.get(thread, {}).get(ns)
+            if log is None or not log.ids:
+                return None
             if id is None:
                 id = log.ids[-1]
                 kept = None if anew else self.kept(thread, ns, id)
                 if kept is not None and id not in log.records:
                     return kept
-        return self._read(log, id)
+            row = log.rows.get(id)
+            if row is None:
+                return None
+            path = {each.id: each for each in log.path_to(row)}
+            records = sorted(log.records.get(id, {}).items())
+        loaded = rebuilt(thread, ns, row, path.get)
+        loaded.records = [(task, channel, decode(data)) for (_, task, _), (channel, data) in records]
+        return loaded
 
-    def commit(self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None) -> Chain:
-        rows, chain = rows_of(entries, chain)
+    def ids(self, thread: str, ns: str) -> Sequence[str]:
+        log = self.storage.get(thread, {}).get(ns)
+        return [] if log is None else log.ids[::-1]
+
+    def writes_after(self, thread: str, ns: str, id: str) -> Sequence[object]:
         with self._lock:
-            log = self.storage.setdefault(thread, {}).setdefault(ns, _Thread())
+            log = self.storage.get(thread, {}).get(ns) or _Log()
+            later = (log.rows[each] for each in log.ids[bisect_right(log.ids, id) :])
+            row = next((row for row in later if row.parent == id), None)
+        return Loaded(row).writes if row is not None else []
+
+    def find(self, config: Config | None, before: str | None = None) -> Sequence[tuple[str, str, str]]:
+        wanted = (config or {}).get("configurable") or {}
+        with self._lock:
+            found = [
+                (thread, ns, id)
+                for thread, ns, log in self._logs(wanted.get("thread_id"))
+                if wanted.get("checkpoint_ns") in (None, ns)
+                for id in log.ids
+                if wanted.get("checkpoint_id") in (None, id) and (before is None or id < before)
+            ]
+        return sorted(found, key=lambda place: place[2], reverse=True)
+
+    def _logs(self, thread: object) -> Iterator[tuple[str, str, _Log]]:
+        for each in self.storage if thread is None else [str(thread)]:
+            for ns, log in self.storage.get(each, {}).items():
+                yield each, ns, log
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def commit(
+        self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, lease: Lease | None = None
+    ) -> Chain:
+        rows, after = rows_of(entries, chain)
+        first = entries[0]
+        with self._lock:
+            if lease is not None or self._grants:
+                self._check(thread, lease)
+            log = self.storage.setdefault(thread, {}).setdefault(ns, _Log())
+            if chain is not None and first.parent is not None and first.parent not in log.rows:
+                raise gone(thread, first)
+            if first.once and log.ids and log.ids[-1] != first.parent and log.has_end_of(first):
+                raise taken(thread, first)
             for row in rows:
-                if row.id not in log.rows:
-                    if not log.ids or row.id > log.ids[-1]:
-                        log.ids.append(row.id)
-                    else:
-                        insort(log.ids, row.id)
-                log.rows[row.id] = row
-        return chain
+                log.add(row)
+        return after
 
-    def record(self, thread: str, ns: str, id: str, records: Sequence[Record]) -> None:
+    def record(self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None) -> None:
         with self._lock:
-            log = self.storage.setdefault(thread, {}).setdefault(ns, _Thread())
+            if lease is not None or self._grants:
+                self._check(thread, lease)
+            log = self.storage.setdefault(thread, {}).setdefault(ns, _Log())
             kept = log.records.setdefault(id, {})
             for record in records:
                 for index, (channel, value) in enumerate(record.writes):
@@ -97,105 +154,58 @@ class InMemorySaver(LogSaver):
                     else:
                         kept.setdefault((record.path, record.task_id, index), (channel, encode(value)))
 
-    def ids(self, thread: str, ns: str) -> Sequence[str]:
-        log = self.storage.get(thread, {}).get(ns)
-        return [] if log is None else log.ids[::-1]
-
-    def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
-        log = self.storage[thread][ns]
-        rows = (log.rows[each] for each in log.ids[bisect_left(log.ids, id) :])
-        return next((Loaded(row).writes for row in rows if row.parent == id), [])
-
-    def _read(self, log: _Thread, id: str) -> Loaded | None:
-        row = log.rows.get(id)
-        if row is None:
-            return None
+    def erase(self, thread: str) -> None:
         with self._lock:
-            first = bisect_left(log.ids, row.chain.base)
-            last = bisect_left(log.ids, id)
-            rows = [log.rows[each] for each in log.ids[first : last + 1]]
-            records = sorted(log.records.get(id, {}).items())
-        loaded = rebuilt(rows)
-        loaded.records = [(task, channel, decode(data)) for (_, task, _), (channel, data) in records]
-        return loaded
+            self.storage.pop(thread, None)
+            self._grants.pop(thread, None)
 
-    # -- the public methods ------------------------------------------------------------------------------------------
+    def drop(self, thread: str, ns: str, ids: Sequence[str]) -> None:
+        with self._lock:
+            log = self.storage.get(thread, {}).get(ns)
+            if log is None:
+                return
+            dropped = set(ids)
+            for row in [*log.rows.values()]:
+                if row.parent in dropped and row.id not in dropped:
+                    log.rows[row.id] = whole(row, rebuilt(thread, ns, row, log.rows.get))
+            log.ids = [id for id in log.ids if id not in dropped]
+            for id in dropped:
+                log.rows.pop(id, None)
+                log.records.pop(id, None)
 
-    def get_tuple(self, config: Config) -> CheckpointTuple | None:
-        thread, ns, id = coordinates(config)
-        log = self.storage.get(thread, {}).get(ns)
-        if log is None or not log.ids:
-            return None
-        loaded = self._read(log, id or log.ids[-1])
-        return None if loaded is None else shown(thread, ns, loaded)
+    def copy(self, source: str, target: str) -> None:
+        with self._lock:
+            for _, ns, log in [*self._logs(source)]:
+                into = self.storage.setdefault(target, {}).setdefault(ns, _Log())
+                for row in log.rows.values():
+                    into.add(row)
+                for id, records in log.records.items():
+                    into.records.setdefault(id, {}).update(records)
 
-    def list(
-        self,
-        config: Config | None,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        before: Config | None = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
-        configurable = (config or {}).get("configurable") or {}
-        bound = None if before is None else (before.get("configurable") or {}).get("checkpoint_id")
-        threads = [str(configurable["thread_id"])] if "thread_id" in configurable else [*self.storage]
-        for thread in threads:
-            for ns, log in [*self.storage.get(thread, {}).items()]:
-                if ns != configurable.get("checkpoint_ns", ns):
-                    continue
-                for id in reversed(log.ids[:]):
-                    if (bound is not None and id >= bound) or id != configurable.get("checkpoint_id", id):
-                        continue
-                    if limit is not None and limit <= 0:
-                        return
-                    loaded = self._read(log, id)
-                    if loaded is not None and matches(found := shown(thread, ns, loaded), filter):
-                        limit = None if limit is None else limit - 1
-                        yield found
+    # -- leases ------------------------------------------------------------------------------------------------------
 
-    def put(
-        self, config: Config, checkpoint: Mapping[str, Any], metadata: Mapping[str, Any], new_versions: Any
-    ) -> dict[str, Any]:
-        thread, ns, _ = coordinates(config)
-        self.commit(thread, ns, [entry_of(config, checkpoint, metadata)], None)
-        return named(thread, ns, checkpoint["id"])
+    def grant(self, thread: str, token: str, seconds: float) -> int:
+        with self._lock:
+            grant = granted(thread, self._grants.get(thread), token, seconds, clock())
+            self._grants[thread] = grant
+            return grant.epoch
 
-    def put_writes(self, config: Config, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        thread, ns, id = coordinates(config)
-        if id is not None:
-            self.record(thread, ns, id, [Record(task_id, task_path, writes)])
+    def extend(self, lease: Lease, seconds: float) -> None:
+        with self._lock:
+            same_owner(lease, self._grants.get(lease.thread_id))
+            now = clock()
+            self._grants[lease.thread_id] = Grant(lease.epoch, lease.token, now, now + seconds)
 
-    def delete_thread(self, thread_id: str) -> None:
-        self.forget(thread_id)
-        self.storage.pop(thread_id, None)
+    def free(self, lease: Lease) -> None:
+        with self._lock:
+            grant = self._grants.get(lease.thread_id)
+            if grant is not None and grant[:2] == (lease.epoch, lease.token):
+                self._grants[lease.thread_id] = Grant(lease.epoch, "", 0, 0)
 
-    async def aget_tuple(self, config: Config) -> CheckpointTuple | None:
-        return self.get_tuple(config)
-
-    async def alist(
-        self,
-        config: Config | None,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        before: Config | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        for found in self.list(config, filter=filter, before=before, limit=limit):
-            yield found
-
-    async def aput(
-        self, config: Config, checkpoint: Mapping[str, Any], metadata: Mapping[str, Any], new_versions: Any
-    ) -> dict[str, Any]:
-        return self.put(config, checkpoint, metadata, new_versions)
-
-    async def aput_writes(
-        self, config: Config, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        self.put_writes(config, writes, task_id, task_path)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        self.delete_thread(thread_id)
+    def _check(self, thread: str, lease: Lease | None) -> None:
+        changed = may_store(thread, lease, self._grants.get(thread), clock())
+        if changed is not None:
+            self._grants[thread] = changed
 
 
 MemorySaver = InMemorySaver

@@ -1,0 +1,92 @@
+"""Checkpoints as the public methods show them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import InvalidArgument
+from .base import CheckpointTuple, Config
+from .ids import made_at
+from .leases import Lease
+from .log import Entry, Loaded
+
+__all__ = ["coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
+
+
+def coordinates(config: Config) -> tuple[str, str, str | None]:
+    """Thread, namespace and checkpoint that a config names.
+
+    Raises:
+        InvalidArgument: (a ValueError) it names no thread.
+    """
+    configurable = config.get("configurable") or {}
+    thread = configurable.get("thread_id")
+    if thread is None:
+        raise InvalidArgument('config["configurable"] needs a "thread_id" to say which thread is meant.')
+    return str(thread), configurable.get("checkpoint_ns") or "", configurable.get("checkpoint_id")
+
+
+def shown(thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
+    """A checkpoint in the form of the public methods."""
+    extra = dict(loaded.extra)
+    own: dict[str, Any] = extra.pop("__checkpoint__", None) or {}
+    versions = own.get("channel_versions") or dict.fromkeys(loaded.values, loaded.step + 2)
+    checkpoint = {
+        "v": 4,
+        "ts": own.get("ts") or made_at(loaded.id),
+        "channel_versions": versions,
+        "versions_seen": own.get("versions_seen") or {},
+        "updated_channels": own.get("updated_channels"),
+        "id": loaded.id,
+        "channel_values": loaded.values,
+    }
+    metadata = own.get("metadata") or {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **extra}
+    return CheckpointTuple(
+        named(thread, ns, loaded.id),
+        checkpoint,
+        metadata,
+        None if loaded.parent is None else named(thread, ns, loaded.parent),
+        list(loaded.records),
+    )
+
+
+def named(thread: str, ns: str, id: str) -> dict[str, Any]:
+    """The config that names a checkpoint."""
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": id}}
+
+
+def entry_of(config: Config, checkpoint: Mapping[str, Any], metadata: Mapping[str, Any]) -> Entry:
+    """A whole checkpoint, given through `put`, as an entry that sets every value."""
+    own = {k: v for k, v in checkpoint.items() if k not in ("id", "channel_values")}
+    values = dict(checkpoint.get("channel_values") or {})
+    return Entry(
+        checkpoint["id"],
+        coordinates(config)[2],
+        source=metadata.get("source", "loop"),
+        step=metadata.get("step", 0),
+        ops=[(key, ("set", value)) for key, value in values.items()],
+        waits={},
+        parents=metadata.get("parents"),
+        extra={"__checkpoint__": {**own, "metadata": dict(metadata)}},
+        values=values,
+    )
+
+
+def matches(found: CheckpointTuple, filter: Mapping[str, Any] | None) -> bool:
+    """Whether a checkpoint's metadata has all that `filter` asks for."""
+    return not filter or all(key in found.metadata and found.metadata[key] == want for key, want in filter.items())
+
+
+def lease_of(config: Config) -> Lease | None:
+    """The lease that a config brings.
+
+    Raises:
+        InvalidArgument: (a ValueError) what it brings is none.
+    """
+    lease = (config.get("configurable") or {}).get("lease")
+    if lease is not None and not isinstance(lease, Lease):
+        raise InvalidArgument(
+            f'config["configurable"]["lease"] must be a Lease from saver.acquire_lease(), not {lease!r}.'
+        )
+    return lease
