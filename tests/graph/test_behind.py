@@ -16,9 +16,9 @@ from graph_helpers import chunks, graph_of, run, stream, thread
 
 from millstream import AsyncSqliteSaver, InMemorySaver, SqliteSaver, interrupt
 from millstream.errors import StorageError
-from millstream.graph.savers.base import LogSaver
 from millstream.graph.savers.leases import Lease
 from millstream.graph.savers.log import Chain, Entry, Loaded, Record
+from millstream.graph.savers.log_saver import LogSaver
 from millstream.spine import fault_points
 
 __all__ = ["colour"]

@@ -403,10 +403,13 @@ def _path(task: Task) -> str:
 
 
 def _metadata(scope: Scope) -> dict[str, Any]:
-    """What a checkpoint's metadata keeps of the run's config: plain facts, no coordinates."""
-    found = {**scope.configurable, **scope.metadata}
+    """What a checkpoint's metadata keeps of the run's config: plain facts, no coordinates; a run's id where its metadata says one."""
+    named = scope.metadata.get("run_id")
+    found = {key: value for key, value in {**scope.configurable, **scope.metadata}.items() if key not in _IDS}
+    if named is not None:
+        found["run_id"] = named
     return {
         key: value
         for key, value in found.items()
-        if key not in _IDS and not key.startswith(("__", "langgraph_")) and isinstance(value, (str, int, float, bool))
+        if not key.startswith(("__", "langgraph_")) and isinstance(value, (str, int, float, bool))
     }

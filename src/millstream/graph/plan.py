@@ -208,10 +208,17 @@ def graph_in(call: Call) -> Any:
     code = getattr(target, "__code__", None)
     if code is None:
         return None
-    cells = [getattr(cell, "cell_contents", None) for cell in getattr(target, "__closure__", None) or ()]
+    cells = [_content(cell) for cell in getattr(target, "__closure__", None) or ()]
     names = getattr(target, "__globals__", {})
     found = (value for value in (*cells, *(names.get(name) for name in code.co_names)) if _is_graph(value))
     return next(found, None)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a variable that is not set yet, such as the one that the graph is about to be put in
+        return None
 
 
 def _is_graph(value: Any) -> bool:

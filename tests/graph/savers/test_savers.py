@@ -35,9 +35,9 @@ from millstream import (
     add_messages,
 )
 from millstream.graph.channels import LOGGED_REDUCERS
-from millstream.graph.savers.log_saver import LogSaver
 from millstream.graph.savers.ids import checkpoint_id, made_at
 from millstream.graph.savers.log import Entry, Record
+from millstream.graph.savers.log_saver import LogSaver
 
 
 @contextmanager
@@ -489,7 +489,8 @@ class Plain(BaseCheckpointSaver):
             return None
         at = {**where, "checkpoint_id": id}
         parent, checkpoint, metadata = deepcopy(kept[id])
-        pending = self.writes.get((where["thread_id"], where.get("checkpoint_ns", ""), id), [])
+        found = self.writes.get((where["thread_id"], where.get("checkpoint_ns", ""), id), [])
+        pending = [(task, channel, value) for task, channel, value, _ in found]
         before = {"configurable": {**at, "checkpoint_id": parent}} if parent else None
         return CheckpointTuple({"configurable": at}, checkpoint, metadata, before, list(pending))
 
@@ -507,7 +508,10 @@ class Plain(BaseCheckpointSaver):
     def put_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
         where = config["configurable"]
         key = where["thread_id"], where.get("checkpoint_ns", ""), where["checkpoint_id"]
-        self.writes.setdefault(key, []).extend((task_id, channel, deepcopy(value)) for channel, value in writes)
+        kept = self.writes.setdefault(key, [])
+        for index, (channel, value) in enumerate(writes):
+            if (task_id, channel, index) not in [(task, name, at) for task, name, _, at in kept]:
+                kept.append((task_id, channel, deepcopy(value), index))
 
 
 def test_a_saver_with_only_the_public_methods_is_driven_too() -> None:
