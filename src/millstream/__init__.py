@@ -87,14 +87,17 @@ _EXPORTS: dict[str, str] = {
     "chat.chat_prompt": "ChatPromptTemplate",
     "chat.embeddings": "DeterministicFakeEmbedding Embeddings FakeEmbeddings",
     "chat.example_selectors": "BaseExampleSelector",
+    "chat.fake_llms": "FakeListLLM FakeListLLMError FakeStreamingListLLM",
     "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
         ParrotFakeChatModel""",
     "chat.few_shot": "FewShotChatMessagePromptTemplate FewShotPromptTemplate",
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
     "chat.history": "BaseChatMessageHistory InMemoryChatMessageHistory",
     "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
+    "chat.language_model": "BaseLanguageModel",
     "chat.list_parsers": """CommaSeparatedListOutputParser ListOutputParser MarkdownListOutputParser
         NumberedListOutputParser""",
+    "chat.llms": "BaseLLM LLM",
     "chat.marks": "InjectedToolArg InjectedToolCallId",
     "chat.memory_vectors": "InMemoryVectorStore",
     "chat.message_filters": "filter_messages merge_message_runs",
@@ -192,6 +195,9 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .chat.embeddings import Embeddings as Embeddings
     from .chat.embeddings import FakeEmbeddings as FakeEmbeddings
     from .chat.example_selectors import BaseExampleSelector as BaseExampleSelector
+    from .chat.fake_llms import FakeListLLM as FakeListLLM
+    from .chat.fake_llms import FakeListLLMError as FakeListLLMError
+    from .chat.fake_llms import FakeStreamingListLLM as FakeStreamingListLLM
     from .chat.fakes import FakeChatModel as FakeChatModel
     from .chat.fakes import FakeListChatModel as FakeListChatModel
     from .chat.fakes import FakeListChatModelError as FakeListChatModelError
@@ -206,10 +212,13 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .chat.history import InMemoryChatMessageHistory as InMemoryChatMessageHistory
     from .chat.json_parsers import JsonOutputParser as JsonOutputParser
     from .chat.json_parsers import PydanticOutputParser as PydanticOutputParser
+    from .chat.language_model import BaseLanguageModel as BaseLanguageModel
     from .chat.list_parsers import CommaSeparatedListOutputParser as CommaSeparatedListOutputParser
     from .chat.list_parsers import ListOutputParser as ListOutputParser
     from .chat.list_parsers import MarkdownListOutputParser as MarkdownListOutputParser
     from .chat.list_parsers import NumberedListOutputParser as NumberedListOutputParser
+    from .chat.llms import LLM as LLM
+    from .chat.llms import BaseLLM as BaseLLM
     from .chat.marks import InjectedToolArg as InjectedToolArg
     from .chat.marks import InjectedToolCallId as InjectedToolCallId
     from .chat.memory_vectors import InMemoryVectorStore as InMemoryVectorStore

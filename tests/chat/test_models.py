@@ -566,3 +566,26 @@ def test_tools_are_refused_by_default() -> None:
 
 def test_a_repr_shows_what_was_set() -> None:
     assert repr(Echo(greeting="hey", seen=[])) == "Echo(greeting='hey')"
+
+
+def test_nothing_outlasts_an_answer_that_was_cancelled() -> None:
+    never_set: list[str] = []
+
+    class Parting(Echo):
+        async def _agenerate(
+            self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+        ) -> ChatResult:
+            if messages[0].text == "leave":
+                raise asyncio.CancelledError
+            try:
+                await asyncio.Event().wait()
+            finally:
+                never_set.append(messages[0].text)
+            raise AssertionError
+
+    async def run() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(Parting().agenerate([[HumanMessage("stay")], [HumanMessage("leave")]]), 5)
+
+    asyncio.run(run())
+    assert never_set == ["stay"]

@@ -104,7 +104,7 @@ def test_a_document_needs_its_text() -> None:
 def test_flatten_counts_the_usage_once() -> None:
     result = LLMResult([[Generation("a"), Generation("b")], [Generation("c")]], {"token_usage": {"t": 1}, "m": "x"})
     assert result.flatten() == [
-        LLMResult([[Generation("a")]], {"token_usage": {"t": 1}, "m": "x"}),
+        LLMResult([[Generation("a"), Generation("b")]], {"token_usage": {"t": 1}, "m": "x"}),
         LLMResult([[Generation("c")]], {"token_usage": {}, "m": "x"}),
     ]
 

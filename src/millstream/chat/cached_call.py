@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data.messages import AIMessage, BaseMessage
-from ..data.outputs import ChatGeneration, ChatResult
+from ..data.outputs import ChatGeneration
 from ..flow.driver import Driver
 from ..spine.scope import Scope
 from .caches import BaseCache, cache_of
 
 if TYPE_CHECKING:
-    from .models import BaseChatModel
+    from .language_model import BaseLanguageModel
 
 __all__ = ["CachedCall", "cached_call", "key_of"]
+
+Prompt: TypeAlias = str | Sequence[BaseMessage]
 
 
 class CachedCall:
@@ -28,30 +30,30 @@ class CachedCall:
         self.cache = cache
         self.key = key
 
-    async def found(self, d: Driver, scope: Scope) -> ChatResult | None:
-        """The answer that is kept."""
+    async def found(self, d: Driver, scope: Scope) -> list[Any] | None:
+        """The candidates that are kept."""
         kept = await d.call(scope, self.cache.lookup, self.cache.alookup, *self.key)
-        return ChatResult(generations=[_copy(generation, hit=True) for generation in kept]) if kept else None
+        return [_copy(generation, hit=True) for generation in kept] if kept else None
 
-    async def keep(self, d: Driver, scope: Scope, result: ChatResult) -> None:
-        """Keep an answer."""
-        generations = [_copy(generation) for generation in result.generations]
-        await d.call(scope, self.cache.update, self.cache.aupdate, *self.key, generations)
+    async def keep(self, d: Driver, scope: Scope, generations: Sequence[Any]) -> None:
+        """Keep the candidates of an answer."""
+        kept = [_copy(generation) for generation in generations]
+        await d.call(scope, self.cache.update, self.cache.aupdate, *self.key, kept)
 
 
 def cached_call(
-    model: BaseChatModel, messages: Sequence[BaseMessage], stop: Any, kwargs: Mapping[str, Any]
+    model: BaseLanguageModel[Any], prompt: Prompt, stop: Any, kwargs: Mapping[str, Any]
 ) -> CachedCall | None:
     """The call under the model's cache; None where it has none, or where the call cannot be told apart from others."""
     cache = cache_of(model.cache)
     if cache is None:
         return None
-    key = key_of(model, messages, stop, kwargs)
+    key = key_of(model, prompt, stop, kwargs)
     return None if key is None else CachedCall(cache, key)
 
 
 def key_of(
-    model: BaseChatModel, messages: Sequence[BaseMessage], stop: Any, kwargs: Mapping[str, Any]
+    model: BaseLanguageModel[Any], prompt: Prompt, stop: Any, kwargs: Mapping[str, Any]
 ) -> tuple[str, str] | None:
     """The prompt and the description of model and call, as texts that are equal for equal calls and no others.
 
@@ -67,13 +69,16 @@ def key_of(
         "kwargs": dict(kwargs),
     }
     try:
-        prompt = _text([message.model_dump(exclude=("id", "usage_metadata")) for message in messages])
+        if not isinstance(prompt, str):
+            prompt = _text([message.model_dump(exclude=("id", "usage_metadata")) for message in prompt])
         return prompt, _text(call)
     except (TypeError, ValueError, RecursionError):
         return None
 
 
-def _copy(generation: ChatGeneration, *, hit: bool = False) -> ChatGeneration:
+def _copy(generation: Any, *, hit: bool = False) -> Any:
+    if not isinstance(generation, ChatGeneration):
+        return generation.model_copy(deep=True)
     message = generation.message.model_copy(deep=True)
     if hit and isinstance(message, AIMessage):
         # It cost nothing this time.

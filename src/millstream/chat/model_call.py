@@ -78,9 +78,10 @@ class ModelCall:
         self._begin()
         try:
             cached = cached_call(self.model, self.messages, self.stop, self.kwargs)
-            result = None if cached is None else await cached.found(self.d, self.inner)
-            if result is not None:
-                self._tell(getattr(result.generations[0].message, "tool_calls", ()))
+            kept = None if cached is None else await cached.found(self.d, self.inner)
+            if kept is not None:
+                result = ChatResult(generations=kept)
+                self._tell(getattr(kept[0].message, "tool_calls", ()))
             else:
                 if self.model.rate_limiter is not None:
                     await self._wait_for_turn()
@@ -99,7 +100,7 @@ class ModelCall:
                 else:
                     result = await self._generated()
                 if cached is not None:
-                    await cached.keep(self.d, self.inner, result)
+                    await cached.keep(self.d, self.inner, result.generations)
         except BaseException as error:
             self._failed(error)
             raise

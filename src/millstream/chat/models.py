@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from math import ceil
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pydantic import Field
 
-from ..data.coercion import convert_to_messages, get_buffer_string
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration, ChatResult, LLMResult, RunInfo
-from ..data.prompt_values import PromptValue
-from ..data.token_estimate import count_tokens_approximately
 from ..errors import InvalidArgument, Unsupported
 from ..flow.attend import attended, attended_each, attended_items
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
@@ -21,8 +17,8 @@ from ..flow.runnable import Kwargs, Runnable
 from ..flow.step import step
 from ..spine.events import MISSING
 from ..spine.scope import Scope, enter
-from .component import Component, whole_of
-from .function_calling import convert_to_openai_tool
+from .component import whole_of
+from .language_model import BaseLanguageModel, LanguageModelInput
 from .model_call import ModelCall
 
 if TYPE_CHECKING:
@@ -34,10 +30,8 @@ __all__ = ["BaseChatModel", "LanguageModelInput", "SimpleChatModel"]
 
 Form = TypeVar("Form")
 
-LanguageModelInput: TypeAlias = PromptValue | str | Sequence[Any]
 
-
-class BaseChatModel(Component[LanguageModelInput, AIMessage]):
+class BaseChatModel(BaseLanguageModel[AIMessage]):
     """A chat model. A subclass declares its settings as annotated fields and writes `_generate`.
 
     It may also write `_stream` (then `stream` gives tokens, and a watched `invoke` streams inside), `_agenerate` and
@@ -56,23 +50,12 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
 
     run_type = "chat_model"
 
-    cache: Any = Field(default=None, exclude=True)
     rate_limiter: Any = Field(default=None, exclude=True)
     disable_streaming: bool | Literal["tool_calling"] = False
-    callbacks: Any = Field(default=None, exclude=True, repr=False)
-    tags: list[str] | None = None
-    metadata: dict[str, Any] | None = None
-    verbose: bool = Field(default=False, exclude=True, repr=False)
-    custom_get_token_ids: Callable[[str], list[int]] | None = Field(default=None, exclude=True)
     output_version: str | None = None
     profile: dict[str, Any] | None = Field(default=None, exclude=True)
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
-
-    @property
-    def _llm_type(self) -> str:
-        """A short name of the kind of model, for logs and caches."""
-        return type(self).__name__
 
     @abstractmethod
     def _generate(
@@ -122,27 +105,6 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
                 yield piece
         finally:
             await pieces.aclose()
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        """The settings that an answer depends on: calls of models that agree in them share what a cache keeps.
-
-        The default knows of the name, the temperature and the most tokens; a model with other settings names them all.
-        """
-        return self._get_ls_params()
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        """Facts about the model that go into the metadata of its runs, under the names that tracing tools know."""
-        fields = self.__dict__
-        facts = {
-            "ls_provider": _provider_of(type(self).__name__),
-            "ls_model_name": kwargs.get("model") or fields.get("model") or fields.get("model_name"),
-            "ls_model_type": "chat",
-            "ls_temperature": kwargs.get("temperature", fields.get("temperature")),
-            "ls_max_tokens": kwargs.get("max_tokens", fields.get("max_tokens")),
-            "ls_stop": stop,
-        }
-        return {key: value for key, value in facts.items() if value is not None}
 
     # -- what users call, beside the methods of every runnable -------------------------------------------------------
 
@@ -195,49 +157,19 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         return structured_output(self, schema, include_raw)
 
     def generate(
-        self,
-        messages: Sequence[Sequence[Any]],
-        stop: list[str] | None = None,
-        callbacks: Any = None,
-        *,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        run_id: Any = None,
-        **kwargs: Any,
+        self, messages: Sequence[Any], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
-        """Answer several conversations, one after another, each as a run of its own; all generations are kept."""
-        config = {"callbacks": callbacks, "tags": tags, "metadata": metadata, "run_name": run_name, "run_id": run_id}
-        return step(self._generate_all(SYNC, messages, enter(config), {"stop": stop, **kwargs}, 1))
+        """Answer several conversations, one after another, each as a run of its own; all candidates are kept.
+
+        `tags`, `metadata`, `run_name` and `run_id` are those of the runs; other keywords go to `_generate`.
+        """
+        return step(self._generated(SYNC, messages, stop, callbacks, **kwargs))
 
     async def agenerate(
-        self,
-        messages: Sequence[Sequence[Any]],
-        stop: list[str] | None = None,
-        callbacks: Any = None,
-        *,
-        tags: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        run_id: Any = None,
-        **kwargs: Any,
+        self, messages: Sequence[Any], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any
     ) -> LLMResult:
         """`generate`, all conversations at once; the first error is raised after all have ended."""
-        config = {"callbacks": callbacks, "tags": tags, "metadata": metadata, "run_name": run_name, "run_id": run_id}
-        return await self._generate_all(ASYNC, messages, enter(config), {"stop": stop, **kwargs}, None)
-
-    def get_num_tokens(self, text: str) -> int:
-        """The tokens of a text, by `custom_get_token_ids`; without it an estimate, unless the provider knows better."""
-        ids = self.custom_get_token_ids
-        return ceil(len(text) / 4) if ids is None else len(ids(text))
-
-    def get_num_tokens_from_messages(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> int:
-        """The tokens of a conversation, and of the tools that go with it; an estimate as `get_num_tokens`."""
-        described = [convert_to_openai_tool(tool) for tool in tools or ()]
-        if self.custom_get_token_ids is None:
-            return count_tokens_approximately(messages, tools=described)
-        texts = [get_buffer_string([message]) for message in convert_to_messages(messages)]
-        return sum(map(self.get_num_tokens, [*texts, *map(str, described)]))
+        return await self._generated(ASYNC, messages, stop, callbacks, **kwargs)
 
     if TYPE_CHECKING:
         # As of any Runnable; but what a chat model streams is chunks. (One plain message where it may not stream.)
@@ -290,16 +222,15 @@ class BaseChatModel(Component[LanguageModelInput, AIMessage]):
         finally:
             await chunks.aclose()
 
-    async def _generate_all(
-        self, d: Driver, conversations: Sequence[Any], scope: Scope, kwargs: Kwargs, limit: int | None
-    ) -> LLMResult:
+    async def _generate_all(self, d: Driver, inputs: Sequence[Any], scope: Scope, kwargs: Kwargs) -> LLMResult:
+        """One after another where the caller waits on its thread, at once in async form."""
         # A run id given by the caller can name one run only.
-        scopes = [scope, *[scope.inner()] * (len(conversations) - 1)]
+        scopes = [scope, *[scope.inner()] * (len(inputs) - 1)]
         calls: list[ModelCall] = []
 
         async def answer(heard_at: Callable[[int], Scope]) -> list[ChatResult]:
-            calls.extend(ModelCall(self, d, each, heard_at(at), kwargs) for at, each in enumerate(conversations))
-            return await _all_results(d, calls, limit)
+            calls.extend(ModelCall(self, d, each, heard_at(at), kwargs) for at, each in enumerate(inputs))
+            return await _all_results(d, calls, 1 if d.sync else None)
 
         results = await attended_each(d, lambda index: self._heard(scopes[index]), answer)
         return LLMResult(
@@ -340,6 +271,8 @@ async def _all_results(d: Driver, calls: Sequence[ModelCall], limit: int | None)
     running = d.run_all([call.result for call in calls], limit)
     try:
         async for index, outcome in running:
+            if outcome.is_final:
+                outcome.get()
             if outcome.error is None:
                 results[index] = outcome.value
             else:
@@ -351,9 +284,3 @@ async def _all_results(d: Driver, calls: Sequence[ModelCall], limit: int | None)
     if errors:
         raise errors[min(errors)]
     return [results[index] for index in range(len(calls))]
-
-
-def _provider_of(class_name: str) -> str:
-    """`ChatOpenAI` is of "openai"."""
-    name = class_name.removeprefix("Chat") if class_name.startswith("Chat") else class_name.removesuffix("Chat")
-    return name.lower()

@@ -180,13 +180,13 @@ class LLMResult(Record):
             _check_type(self, type)
 
     def flatten(self) -> list[LLMResult]:
-        """One result for each prompt, with its first candidate. The token usage stays with the first, to count once."""
+        """One result for each prompt, with its candidates. The token usage stays with the first, to count once."""
         flat: list[LLMResult] = []
         for place, candidates in enumerate(self.generations):
             output = self.llm_output
             if place and output is not None:
                 output = {**output, "token_usage": {}}
-            flat.append(LLMResult([candidates[:1]], output))
+            flat.append(LLMResult([candidates], output))
         return flat
 
 

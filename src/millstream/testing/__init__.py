@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 _EXPORTS: dict[str, str] = {
     "anthropic_streams": """message_answer message_block message_error message_frame message_of
         message_stream""",
-    "models": """FakeChatModel FakeListChatModel FakeMessagesListChatModel GenericFakeChatModel ParrotFakeChatModel
-        ScriptedChatModel""",
+    "models": """FakeChatModel FakeListChatModel FakeListLLM FakeMessagesListChatModel FakeStreamingListLLM
+        GenericFakeChatModel ParrotFakeChatModel ScriptedChatModel""",
     "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream embeddings_answer frames_of",
     "responses_streams": "response_answer response_frame response_item response_of response_stream",
     "striking": "FAULT_PLACES Fault arm_faults armed watched_places",

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ..chat.fake_llms import FakeListLLM, FakeStreamingListLLM
 from ..chat.fakes import (
     FakeChatModel,
     FakeListChatModel,
@@ -27,7 +28,9 @@ from ..errors import InvalidArgument
 __all__ = [
     "FakeChatModel",
     "FakeListChatModel",
+    "FakeListLLM",
     "FakeMessagesListChatModel",
+    "FakeStreamingListLLM",
     "GenericFakeChatModel",
     "ParrotFakeChatModel",
     "ScriptedChatModel",

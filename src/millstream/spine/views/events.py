@@ -11,6 +11,7 @@ from time import time
 from typing import Any, Literal
 
 from ...data.ids import new_id
+from ...data.outputs import LLMResult
 from ..events import CUSTOM, END, ERROR, MISSING, START, STREAM, TOKENS, Event
 from ..run import Run
 
@@ -120,7 +121,7 @@ class EventsView:
         elif kind == START:
             data = {} if event.data is MISSING else {"input": _shown_input(run, event.data)}
         elif kind == END:
-            data = {"output": event.data}
+            data = {"output": _shown_output(run, event.data)}
             if run.input is not MISSING:
                 data["input"] = _shown_input(run, run.input)
         else:
@@ -190,3 +191,10 @@ def _shown_input(run: Run, value: Any) -> Any:
     if run.type == "retriever":
         return {"query": value}
     return value
+
+
+def _shown_output(run: Run, value: Any) -> Any:
+    if run.type != "llm" or not isinstance(value, LLMResult):
+        return value
+    candidates = [[generation.model_dump() for generation in each] for each in value.generations]
+    return {"generations": candidates, "llm_output": value.llm_output}
