@@ -121,6 +121,7 @@ _EXPORTS: dict[str, str] = {
     "graph.agent": "AgentState create_react_agent",
     "graph.answer_forms": """AutoStrategy MultipleStructuredOutputsError ProviderStrategy StructuredOutputError
         StructuredOutputValidationError ToolStrategy""",
+    "graph.barriers": "LastValueAfterFinish NamedBarrierValue NamedBarrierValueAfterFinish",
     "graph.bundled.approval": """ActionRequest ApproveDecision Decision DecisionType EditDecision HITLRequest
         HITLResponse HumanInTheLoopMiddleware InterruptOnConfig RejectDecision RespondDecision ReviewConfig""",
     "graph.bundled.limits": """ModelCallLimitExceededError ModelCallLimitMiddleware ToolCallLimitExceededError
@@ -411,6 +412,9 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.answer_forms import StructuredOutputError as StructuredOutputError
     from .graph.answer_forms import StructuredOutputValidationError as StructuredOutputValidationError
     from .graph.answer_forms import ToolStrategy as ToolStrategy
+    from .graph.barriers import LastValueAfterFinish as LastValueAfterFinish
+    from .graph.barriers import NamedBarrierValue as NamedBarrierValue
+    from .graph.barriers import NamedBarrierValueAfterFinish as NamedBarrierValueAfterFinish
     from .graph.builder import StateGraph as StateGraph
     from .graph.bundled.approval import ActionRequest as ActionRequest
     from .graph.bundled.approval import ApproveDecision as ApproveDecision

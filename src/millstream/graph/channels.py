@@ -12,9 +12,10 @@ from __future__ import annotations
 import collections.abc as abc
 import operator
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, TypeAlias, get_origin
 
-from ..errors import InvalidArgument, InvalidUpdateError
+from ..errors import EmptyChannelError, InvalidArgument, InvalidUpdateError
 from .constants import ABSENT
 from .control import Overwrite
 
@@ -33,15 +34,14 @@ Op: TypeAlias = tuple[str, Any]
 Reducer: TypeAlias = Callable[[Any, Any], Any]
 LoggedReducer: TypeAlias = Callable[[Any, Any], tuple[Any, list[Op]]]
 
-# Reducers that can say what they changed. For any other one the whole value is stored at each write: whether
-# an element of a list was edited in place cannot be seen from outside.
+# Reducers that can say what they changed. What another one did is found by comparing (differences.py).
 LOGGED_REDUCERS: dict[Reducer, LoggedReducer] = {}
 
 
 class BaseChannel:
     """The rule of one state key."""
 
-    __slots__ = ("typ",)
+    __slots__ = ("key", "typ", "value")
 
     volatile = False
     """Whether a step that writes nothing changes the value (see `idle`)."""
@@ -49,16 +49,33 @@ class BaseChannel:
     stored = True
     """Whether checkpoints keep the value."""
 
-    def __init__(self, typ: Any = Any) -> None:
+    compared = False
+    """Whether what a step changed is found by comparing the value with the one before."""
+
+    held = False
+    """Whether what is kept is not what is shown (see `shown`)."""
+
+    def __init__(self, typ: Any = Any, key: str = "") -> None:
         self.typ = typ
+        self.key = key
+        self.value: Any = ABSENT
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "update" in cls.__dict__:  # a rule of a user's, written as an object that takes updates
+            cls.held = cls.volatile = True
+
+    # -- the rule ----------------------------------------------------------------------------------------------------
 
     def initial(self) -> Any:
         """The value before any write."""
-        return ABSENT
+        return self.from_checkpoint(ABSENT).checkpoint() if self.held else ABSENT
 
     def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
         """The value after a step with these writes (at least one)."""
-        raise NotImplementedError
+        channel = self.from_checkpoint(old)
+        channel.update(list(writes))
+        return channel.checkpoint()
 
     def logged(self, key: str, old: Any, writes: Sequence[Any]) -> tuple[Any, list[Op]]:
         """`fold`, and what it changed."""
@@ -67,7 +84,93 @@ class BaseChannel:
 
     def idle(self, old: Any) -> Any:
         """The value after a step without a write, for volatile channels."""
-        return old
+        return self.fold("", old, ()) if self.held else old
+
+    def shown(self, kept: Any) -> Any:
+        """What nodes and callers see of what is kept; ABSENT for nothing."""
+        channel = self.from_checkpoint(kept)
+        return channel.get() if channel.is_available() else ABSENT
+
+    def finished(self, kept: Any) -> Any:
+        """What is kept once the run is out of work; the same where that makes no difference."""
+        return kept
+
+    # -- an object with a value of its own: how users write rules, and try them out -------------------------------------
+
+    @property
+    def ValueType(self) -> Any:  # noqa: N802 - the name that is known
+        """The type of the value."""
+        return self.typ
+
+    @property
+    def UpdateType(self) -> Any:  # noqa: N802
+        """The type of what is written."""
+        return self.typ
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Take what a step wrote, nothing too; whether that changed the value.
+
+        A subclass that has its own needs no `fold`: the graph makes an object of it with `from_checkpoint`, updates that, and
+        keeps what its `checkpoint` gives.
+        """
+        old = self.value
+        if values:
+            self.value = self.fold(self.key, self._begun(), values)
+        elif self.volatile:
+            self.value = self.idle(old)
+        return bool(values) or self.value is not old
+
+    def get(self) -> Any:
+        """The value.
+
+        Raises:
+            EmptyChannelError: (a LookupError) there is none.
+        """
+        value = self._begun()
+        if value is not ABSENT and self.held and type(self).get is BaseChannel.get:
+            value = self.shown(value)
+        if value is ABSENT:
+            raise EmptyChannelError(f"nothing was written to the channel {self.key or type(self).__name__!r} yet.")
+        return value
+
+    def is_available(self) -> bool:
+        """Whether there is a value."""
+        try:
+            self.get()
+        except EmptyChannelError:
+            return False
+        return True
+
+    def checkpoint(self) -> Any:
+        """What is to be kept of it."""
+        try:
+            return self.get()
+        except EmptyChannelError:
+            return ABSENT
+
+    def from_checkpoint(self, checkpoint: Any) -> BaseChannel:
+        """A new object with what was kept."""
+        new = copy(self)
+        new.value = checkpoint
+        return new
+
+    def copy(self) -> BaseChannel:
+        """A new object with the same value."""
+        return copy(self)
+
+    def consume(self) -> bool:
+        """What reads it has begun; whether that changed the value."""
+        return False
+
+    def finish(self) -> bool:
+        """The run is out of work; whether that changed the value."""
+        if self.value is ABSENT or (new := self.finished(self.value)) == self.value:
+            return False
+        self.value = new
+        return True
+
+    def _begun(self) -> Any:
+        return self.initial() if self.value is ABSENT and not self.held else self.value
 
     def same_rule(self, other: BaseChannel) -> bool:
         """Whether two declarations of a key mean the same."""
@@ -169,14 +272,18 @@ class BinaryOperatorAggregate(BaseChannel):
 
     __slots__ = ("_logged", "_start", "operator")
 
-    def __init__(self, typ: Any, operator: Reducer) -> None:
-        super().__init__(typ)
+    def __init__(self, typ: Any, operator: Reducer, key: str = "") -> None:
+        super().__init__(typ, key)
         self.operator = operator
         self._start: Callable[[], Any] | None = _constructor(typ)
         try:
             self._logged: LoggedReducer | None = LOGGED_REDUCERS.get(operator)
         except TypeError:  # an unhashable callable object
             self._logged = None
+
+    @property
+    def compared(self) -> bool:  # type: ignore[override]
+        return self._logged is None
 
     def initial(self) -> Any:
         return ABSENT if self._start is None else self._start()
@@ -228,6 +335,7 @@ class DeltaChannel(BinaryOperatorAggregate):
 
     def __init__(self, reducer: Reducer, typ: Any = list, *, snapshot_frequency: int = 100) -> None:
         super().__init__(typ, reducer)
+        self._logged = None
         self.snapshot_frequency = snapshot_frequency
 
     def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
@@ -239,10 +347,6 @@ class DeltaChannel(BinaryOperatorAggregate):
         if whole:
             return whole[0][0]
         return self.operator(old, list(writes))
-
-    def logged(self, key: str, old: Any, writes: Sequence[Any]) -> tuple[Any, list[Op]]:
-        new = self.fold(key, old, writes)
-        return new, [("set", new)]
 
 
 _MAYBE_OVERWRITE = frozenset({Overwrite, dict})

@@ -327,7 +327,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     def result(self, loop: Loop, options: Options) -> Any:
         """What `invoke` returns."""
         keys = self.keys(options, streaming=False)
-        result = read_keys(loop.values, keys) if loop.answered else None
+        result = read_keys(loop.seen, keys) if loop.answered else None
         if options.version == "v2":
             return GraphOutput(self.coerced("values", (), result), tuple(loop.waiting))
         if loop.waiting:

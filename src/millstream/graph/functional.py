@@ -249,6 +249,7 @@ class EntryPlan(Plan):
         self.shown = {END: self.channels[END]}
         self.is_root = False
         self.initial, self.volatile, self.stored = (), (START,), tuple(self.channels)
+        self.compared, self.held = (), {}
         self.input_keys = frozenset((START,))
         self.output_keys = self.stream_keys = END
         self.output_set = frozenset((END,))

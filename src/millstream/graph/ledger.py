@@ -11,6 +11,7 @@ from ..spine.scope import Scope
 from .behind import Behind
 from .channels import BaseChannel, Op
 from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
+from .differences import Print, changes, print_of
 from .interrupts import ANY, answers_of, own_answer, storable
 from .savers.adapter import log_saver
 from .savers.ids import checkpoint_id
@@ -37,6 +38,8 @@ class Ledger:
         "_extra",
         "_given",
         "_lengths",
+        "_prints",
+        "_recorded",
         "chain",
         "durability",
         "entries",
@@ -84,10 +87,17 @@ class Ledger:
         self._behind = Behind()
         # Writes of tasks that ended before the step they are in, not stored yet.
         self._ended: list[Record] = []
+        self._recorded: set[str] = set()  # ids of those that are
         # Of lists: how long they are as stored. A list that is not was changed behind the reducer's back.
         self._lengths: dict[str, int] = {}
+        # Of values whose reducer does not say what it changes: what they held as stored.
+        self._prints: dict[str, Print | None] | None = {}
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    def only_read(self) -> None:
+        """Nothing will be written: what only that needs is not kept."""
+        self._prints = None
 
     async def load(self, loop: Loop) -> bool:
         """Put the thread's state into the loop; False when there is none."""
@@ -104,6 +114,8 @@ class Ledger:
         loop.step = loaded.step + 1
         loop.values.update(loaded.values)
         self._lengths = {key: len(value) for key, value in loaded.values.items() if type(value) is list}
+        if self._prints is not None:
+            self._prints = {key: print_of(loop.values.get(key)) for key in loop.plan.compared}
         waits = loaded.waits
         loop.next = waits.get("next", ())
         loop.sends = waits.get("sends", [])
@@ -194,6 +206,12 @@ class Ledger:
         """The channel's new value; what changed is added to `ops`."""
         if not channel.stored:
             return channel.fold(key, old, writes)
+        if channel.compared:
+            new = channel.fold(key, old, writes)
+            assert self._prints is not None
+            more, self._prints[key] = changes(self._prints.get(key), new)
+            ops += [(key, op) for op in more]
+            return new
         lengths = self._lengths
         intact = type(old) is not list or len(old) == lengths.get(key, 0)
         new, more = channel.logged(key, old, writes)
@@ -239,7 +257,7 @@ class Ledger:
             )
         )
         self.parent = id
-        self._ended = []  # they are in this checkpoint
+        self._ended, self._recorded = [], set()  # they are in this checkpoint
         return id
 
     async def flush(self, loop: Loop, force: bool = False) -> None:
@@ -254,7 +272,6 @@ class Ledger:
         if entries:
             if self.durability == "exit":
                 entries = _last_only(entries)
-            self.entries = []
             await self._store(loop, entries, now=done or force)
         if done and self.chain is not None and self.parent is not None:
             self.saver.keep(self.thread, self.ns, self._left(loop))
@@ -262,14 +279,17 @@ class Ledger:
     async def _store(self, loop: Loop, entries: list[Entry], now: bool) -> None:
         behind, saver = self._behind, self.saver
         if saver.inline:
+            self.entries = []
             await self._commit(loop, entries)
             return
         # The input is on disk before the first node runs, whatever the durability.
         if not now and self.durability == "async" and all(entry.source == "loop" for entry in entries):
-            await behind.end()  # now the chain is known
+            await behind.end()  # now the chain is known; whoever cancels here leaves the entries to `close`
             if saver.detach(entries, self.chain):
+                self.entries = []
                 await behind.begin(loop.d, lambda: self._commit_behind(loop, entries))
                 return
+        self.entries = []
         await behind.perform(loop.d, lambda: self._commit(loop, entries))
 
     async def _commit(self, loop: Loop, entries: list[Entry]) -> None:
@@ -303,6 +323,7 @@ class Ledger:
     async def _record_ended(self, loop: Loop) -> None:
         while self._ended:
             records, self._ended = self._ended, []
+            self._recorded.update(record.task_id for record in records)
             await self.record(loop, records)
 
     async def cut(self, loop: Loop) -> None:
@@ -316,6 +337,8 @@ class Ledger:
         records = []
         drained = loop.control is not None and loop.control.drain_requested
         for task in loop.tasks:
+            if task.done and task.id in self._recorded:
+                continue
             # A list, if answers were given; an empty one where the only one was refused.
             writes: list[tuple[str, Any]] = [(RESUME, task.answers)] if isinstance(task.answers, list) else []
             if task.done:

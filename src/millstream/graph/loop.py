@@ -126,6 +126,11 @@ class Loop:
         self.wants |= out.mask
 
     @property
+    def seen(self) -> dict[str, Any]:
+        """The state as nodes and callers see it."""
+        return self.plan.seen(self.values)
+
+    @property
     def origin(self) -> str:
         """The id of the checkpoint that the current step starts from."""
         if self._origin is None:
@@ -355,7 +360,7 @@ class Loop:
         task.interrupts = asked.interrupts
         task.waits = True
         for out in self.outs:
-            out.interrupted(self.values, asked.interrupts)
+            out.interrupted(self.seen, asked.interrupts)
 
     async def _failed(self, task: Task, error: BaseException) -> None:
         """A task of the step failed: say so, and keep what its siblings wrote."""
@@ -401,7 +406,7 @@ class Loop:
             # Shown, not stored: the step is not over.
             apply(self, finished, groups)
             for out in self.outs:
-                out.values(self.values, groups)
+                out.values(self.seen, groups)
         self._stop(questions, told=True)
 
     def _breaks(self, where: frozenset[str]) -> bool:
@@ -411,7 +416,7 @@ class Loop:
         """End the run before its end; a graph inside a task takes that task with it."""
         if not told:
             for out in self.outs:
-                out.interrupted(self.values, questions)
+                out.interrupted(self.seen, questions)
         if self.nested:
             raise GraphInterrupt(questions)
         self.waiting = questions

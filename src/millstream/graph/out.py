@@ -198,7 +198,7 @@ def checkpoint_payload(loop: Loop, source: str, parent: str | None) -> dict[str,
     return {
         "config": loop.config_at(loop.origin),
         "parent_config": None if parent is None else loop.config_at(parent),
-        "values": read_keys(loop.values, loop.plan.stream_keys),
+        "values": read_keys(loop.seen, loop.plan.stream_keys),
         "metadata": {"source": source, "step": loop.step, "parents": dict(loop.parents)},
         "next": [task.node.name for task in waiting],
         "tasks": [

@@ -84,9 +84,11 @@ class Plan:
 
     __slots__ = (
         "channels",
+        "compared",
         "deferring",
         "eager",
         "entry",
+        "held",
         "initial",
         "input_keys",
         "is_root",
@@ -112,6 +114,8 @@ class Plan:
         self.initial = tuple((k, c.initial) for k, c in channels.items() if c.initial() is not ABSENT)
         self.volatile = tuple(k for k, c in channels.items() if c.volatile)
         self.stored = tuple(k for k, c in channels.items() if c.stored)
+        self.compared = tuple(k for k, c in channels.items() if c.compared and c.stored)
+        self.held = {k: c for k, c in channels.items() if c.held}
         self.input_keys = frozenset(builder.input.channels)
         self.output_keys: str | tuple[str, ...] = ROOT if builder.output.is_root else builder.output.channels
         self.output_set = frozenset((self.output_keys,) if isinstance(self.output_keys, str) else self.output_keys)
@@ -171,6 +175,10 @@ class Plan:
         """The state before any write: what reducers start from."""
         return {key: make() for key, make in self.initial}
 
+    def seen(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The state as nodes and callers see it: the same dict, unless there are channels that keep something else."""
+        return _seen(values, self.held) if self.held else values
+
 
 def _bound(node: PlanNode, retry: Sequence[RetryPolicy], timeout: TimeoutPolicy | None) -> None:
     """Let a node's attempts be timed, and made again."""
@@ -183,6 +191,22 @@ def _bound(node: PlanNode, retry: Sequence[RetryPolicy], timeout: TimeoutPolicy 
 
 def reader_of(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
     """How a node with this input schema reads the state."""
+    held = {key: channels[key] for key in schema.channels if key in channels and channels[key].held}
+    if held:
+        read_kept = _reader(schema, channels)
+        return lambda values, step, stop: read_kept(_seen(values, held), step, stop)
+    return _reader(schema, channels)
+
+
+def _seen(values: dict[str, Any], held: dict[str, BaseChannel]) -> dict[str, Any]:
+    seen = dict(values)
+    for key, channel in held.items():
+        if key in seen and (shown := channel.shown(seen.pop(key))) is not ABSENT:
+            seen[key] = shown
+    return seen
+
+
+def _reader(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
     if schema.is_root:
         return lambda values, step, stop: values.get(ROOT)
     keys, managed, make = schema.channels, schema.managed, schema.make

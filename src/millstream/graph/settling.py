@@ -33,9 +33,11 @@ async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop") -> Non
     groups = grouped(tasks)
     apply(loop, tasks, groups, ops)
     route(loop, tasks)
+    if loop.plan.held and not loop.next and not loop.sends:
+        _finish(loop, groups, ops)
     if loop.wants & VALUES:
         for out in loop.outs:
-            out.values(loop.values, groups)
+            out.values(loop.seen, groups)
     if not loop.answered:
         loop.answered = not loop.plan.output_set.isdisjoint(groups)
     if ledger is not None:
@@ -72,6 +74,16 @@ def apply(
             values.pop(key, None)
         else:
             values[key] = value
+
+
+def _finish(loop: Loop, groups: dict[str, list[Any]], ops: list[tuple[str, Op]]) -> None:
+    """Tell the channels that wait for it that the run is out of work."""
+    for key, channel in loop.plan.held.items():
+        old = loop.values.get(key, ABSENT)
+        if old is not ABSENT and (new := channel.finished(old)) != old:
+            loop.values[key] = new
+            groups.setdefault(key, [])
+            ops.append((key, ("set", new)))
 
 
 def route(loop: Loop, tasks: Sequence[Task]) -> None:

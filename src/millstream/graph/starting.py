@@ -106,7 +106,7 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
             loop.stop += 1
         await ledger.take_answers(loop)
     for out in loop.outs:
-        out.values(loop.values, None)
+        out.values(loop.seen, None)
     loop.answered = True
     if loop.plan.entry is not None:
         loop.previous = loop.values.get(PREVIOUS)

@@ -38,6 +38,7 @@ async def read_state(
     The latest one is live: what finished tasks of an unfinished step wrote is shown as applied.
     """
     loop, ledger = _loop(app, d, scope)
+    ledger.only_read()
     loaded = await _load(loop, ledger, ledger.id)
     if loaded is None:
         config = {"configurable": dict(scope.configurable)}
@@ -57,6 +58,7 @@ async def history(
 ) -> AsyncGenerator[StateSnapshot, None]:
     """Snapshots of one thread and namespace, newest first."""
     loop, ledger = _loop(app, d, scope)
+    ledger.only_read()
     ids = await ledger.call(loop, "ids", ledger.thread, ledger.ns)
     bound = ((before or {}).get("configurable") or {}).get("checkpoint_id")
     after: dict[str, list[Any]] = {}
@@ -211,7 +213,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     if done:
         apply(loop, done, grouped(done))
     return StateSnapshot(
-        read_keys(loop.values, loop.plan.stream_keys),
+        read_keys(loop.seen, loop.plan.stream_keys),
         tuple(task.node.name for task in waiting if task not in done),
         named(ledger.thread, ledger.ns, loaded.id),
         {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **loaded.extra},
