@@ -128,6 +128,7 @@ _EXPORTS: dict[str, str] = {
         ToolCallLimitMiddleware""",
     "graph.bundled.retries": "ModelFallbackMiddleware ModelRetryMiddleware ToolErrorMiddleware ToolRetryMiddleware",
     "graph.bundled.summaries": "SummarizationMiddleware",
+    "graph.validation_node": "ValidationNode",
     "graph.builder": "StateGraph",
     "graph.channels": """AnyValue BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue Topic
         UntrackedValue""",
@@ -526,6 +527,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.tool_node import ToolInvocationError as ToolInvocationError
     from .graph.tool_node import ToolNode as ToolNode
     from .graph.tool_node import tools_condition as tools_condition
+    from .graph.validation_node import ValidationNode as ValidationNode
     from .providers.anthropic import ChatAnthropic as ChatAnthropic
     from .providers.azure import AzureChatOpenAI as AzureChatOpenAI
     from .providers.fetch import Fetched as Fetched

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 from colours import Colour, colour
-from graph_helpers import chunks, run, thread
+from graph_helpers import chunks, run, stream, thread
 from pydantic import BaseModel
 
 from millstream import (
@@ -288,3 +288,32 @@ def test_a_tool_message_answers_as_an_agents_tool_would(colour: Colour) -> None:
         assert sorted(seen) == [("tools", "add", "3"), ("tools", "add", "7")]
 
     colour.run(body)
+
+
+def test_calls_that_wait_are_stored_without_the_state_that_they_have(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        @tool
+        def seen(state: Annotated[dict[str, Any], InjectedState]) -> str:
+            "S."
+            return f"{brief(state['messages'])} {sorted(state)}"
+
+        model = ScriptedChatModel(turns=[call(("seen", {}, "1"), ("seen", {}, "2")), "end"])
+        app = create_react_agent(model, [seen], checkpointer=InMemorySaver(), interrupt_before=["tools"])
+        whole = create_react_agent(ScriptedChatModel(turns=model.turns), [seen])
+        told = brief((await run(c, whole, ASK))["messages"])
+        [started] = [item async for item in stream(c, app, ASK, thread(), stream_mode="tasks") if "input" in item][:1]
+        assert started["name"] == "agent"
+        starts = [t for t in await chunks(c, app, None, thread(), stream_mode="tasks") if "input" in t]
+        assert [(t["name"], sorted(t["input"])) for t in starts[:2]] == [
+            ("tools", ["__type", "state", "tool_call"]),
+        ] * 2
+        assert starts[0]["input"]["state"]["messages"][1].tool_calls[0]["id"] == "1"
+        result = app.get_state(thread()).values if c.sync else (await app.aget_state(thread())).values
+        assert brief(result["messages"]) == told
+
+    colour.run(body)
+
+
+def test_a_state_of_ones_own_has_what_an_agent_needs() -> None:
+    with pytest.raises(ValueError, match=r"Missing required key\(s\) \['remaining_steps'\]"):
+        create_react_agent(ScriptedChatModel(turns=["x"]), [], state_schema=MessagesState)

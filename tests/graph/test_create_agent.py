@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from colours import Colour, colour
@@ -13,10 +13,16 @@ from pydantic import BaseModel
 from millstream import (
     AgentMiddleware,
     AIMessage,
+    Command,
+    ExtendedModelResponse,
     HumanMessage,
     InvalidArgument,
     ModelRequest,
     ModelResponse,
+    MultipleStructuredOutputsError,
+    OmitFromInput,
+    OmitFromOutput,
+    PrivateStateAttr,
     ProviderStrategy,
     StructuredOutputError,
     ToolMessage,
@@ -281,3 +287,112 @@ def test_what_cannot_work_is_refused() -> None:
     app = create_agent(model(AIMessage("x")), middleware=[only_sync])
     with pytest.raises(Unsupported, match="awrap_model_call"):
         asyncio.run(app.ainvoke(ASK))
+
+
+def edges(app: Any) -> list[str]:
+    return [line.strip() for line in app.get_graph().draw_mermaid(with_styles=False).splitlines()[1:] if line]
+
+
+def test_what_an_agent_looks_like() -> None:
+    @after_model
+    def look(state: Any, runtime: Any) -> None: ...
+
+    assert edges(create_agent(model())) == ["__start__ --> model;", "model --> __end__;"]
+    with_tools = ["__start__ --> model;", "model -.-> __end__;", "model -.-> tools;", "tools -.-> model;"]
+    assert edges(create_agent(model(), [add])) == with_tools
+    assert edges(create_agent(model(), middleware=[look])) == [
+        *["__start__ --> model;", "model --> look.after_model;", "look.after_model --> __end__;"],
+    ]
+    assert edges(create_agent(model(), response_format=Total)) == [
+        *["__start__ --> model;", "model -.-> __end__;", "model -.-> model;"],
+    ]
+    with_form = [*with_tools, "model -.-> model;", "tools -.-> __end__;"]
+    assert sorted(edges(create_agent(model(), [add], response_format=Total))) == sorted(with_form)
+
+
+class Other(BaseModel):
+    """Another form."""
+
+    word: str
+
+
+def test_the_model_chooses_among_the_forms_of_a_union(colour: Colour) -> None:
+    scripted = model(
+        calling(("Total", {"total": 1}, "1"), ("Other", {"word": "x"}, "2")),
+        calling(("Other", {"word": "x"}, "3")),
+    )
+    app = create_agent(scripted, response_format=ToolStrategy(Total | Other))
+    result = colour.run(lambda c: run(c, app, ASK))
+    assert result["structured_response"] == Other(word="x")
+    assert [tool_["function"]["name"] for tool_ in scripted.bound[0][0]] == ["Total", "Other"]
+    assert [m.text.startswith("Error: The model returned several") for m in result["messages"][2:4]] == [True, True]
+    one = create_agent(
+        model(calling(("Total", {}, "1"), ("Total", {}, "2"))), response_format=ToolStrategy(Total, None, False)
+    )
+    with pytest.raises(MultipleStructuredOutputsError) as caught:
+        colour.run(lambda c: run(c, one, ASK))
+    assert caught.value.tool_names == ["Total", "Total"]
+
+
+def test_a_wrapper_may_add_to_the_state(colour: Colour) -> None:
+    class Counting(TypedDict, total=False):
+        asked: int
+        hidden: Annotated[int, PrivateStateAttr]
+        given: Annotated[int, OmitFromOutput]
+        found: Annotated[int, OmitFromInput]
+
+    class Count(AgentMiddleware):
+        state_schema = Counting
+
+    async def outer(request: Any, handler: Any) -> Any:
+        await handler(request)  # its commands are those of an attempt that was given up
+        response = await handler(request)
+        return ExtendedModelResponse(response, Command(update={"asked": request.state["given"] + 1}))
+
+    async def inner(request: Any, handler: Any) -> Any:
+        assert "hidden" not in request.state and "found" not in request.state
+        response = await handler(request)
+        return ExtendedModelResponse(response, Command(update={"hidden": 5, "found": 6}))
+
+    async def body(c: Colour) -> None:
+        scripted = model(AIMessage("one"), AIMessage("two"))
+        app = create_agent(scripted, middleware=[Count(), wrapper(c, "outer", outer), wrapper(c, "inner", inner)])
+        given = {**ASK, "given": 1, "hidden": 9, "found": 9}
+        [update] = await chunks(c, app, given)
+        assert sorted(update["model"]) == ["asked", "found", "hidden", "messages"]
+        scripted.seen.clear()
+        result = await run(c, app, given)
+        assert {key: value for key, value in result.items() if key != "messages"} == {"asked": 2, "found": 6}
+
+    colour.run(body)
+
+
+def test_a_wrapper_gives_an_answer(colour: Colour) -> None:
+    async def wrong(request: Any, handler: Any) -> Any:
+        return "text"
+
+    async def goes(request: Any, handler: Any) -> Any:
+        return ExtendedModelResponse(await handler(request), Command(goto="tools"))
+
+    async def body(c: Colour) -> None:
+        with pytest.raises(TypeError, match="returned str"):
+            await run(c, create_agent(model(), middleware=[wrapper(c, "wrong", wrong)]), ASK)
+        with pytest.raises(Unsupported, match="update"):
+            await run(c, create_agent(model(AIMessage("x")), middleware=[wrapper(c, "goes", goes)]), ASK)
+
+    colour.run(body)
+
+
+def test_the_run_ends_where_all_that_was_called_gives_the_answer(colour: Colour) -> None:
+    @tool(return_direct=True)
+    def direct() -> str:
+        """Direct."""
+        return "straight"
+
+    async def body(c: Colour) -> None:
+        app = create_agent(model(calling(("direct", {}, "1"))), [direct, add])
+        assert texts(await run(c, app, ASK)) == ["q", "", "straight"]
+        both = model(calling(("direct", {}, "1"), ("add", {"a": 1, "b": 1}, "2")), AIMessage("end"))
+        assert texts(await run(c, create_agent(both, [direct, add]), ASK)) == ["q", "", "straight", "2", "end"]
+
+    colour.run(body)

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import pytest
 from colours import Colour, colour
 from graph_helpers import graph_of, run
+from pydantic import BaseModel
 
 from millstream import (
+    REMOVE_ALL_MESSAGES,
     AIMessage,
     Command,
     HumanMessage,
@@ -17,11 +19,13 @@ from millstream import (
     InjectedStore,
     InjectedToolCallId,
     MessagesState,
+    RemoveMessage,
     ToolException,
     ToolInvocationError,
     ToolMessage,
     ToolNode,
     ToolRuntime,
+    ValidationNode,
     tool,
     tools_condition,
 )
@@ -241,3 +245,104 @@ def test_a_command_without_an_answer_is_refused(colour: Colour) -> None:
             await answers(c, ToolNode([silent]), ("silent", {}, "c"))
 
     colour.run(body)
+
+
+def test_a_tool_may_give_several_things_and_one_answer(colour: Colour) -> None:
+    own = ToolMessage("x", tool_call_id="c")
+
+    async def body(c: Colour) -> None:
+        async def given(*parts: Any) -> Any:
+            @tool
+            def several() -> Any:
+                "S."
+                return list(parts)
+
+            return await answers(c, ToolNode([several]), ("several", {}, "c"))
+
+        assert [text for _, text, _, _ in await given(Command(update={"messages": []}), own)] == ["x"]
+        with pytest.raises(ValueError, match=r"'several'.*without an answer"):
+            await given(Command(update={"messages": []}))
+        with pytest.raises(ValueError, match="2 answers"):
+            await given(Command(update={"messages": [ToolMessage("y", tool_call_id="c")]}), own)
+
+    colour.run(body)
+
+
+def test_a_command_that_removes_all_needs_no_answer(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        @tool
+        def forget() -> Command[Any]:
+            "F."
+            return Command(update={"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES)]})
+
+        app = graph_of(state=MessagesState, tools=ToolNode([forget])).compile()
+        assert await run(c, app, {"messages": [call(("forget", {}, "c"))]}) == {"messages": []}
+
+    colour.run(body)
+
+
+def test_the_update_of_a_command_has_the_form_of_the_input() -> None:
+    @tool
+    def gives(update: Any) -> Command[Any]:
+        "G."
+        return Command(update=update)
+
+    with pytest.raises(ValueError, match="list of messages"):
+        ToolNode([gives]).invoke([call(("gives", {"update": {"messages": []}}, "c"))])
+    with pytest.raises(ValueError, match="a dict"):
+        ToolNode([gives]).invoke({"messages": [call(("gives", {"update": []}, "c"))]})
+
+
+def test_what_the_graph_fills_in_is_not_told_to_the_model(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(state=State, tools=ToolNode([one_field])).compile()
+        calls = call(("one_field", {"x": "many", "who": "evil"}, "c1"))
+        result = await run(c, app, {"messages": [calls], "user": "private"})
+        text = result["messages"][1].text
+        assert "with kwargs {'x': 'many'} with error" in text
+        assert "evil" not in text and "private" not in text
+
+    colour.run(body)
+
+
+def test_wrappers_know_the_tools_surroundings(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen: list[Any] = []
+
+        def note(request: Any) -> Any:
+            runtime = request.runtime
+            seen.append((type(runtime).__name__, runtime.tool_call_id, runtime.state["user"], runtime.context))
+            return request
+
+        def wrap(request: Any, handler: Any) -> Any:
+            return handler(note(request))
+
+        async def awrap(request: Any, handler: Any) -> Any:
+            return await handler(note(request))
+
+        node = ToolNode([div], wrap_tool_call=wrap, awrap_tool_call=awrap)
+        app = graph_of(state=State, tools=node).compile()
+        await run(c, app, {"messages": [call(GOOD)], "user": "u"}, context="ctx")
+        assert seen == [("ToolRuntime", "c2", "u", "ctx")]
+
+    colour.run(body)
+
+
+def test_arguments_are_checked_by_a_node_of_their_own() -> None:
+    class Total(BaseModel):
+        amount: int
+
+    node = ValidationNode([Total, div])
+    messages = [call(("Total", {"amount": "3"}, "1"), ("Total", {"amount": "x"}, "2"), ("div", {"a": 1, "b": 2}, "3"))]
+    found = node.invoke({"messages": messages})["messages"]
+    assert [(m.name, m.tool_call_id, m.additional_kwargs) for m in found] == [
+        *[("Total", "1", {}), ("Total", "2", {"is_error": True}), ("div", "3", {})],
+    ]
+    assert (found[0].text, found[2].text) == ('{"amount":3}', '{"a":1,"b":2}')
+    assert found[1].text.endswith("Respond after fixing all validation errors.")
+    told = ValidationNode([Total], format_error=lambda error, call, schema: f"{call['id']} {schema.__name__}")
+    assert [m.text for m in told.invoke([call(("Total", {"amount": "x"}, "2"))])] == ["2 Total"]
+    with pytest.raises(ValueError, match="not an AIMessage"):
+        node.invoke([HumanMessage("x")])
+    with pytest.raises(KeyError, match="nope"):
+        node.invoke([call(("nope", {}, "1"))])

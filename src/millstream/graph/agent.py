@@ -19,6 +19,7 @@ from .control import All, Send
 from .managed import RemainingSteps
 from .messages import add_messages
 from .task import task_of
+from .tool_input import ToolCallWithContext
 from .tool_node import ToolNode
 
 if TYPE_CHECKING:
@@ -243,9 +244,7 @@ class _Route(Runnable[Any, Any]):
             return self._last
         if self._version == "v1":
             return "tools"
-        return [
-            Send("tools", {"__type": "tool_call_with_context", "tool_call": call, "state": input}) for call in calls
-        ]
+        return [Send("tools", ToolCallWithContext.of(call, state=input)) for call in calls]
 
 
 class _AfterTools(Runnable[Any, Any]):
@@ -359,9 +358,7 @@ def _checked_schema(given: Any, response_format: Any) -> Any:
     if given is None:
         return AgentState if response_format is None else _AnsweringState
     required = {"messages", "remaining_steps"} | ({"structured_response"} if response_format is not None else set())
-    missing = sorted(
-        ({"messages"} if response_format is None else required - {"remaining_steps"}) - get_type_hints(given).keys()
-    )
+    missing = sorted(required - get_type_hints(given).keys())
     if missing:
         raise InvalidArgument(f"Missing required key(s) {missing} in the state schema {given.__name__}; add them.")
     return given

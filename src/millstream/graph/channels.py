@@ -37,6 +37,9 @@ LoggedReducer: TypeAlias = Callable[[Any, Any], tuple[Any, list[Op]]]
 # Reducers that can say what they changed. What another one did is found by comparing (differences.py).
 LOGGED_REDUCERS: dict[Reducer, LoggedReducer] = {}
 
+# Of reducers that cost as much for one write as for many: what makes one write of those of a step, where it may.
+JOINED_WRITES: dict[Reducer, Callable[[Sequence[Any]], Sequence[Any]]] = {}
+
 
 class BaseChannel:
     """The rule of one state key."""
@@ -270,7 +273,7 @@ class Topic(BaseChannel):
 class BinaryOperatorAggregate(BaseChannel):
     """Folds each write into the value with a reducer, in the order of the tasks."""
 
-    __slots__ = ("_logged", "_start", "operator")
+    __slots__ = ("_joined", "_logged", "_start", "operator")
 
     def __init__(self, typ: Any, operator: Reducer, key: str = "") -> None:
         super().__init__(typ, key)
@@ -278,8 +281,9 @@ class BinaryOperatorAggregate(BaseChannel):
         self._start: Callable[[], Any] | None = _constructor(typ)
         try:
             self._logged: LoggedReducer | None = LOGGED_REDUCERS.get(operator)
+            self._joined = JOINED_WRITES.get(operator)
         except TypeError:  # an unhashable callable object
-            self._logged = None
+            self._logged = self._joined = None
 
     @property
     def compared(self) -> bool:  # type: ignore[override]
@@ -290,6 +294,8 @@ class BinaryOperatorAggregate(BaseChannel):
 
     def fold(self, key: str, old: Any, writes: Sequence[Any]) -> Any:
         reduce = self.operator
+        if self._joined is not None and len(writes) > 1:
+            writes = self._joined(writes)
         replaced = False
         for write in writes:
             # A dict may be the JSON form of an Overwrite; nothing else can be.
@@ -309,7 +315,7 @@ class BinaryOperatorAggregate(BaseChannel):
             new = self.fold(key, old, writes)
             return new, [("set", new)]
         ops: list[Op] = []
-        for write in writes:
+        for write in writes if self._joined is None or len(writes) == 1 else self._joined(writes):
             old, more = reduce(old, write)
             if more and more[0][0] == "set":
                 ops = more

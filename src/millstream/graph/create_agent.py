@@ -27,6 +27,7 @@ from .constants import END, START
 from .control import All, Command, Send
 from .middleware import AgentMiddleware, ExtendedModelResponse, ModelRequest, ModelResponse, has, jumps_of
 from .task import task_of
+from .tool_input import ToolCallWithContext
 from .tool_node import ToolNode
 
 if TYPE_CHECKING:
@@ -110,17 +111,22 @@ def create_agent(
         last = hook.node
     for hook, after in zip(hooks["after_model"], hooks["after_model"][1:], strict=False):
         _follow(graph, hook, after.node, jumps)
-    goes_back = strategy is not None or bool(hooks["after_model"])
-    ends = [*(["tools"] if has_tools else []), *([entry] if goes_back else []), leave]
+    by_tool = strategy is not None and not isinstance(strategy, ProviderStrategy)
     path = _Route(entry, leave, has_tools, jumps if hooks["after_model"] else {})
-    if len(ends) > 1:
-        graph.add_conditional_edges(last, path, list(dict.fromkeys(ends)))
-    else:
-        graph.add_edge(last, leave)
     if has_tools:
+        goes_back = strategy is not None or last != "model"
+        graph.add_conditional_edges(last, path, _once("tools", *([entry] if goes_back else []), leave))
         graph.add_node("tools", node)
         direct = {tool.name for tool in node.tools_by_name.values() if tool.return_direct}
-        graph.add_conditional_edges("tools", _AfterTools(direct, entry, leave), [entry, leave] if direct else [entry])
+        graph.add_conditional_edges(
+            "tools", _AfterTools(direct, entry, leave), _once(entry, *([leave] if direct or by_tool else []))
+        )
+    elif by_tool:
+        graph.add_conditional_edges(last, path, _once(entry, leave))
+    elif last == "model":
+        graph.add_edge(last, leave)
+    else:
+        _follow(graph, hooks["after_model"][-1], leave, jumps)
     return graph.compile(
         checkpointer=checkpointer,
         cache=cache,
@@ -274,14 +280,12 @@ class _Route(Runnable[Any, Any]):
             return self._leave
         waiting = [call for call in last.tool_calls if call["id"] not in answered]
         if waiting and self._tools:
-            return [
-                Send("tools", {"__type": "tool_call_with_context", "tool_call": c, "state": input}) for c in waiting
-            ]
+            return [Send("tools", ToolCallWithContext.of(call, state=input)) for call in waiting]
         return self._leave if waiting or "structured_response" in input else self._entry
 
 
 class _AfterTools(Runnable[Any, Any]):
-    """After the tools: on, unless a tool that gives the answer itself was run, or the answer is there."""
+    """After the tools: on, unless all that were run give the answer themselves, or the answer is there."""
 
     name = "tools_to_model"
 
@@ -291,11 +295,13 @@ class _AfterTools(Runnable[Any, Any]):
         self._leave = leave
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        for message in reversed(input["messages"] if self._direct else ()):
-            if not isinstance(message, ToolMessage):
-                break
-            if message.name in self._direct:
-                return self._leave
+        if input.get("structured_response") is not None:
+            return self._leave
+        asked = (
+            next((m for m in reversed(input["messages"]) if isinstance(m, AIMessage)), None) if self._direct else None
+        )
+        if asked is not None and asked.tool_calls and all(call["name"] in self._direct for call in asked.tool_calls):
+            return self._leave
         return self._entry
 
 
@@ -316,7 +322,7 @@ def _follow(graph: StateGraph[Any, Any, Any, Any], hook: _Hook, following: str, 
     def jump(state: Any) -> str:
         return targets.get(state.get("jump_to"), following)
 
-    graph.add_conditional_edges(hook.node, jump, list(dict.fromkeys([following, *targets.values()])))
+    graph.add_conditional_edges(hook.node, jump, _once(following, *targets.values()))
 
 
 class _Layer:
@@ -371,6 +377,10 @@ def _update_of(response: ModelResponse) -> dict[str, Any]:
     if response.structured_response is not None:
         update["structured_response"] = response.structured_response
     return update
+
+
+def _once(*names: str) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def _nested(wrappers: Sequence[Callable[..., Any]]) -> Any:

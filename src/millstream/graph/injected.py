@@ -113,6 +113,6 @@ def _runtime(
     )
 
 
-def current_task(scope: Scope) -> Task | None:
-    """The task that a tool node runs in; None where it is used by itself."""
-    return task_of(scope)
+def runtime_for(state: Any, call: dict[str, Any], scope: Scope, tools: tuple[Any, ...]) -> ToolRuntime[Any, Any]:
+    """The runtime of a tool call, inside a graph or not."""
+    return _runtime(state, call, scope, task_of(scope), tools)

@@ -25,6 +25,7 @@ from .runtime import silent
 from .settling import apply, settle
 from .starting import begin, drain
 from .task import Task, grouped
+from .tool_input import ToolCallWithContext
 
 if TYPE_CHECKING:
     from ..chat.caches import BaseCache
@@ -238,6 +239,13 @@ class Loop:
             except Exception as lost:
                 _also(error, lost)
 
+    def _sent(self, send: Send) -> Any:
+        """The input of the task that a Send makes; a tool's call that was stored gets its state back."""
+        arg = send.arg
+        if type(arg) is ToolCallWithContext and "state" not in arg:
+            arg["state"] = self.plan.nodes[send.node].read(self.values, self.step - 1, self.stop)
+        return arg
+
     def prepare(self) -> bool:
         """Make the tasks of the next step; False when there are none, or when the run is to stop before them.
 
@@ -254,7 +262,7 @@ class Loop:
         tasks = []
         for index, send in enumerate(self.sends):
             if send.node in nodes:
-                tasks.append(Task(self, nodes[send.node], send.arg, index))
+                tasks.append(Task(self, nodes[send.node], self._sent(send), index))
             else:
                 logger.warning("graph %r: ignoring a Send to the unknown node %r", self.name, send.node)
         for name in sorted(self.next):
@@ -431,7 +439,7 @@ class Loop:
     def upcoming(self, step: int) -> list[Task]:
         """The tasks that would run in `step`, in the order of the nodes' definition, without their input."""
         nodes, order = self.plan.nodes, self.plan.order
-        tasks = [Task(self, nodes[s.node], s.arg, i) for i, s in enumerate(self.sends) if s.node in nodes]
+        tasks = [Task(self, nodes[s.node], self._sent(s), i) for i, s in enumerate(self.sends) if s.node in nodes]
         names = sorted(self.next, key=lambda name: order.get(name, -1))
         tasks += [Task(self, nodes.get(name, self.plan.start), None, None) for name in names]
         for task in tasks:

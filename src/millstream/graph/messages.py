@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any, TypedDict
@@ -11,7 +12,7 @@ from ..data.coercion import convert_to_messages
 from ..data.ids import new_id
 from ..data.messages import BaseMessage, RemoveMessage
 from ..errors import InvalidArgument
-from .channels import LOGGED_REDUCERS, Op
+from .channels import JOINED_WRITES, LOGGED_REDUCERS, Op
 from .constants import REMOVE_ALL_MESSAGES
 
 __all__ = ["MessagesState", "add_messages"]
@@ -114,7 +115,19 @@ def _in_openai_form(messages: list[BaseMessage]) -> list[BaseMessage]:
     return messages
 
 
+def _joined(writes: Sequence[Any]) -> Sequence[Any]:
+    """The messages that many tasks of a step wrote as one write, if none of them removes or replaces."""
+    messages: list[Any] = []
+    for write in writes:
+        found = write if type(write) is list else [write]
+        if not all(isinstance(m, BaseMessage) and not isinstance(m, RemoveMessage) for m in found):
+            return writes
+        messages += found
+    return [messages]
+
+
 LOGGED_REDUCERS[add_messages] = _logged
+JOINED_WRITES[add_messages] = _joined
 
 
 class MessagesState(TypedDict):

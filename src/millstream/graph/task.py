@@ -207,7 +207,9 @@ class Task:
     def send_to(self, target: Any) -> None:
         """Add a direction: the name of a node, or a Send."""
         if isinstance(target, Send):
-            self.sends = [*self.sends, target]
+            if not isinstance(self.sends, list):
+                self.sends = []
+            self.sends.append(target)
         else:
             self.goto = [*self.goto, target]
 

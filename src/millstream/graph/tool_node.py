@@ -6,20 +6,22 @@ import asyncio
 import inspect
 import typing
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
-from ..data.messages import AIMessage, BaseMessage, ToolMessage
+from ..data.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
 from ..errors import GraphBubbleUp, InvalidArgument, ToolException, ValidationError
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
 from ..flow.step import step
 from ..spine.scope import Scope
 from .callables import pure
-from .constants import PARENT
+from .constants import PARENT, REMOVE_ALL_MESSAGES
 from .control import Command, Send
-from .injected import Filler, fillers_of
+from .injected import Filler, fillers_of, runtime_for
 from .messages import _identified
 from .task import task_of
+from .tool_input import TOOL_CALL
 
 if TYPE_CHECKING:
     from ..chat.tools import BaseTool
@@ -80,8 +82,8 @@ class ToolNode(Runnable[Any, Any]):
         for tool in tools:
             made = _as_tool(tool)
             self.tools_by_name[made.name] = made
-        every = self.tools_by_name.values()
-        self._runs = {n: (exec_of(tool), fillers_of(tool, every)) for n, tool in self.tools_by_name.items()}
+        self._tools = tuple(self.tools_by_name.values())
+        self._runs = {tool.name: (exec_of(tool), fillers_of(tool, self._tools)) for tool in self._tools}
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         calls, state, as_list = self._parse(input)
@@ -112,7 +114,7 @@ class ToolNode(Runnable[Any, Any]):
         Raises:
             InvalidArgument: (a ValueError) there is no AI message.
         """
-        if isinstance(input, dict) and input.get("__type") == "tool_call_with_context":
+        if isinstance(input, dict) and input.get("__type") == TOOL_CALL:
             return [input["tool_call"]], input["state"], False
         if isinstance(input, list):
             if input and isinstance(input[-1], dict) and input[-1].get("type") == "tool_call":
@@ -152,21 +154,21 @@ class ToolNode(Runnable[Any, Any]):
             except Exception as error:
                 if not _is_about_arguments(error):
                     raise
-                raise ToolInvocationError(call["name"], error, call["args"], _details(error, fillers)) from error
+                given = {name: value for name, value in call["args"].items() if name not in fillers}
+                raise ToolInvocationError(call["name"], error, given, _details(error, fillers)) from error
         except GraphBubbleUp:
             raise
         except Exception as error:
             if not isinstance(error, self._handled):
                 raise
             return self._error(call, self._told(error))
-        return self._checked(call, output)
+        return self._checked(call, output, isinstance(state, list))
 
     async def _wrapped(self, d: Driver, call: dict[str, Any], state: Any, scope: Scope) -> Any:
         """The answer to a call as the wrapper makes it: `handler(request)` runs the tool."""
         from .middleware import ToolCallRequest
 
-        task = task_of(scope)
-        runtime = None if task is None else task.runtime()
+        runtime = runtime_for(state, call, scope, self._tools)
         request = ToolCallRequest(call, self.tools_by_name.get(call["name"]), state, runtime)
 
         def run(given: ToolCallRequest) -> Any:
@@ -192,45 +194,69 @@ class ToolNode(Runnable[Any, Any]):
     def _error(self, call: dict[str, Any], text: str) -> ToolMessage:
         return ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")
 
-    def _checked(self, call: dict[str, Any], output: Any) -> Any:
+    def _checked(self, call: dict[str, Any], output: Any, as_list: bool) -> Any:
         """What a tool returned, if it can stand for an answer to the call.
 
         Raises:
-            InvalidArgument: (a ValueError) a Command without an answer.
+            InvalidArgument: (a ValueError) a Command without an answer, several answers.
             ValidationError: (a ValueError) something else than a message or Command.
         """
         if isinstance(output, ToolMessage):
             return output
         if isinstance(output, Command):
-            return self._checked_command(call, output)
-        if isinstance(output, list) and all(isinstance(o, (ToolMessage, Command)) for o in output):
-            return [self._checked_command(call, o, required=False) if isinstance(o, Command) else o for o in output]
-        raise ValidationError(
-            f"the tool {call['name']!r} returned {type(output).__name__}; a tool returns a value, a ToolMessage or a Command."
+            command, answers = self._checked_command(call, output, as_list)
+            if not answers and command.graph is None:
+                raise self._unanswered(call, "a Command")
+            return command
+        if not isinstance(output, list) or not all(isinstance(o, (ToolMessage, Command)) for o in output):
+            raise ValidationError(
+                f"the tool {call['name']!r} returned {type(output).__name__}; a tool returns a value, a ToolMessage or a "
+                "Command."
+            )
+        found: list[Any] = []
+        count = 0
+        for each in output:
+            if isinstance(each, Command):
+                each, answers = self._checked_command(call, each, as_list)
+                count += answers
+            else:
+                count += each.tool_call_id == call["id"]
+            found.append(each)
+        if not count and not any(isinstance(each, Command) and each.graph is not None for each in found):
+            raise self._unanswered(call, "a list")
+        if count > 1:
+            raise InvalidArgument(
+                f"the tool {call['name']!r} returned {count} answers to its call {call['id']!r}; a call has one."
+            )
+        return found
+
+    def _unanswered(self, call: dict[str, Any], what: str) -> InvalidArgument:
+        return InvalidArgument(
+            f"the tool {call['name']!r} returned {what} without an answer to its call: put "
+            f"ToolMessage(..., tool_call_id={call['id']!r}) into `update[{self.messages_key!r}]`."
         )
 
-    def _checked_command(self, call: dict[str, Any], command: Command[Any], required: bool = True) -> Command[Any]:
+    def _checked_command(self, call: dict[str, Any], command: Command[Any], as_list: bool) -> tuple[Command[Any], int]:
+        """The command with whole messages, and how many of them answer the call."""
         update = command.update
-        messages: Any = None
+        messages: Any = ()
+        if isinstance(update, dict) if as_list else isinstance(update, list):
+            wanted = "a list of messages" if as_list else "a dict"
+            raise InvalidArgument(
+                f"the tool {call['name']!r} returned a Command whose update is a {type(update).__name__}; this ToolNode was "
+                f"given {wanted[2:] if as_list else 'a state'}, so the update is {wanted}."
+            )
         if isinstance(update, dict) and self.messages_key in update:
             messages = _identified(update[self.messages_key])
-            command = Command(
-                graph=command.graph,
-                resume=command.resume,
-                goto=command.goto,
-                update={**update, self.messages_key: messages},
-            )
+            command = replace(command, update={**update, self.messages_key: messages})
         elif isinstance(update, list):
             messages = [m for m in update if isinstance(m, BaseMessage)]
-        answers = [m for m in messages or () if isinstance(m, ToolMessage) and m.tool_call_id == call["id"]]
+        if any(isinstance(m, RemoveMessage) and m.id == REMOVE_ALL_MESSAGES for m in messages):
+            return command, 1  # the call goes with the rest, and needs no answer
+        answers = [m for m in messages if isinstance(m, ToolMessage) and m.tool_call_id == call["id"]]
         for answer in answers:
             answer.name = call["name"]
-        if not answers and required and command.graph is None:
-            raise InvalidArgument(
-                f"the tool {call['name']!r} returned a Command without an answer to its call: put "
-                f"ToolMessage(..., tool_call_id={call['id']!r}) into `update[{self.messages_key!r}]`."
-            )
-        return command
+        return command, len(answers)
 
     # -- out -------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from ...data import chunks, messages
 from ...data.record import Record
 from ...errors import CorruptCheckpoint, InvalidType
 from ..control import Command, Interrupt, Overwrite, Send
+from ..tool_input import ToolCallWithContext
 
 __all__ = ["decode", "encode", "register_type"]
 
@@ -220,6 +221,7 @@ _PLAIN: Final[dict[type, tuple[int, Callable[[Any], Any]]]] = {
     range: (_SCALAR, lambda v: ["range", v.start, v.stop, v.step]),
     re.Pattern: (_SCALAR, lambda v: ["pattern", v.pattern, v.flags]),
     Send: (_SCALAR, lambda v: ["send", v.node, v.arg]),
+    ToolCallWithContext: (_SCALAR, lambda v: ["tool_call", v["tool_call"]]),
 }
 
 _BASES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
@@ -322,6 +324,7 @@ _SCALARS: Final[dict[str, Callable[..., Any]]] = {
     "path": Path,
     "error": str,
     "send": Send,
+    "tool_call": ToolCallWithContext.of,
 }
 
 for _cls in (Command, Interrupt, Overwrite):
