@@ -9,13 +9,14 @@ from ..data.accumulator import Accumulator
 from ..data.ai_chunk import AIMessageChunk
 from ..data.chunks import message_chunk_to_message
 from ..data.ids import generation_id, new_id, run_message_id
-from ..data.outputs import ChatGeneration, ChatResult
+from ..data.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from ..data.types import ToolCall
 from ..errors import InvalidArgument
 from ..flow.driver import Driver
+from ..flow.line import Leaf, Opened, Stage
 from ..flow.runnable import Kwargs
 from ..spine.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from ..spine.events import END, STREAM, TOKENS, TOOL_CALL
+from ..spine.events import END, MISSING, STREAM, TOKENS, TOOL_CALL
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .cached_call import cached_call
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["ModelCall"]
 
 
-class ModelCall:
-    """Made for each call. `result` answers whole, `chunks` in pieces; one of them is used, once."""
+class ModelCall(Stage):
+    """Made for each call. `result` answers whole, `opened` in pieces; one of them is used, once.
+
+    It is the stage of the line that the pieces come on.
+    """
 
     __slots__ = (
         "_last",
+        "_message_id",
         "_run_id",
         "_wants_chunks",
         "_whole",
@@ -64,6 +69,7 @@ class ModelCall:
         self._whole: Accumulator | None = None
         self._last: Any = None
         self._run_id = scope.run_id
+        self._message_id: str | None = None
         self.can_stream = self._can_stream()
 
     @property
@@ -87,10 +93,14 @@ class ModelCall:
                     await self._wait_for_turn()
                 if self._streams_inside():
                     # In this frame, not in one of its own: hundreds of calls wait here at once.
-                    pieces = self._pieces(keep=True)
+                    self._prepare(keep=True)
+                    fn, afn = self.model._stream_forms()
+                    pieces = self.d.iterate(
+                        self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs
+                    )
                     try:
                         async for piece in pieces:
-                            self._take(piece)
+                            self.take(piece)
                         self._close()
                     finally:
                         await pieces.aclose()
@@ -109,34 +119,45 @@ class ModelCall:
             self.run.end(result.generations[0].message)
         return result
 
-    async def chunks(self) -> AsyncGenerator[Any, None]:
-        """Answer in pieces; in one, the whole message, where the model cannot stream or may not."""
+    async def opened(self) -> Opened:
+        """Answer in pieces; in one, the whole message, where the model cannot stream or may not. For a `Line`."""
         if not self.can_stream:
-            yield (await self.result()).generations[0].message
-            return
+            return Opened(self._in_one())
         self._begin()
-        run = self.run
-        pieces = self._pieces(keep=run is not None)
         try:
             if self.model.rate_limiter is not None:
                 await self._wait_for_turn()
-            async for piece in pieces:
-                yield self._take(piece)
-            closing = self._close()
-            if closing is not None:
-                yield closing
-        except GeneratorExit as left:
-            # An early close counts as a normal end where the consumer is sync, as an error where it is async.
-            if run is not None:
-                self._end(run) if self.d.sync else run.fail(left)
-            raise
+            self._prepare(keep=self.run is not None)
         except BaseException as error:
             self._failed(error)
             raise
-        finally:
-            await pieces.aclose()
-        if run is not None:
+        fn, afn = self.model._stream_forms()
+        # Tokens are reported by `take`, once, so the method gets no manager to report them with.
+        asked = {"stop": self.stop, "run_manager": None, **self.kwargs}
+        return Opened(Leaf(self.inner, fn, afn, (self.messages,), asked), (self,))
+
+    async def _in_one(self) -> AsyncGenerator[Any, None]:
+        yield (await self.result()).generations[0].message
+
+    def last(self) -> Any:
+        closing = self._close()
+        return MISSING if closing is None else closing
+
+    def ended(self) -> None:
+        if self.run is not None:
+            self._end(self.run)
+
+    def stopped(self, error: BaseException, left: bool) -> None:
+        run = self.run
+        if run is None:
+            return
+        if not left:
+            self._failed(error)
+        # An early close counts as a normal end where the consumer is sync, as an error where it is async.
+        elif self.d.sync:
             self._end(run)
+        else:
+            run.fail(error)
 
     # -- how -------------------------------------------------------------------------------------------------------
 
@@ -214,20 +235,21 @@ class ModelCall:
 
     # -- in pieces ---------------------------------------------------------------------------------------------------
 
-    def _pieces(self, keep: bool) -> AsyncGenerator[Any, None]:
-        """What the model's own method yields. Each piece goes through `_take`, and after the last comes `_close`."""
+    def _prepare(self, keep: bool) -> None:
+        """Before the first piece. Each goes through `take`, and after the last comes `_close`."""
         run = self.run
         self._whole = Accumulator() if keep else None
         self._wants_chunks = run is not None and bool(run.mask & STREAM)
-        fn, afn = self.model._stream_forms()
-        # Tokens are reported by `_take`, once, so the method gets no manager to report them with.
-        return self.d.iterate(self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs)
 
-    def _take(self, piece: Any) -> Any:
+    def take(self, item: Any) -> Any:
         """The message of a piece, kept and reported."""
-        message = self._last = piece if piece.__class__ is AIMessageChunk else _message_of(piece)
+        if item.__class__ is ChatGenerationChunk and not item.generation_info:
+            message = item.message
+        else:
+            message = item if item.__class__ is AIMessageChunk else _message_of(item)
+        self._last = message
         if message.id is None:
-            message.id = run_message_id(self.run_id)
+            message.id = self._message_id or self._named()
         whole = self._whole
         if whole is not None:
             calls = whole.feed(message)
@@ -236,6 +258,11 @@ class ModelCall:
             if calls:
                 self._tell(calls)
         return message
+
+    def _named(self) -> str:
+        """The id of the message, where the model gave none."""
+        self._message_id = run_message_id(self.run_id)
+        return self._message_id
 
     def _tell(self, calls: Sequence[ToolCall]) -> None:
         run = self.run
@@ -255,7 +282,7 @@ class ModelCall:
         if message.chunk_position is not None:
             return None
         content: Any = [] if isinstance(message.content, list) else ""
-        closing = AIMessageChunk(content, id=run_message_id(self.run_id), chunk_position="last")
+        closing = AIMessageChunk(content, id=self._message_id or self._named(), chunk_position="last")
         if self._wants_chunks:
             self.run.emit(STREAM, closing)  # type: ignore[union-attr]
         return closing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from ..data.outputs import ChatGeneration, ChatResult, LLMResult, RunInfo
 from ..errors import InvalidArgument, Unsupported
 from ..flow.attend import attended, attended_each, attended_items
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
+from ..flow.line import Line, Opened, nothing
 from ..flow.runnable import Kwargs, Runnable
 from ..flow.step import step
 from ..spine.events import MISSING
@@ -205,22 +207,19 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
         result = await attended(d, scope, lambda scope: ModelCall(self, d, input, scope, kwargs).result())
         return result.generations[0].message
 
-    async def _flow(
+    def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
+        return Line(d, partial(self._open, d, inputs, scope, kwargs, given))
+
+    async def _open(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any) -> Opened:
         whole = await whole_of(inputs, given)
         if whole is MISSING:
-            return
-        if self.callbacks:
-            own = self._heard(scope)
-            chunks = attended_items(d, own, lambda scope: ModelCall(self, d, whole, scope, kwargs).chunks())
-        else:
-            chunks = ModelCall(self, d, whole, scope, kwargs).chunks()
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            await chunks.aclose()
+            return Opened(nothing())
+        if not self.callbacks:
+            return await ModelCall(self, d, whole, scope, kwargs).opened()
+        own = self._heard(scope)
+        return Opened(attended_items(d, own, lambda scope: Line(d, ModelCall(self, d, whole, scope, kwargs).opened)))
 
     async def _generate_all(self, d: Driver, inputs: Sequence[Any], scope: Scope, kwargs: Kwargs) -> LLMResult:
         """One after another where the caller waits on its thread, at once in async form."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, ClassVar, TypeVar
 
 from ..data.ai_chunk import AIMessageChunk
@@ -69,21 +69,20 @@ class BaseGenerationOutputParser(Component[Any, T]):
     _written: ClassVar[tuple[str, ...]] = ("parse_result", "aparse_result")
     _written_async: ClassVar[tuple[str, ...]] = ("aparse_result",)
 
-    async def _flow(
+    def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
-        if given is not MISSING or not self._streams():
-            # On a whole value a parser has one result, and its run no chunk.
-            whole = await whole_of(inputs, given)
-            if whole is not MISSING:
-                yield await self._exec(d, whole, scope, kwargs)
-            return
-        items = super()._flow(d, inputs, scope, kwargs, given)
-        try:
-            async for item in items:
-                yield item
-        finally:
-            await items.aclose()
+        if given is MISSING and self._streams():
+            return super()._flow(d, inputs, scope, kwargs, given)
+        return self._flow_whole(d, inputs, scope, kwargs, given)
+
+    async def _flow_whole(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
+    ) -> AsyncGenerator[Any, None]:
+        # On a whole value a parser has one result, and its run no chunk.
+        whole = await whole_of(inputs, given)
+        if whole is not MISSING:
+            yield await self._exec(d, whole, scope, kwargs)
 
     def _streams(self) -> bool:
         """Whether it can say something before its input has ended."""
@@ -157,8 +156,8 @@ class StrOutputParser(BaseTransformOutputParser[str]):
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return _text_of(input) if self._is_plain() else await super()._body(d, input, scope, kwargs)
 
-    def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
-        return _texts(inputs) if self._is_plain() else super()._pour(d, inputs, scope, kwargs)
+    def _each_item(self) -> Callable[[Any], Any] | None:
+        return _text_in_stream if self._is_plain() else None
 
     def _is_plain(self) -> bool:
         cls = type(self)
@@ -167,14 +166,13 @@ class StrOutputParser(BaseTransformOutputParser[str]):
         )
 
 
-async def _texts(inputs: AsyncIterator[Any]) -> AsyncGenerator[str, None]:
-    try:
-        async for item in inputs:
-            # These lines run for each token of most chains: no generation is made, no method called.
-            content: Any = item.content if item.__class__ is AIMessageChunk else None
-            yield content if content.__class__ is str else _text_of(item)
-    finally:
-        await aclose(inputs)
+def _text_in_stream(item: Any) -> str:
+    # These lines run for each token of most chains: no generation is made, no method called.
+    if item.__class__ is AIMessageChunk:
+        content: Any = item._content
+        if content.__class__ is str:
+            return content
+    return _text_of(item)
 
 
 def _text_of(item: Any) -> str:

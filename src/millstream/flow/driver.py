@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-import types
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
-from contextvars import Context, copy_context
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable
+from contextvars import copy_context
 from typing import Any, Final, TypeAlias
 
 from ..errors import AsyncOnly
-from ..spine.run import name_run
+from ..spine.run import Run, name_run
 from ..spine.scope import Scope, set_current
+from .contexts import drive, here, isolated, resume
+from .line import Leaf, Opened, end, place_of, rest, stop
 from .mailbox import Mailbox
 from .outcome import Outcome, log_late
 from .parts import Parts, Thunk, run_part
+from .step import step, step_iter
 from .threads import in_worker, iterate_in_worker
 
 __all__ = [
@@ -62,29 +64,20 @@ class SyncDriver:
 
     async def iterate(self, scope: Scope, fn: Any, afn: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """What the iterator that the leaf's sync form returns yields; closing this closes it."""
-        if fn is None:
-            raise AsyncOnly(_described(afn), "astream")
-        run = copy_context().run
-        items = iter(run(_within, scope, fn, args, kwargs))
-        gates = scope.gates
-        following = items.__next__
+        items = _pulled(Opened(Leaf(scope, fn, afn, args, kwargs)))
         try:
-            while True:
-                for gate in gates:
-                    if gate.behind or gate.abandoned:
-                        gate.drain_blocking()
-                try:
-                    item = run(following)
-                except StopIteration:
-                    return
-                except Exception as error:
-                    name_run(error, scope.parent)
-                    raise
+            for item in items:
                 yield item
         finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                run(close)
+            items.close()
+
+    def line(self, opens: Callable[[], Coroutine[Any, Any, Opened]]) -> AsyncGenerator[Any, None]:
+        """What a line yields."""
+        return as_async(self.pulled(opens))
+
+    def pulled(self, opens: Callable[[], Coroutine[Any, Any, Opened]]) -> Generator[Any, None, None]:
+        """`line` for a `for`: nothing asynchronous is left of it."""
+        yield from _pulled(step(opens()))
 
     async def run_all(
         self, thunks: Iterable[Thunk], limit: int | None = None
@@ -155,7 +148,7 @@ class AsyncDriver:
         context = copy_context()
         try:
             if afn is not None:
-                return await _drive(context, context.run(_within, scope, afn, args, kwargs))
+                return await drive(context.run, context.run(_within, scope, afn, args, kwargs))
             return await in_worker(context, _within, scope, fn, args, kwargs)
         except Exception as error:
             name_run(error, scope.parent)
@@ -168,47 +161,88 @@ class AsyncDriver:
         """
         if afn is None:
             return iterate_in_worker(scope.gates, _within, scope, fn, args, kwargs)
-        return self._iterate(scope, afn, args, kwargs)
+        return self._line(Opened(Leaf(scope, fn, afn, args, kwargs)), None)
 
-    async def _iterate(
-        self, scope: Scope, afn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    def line(self, opens: Callable[[], Coroutine[Any, Any, Opened]]) -> AsyncGenerator[Any, None]:
+        """What a line yields."""
+        return self._line(None, opens)
+
+    async def _line(
+        self, opened: Opened | None, opens: Callable[[], Coroutine[Any, Any, Opened]] | None
     ) -> AsyncGenerator[Any, None]:
-        context = copy_context()
-        items = context.run(_within, scope, afn, args, kwargs)
-        if inspect.iscoroutine(items):
-            items = await _drive(context, items)
-        items = aiter(items)
-        gates = scope.gates
-        run = context.run
-        following = items.__anext__
+        if opened is None:
+            assert opens is not None
+            opened = await opens()
+        stages, source = opened.stages, opened.source
+        takes = [stage.take for stage in stages]
+        left = iter(takes)
+        place = -1  # of the stage that an error comes from, once that is known; 0 is also the source
+        parent: Run | None = None
+        gates: tuple[Any, ...] = ()
+        run: Callable[..., Any] = here
+        items: Any = source
         try:
-            while True:
-                for gate in gates:
-                    if gate.behind:
-                        await gate.drain()
-                pending = _iterator_of(following())
-                try:
-                    waited_for = run(pending.send, None)
-                except StopIteration as stop:  # it did not suspend: no need for the machinery
-                    item = stop.value
-                except StopAsyncIteration:
-                    return
-                except Exception as error:
-                    name_run(error, scope.parent)
-                    raise
-                else:
+            try:
+                if isinstance(source, Leaf):
+                    place = 0
+                    parent, gates = source.scope.parent, source.scope.gates
+                    if source.afn is None:
+                        items = iterate_in_worker(gates, _within, source.scope, source.fn, source.args, source.kwargs)
+                        gates = ()
+                    else:
+                        run = copy_context().run
+                        items = run(_within, source.scope, source.afn, source.args, source.kwargs)
+                        if inspect.iscoroutine(items):
+                            items = await drive(run, items)
+                    items = aiter(items)
+                    place = -1
+                following = items.__anext__
+                while True:
                     try:
-                        item = await _resume(context, pending, waited_for)
+                        for gate in gates:
+                            if gate.behind:
+                                await gate.drain()
+                        pending = following()
+                        if not hasattr(pending, "send"):
+                            pending = pending.__await__()
+                        waited_for = run(pending.send, None)
+                    except StopIteration as stop_iteration:  # it did not suspend: no need for the machinery
+                        item = stop_iteration.value
                     except StopAsyncIteration:
-                        return
-                    except Exception as error:
-                        name_run(error, scope.parent)
+                        break
+                    except BaseException as error:
+                        place = 0
+                        name_run(error, parent)
                         raise
+                    else:
+                        try:
+                            item = await resume(run, pending, waited_for)
+                        except StopAsyncIteration:
+                            break
+                        except BaseException as error:
+                            place = 0
+                            name_run(error, parent)
+                            raise
+                    left = iter(takes)
+                    for take in left:
+                        item = take(item)
+                    yield item
+            finally:
+                close = getattr(items, "aclose", None)
+                if close is not None:
+                    await drive(run, close())
+                for each in opened.inputs:
+                    await aclose(each)
+            for item in rest(stages):
                 yield item
-        finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await _drive(context, close())
+        except BaseException as error:
+            if stages:
+                if place < 0:
+                    place = len(stages) if isinstance(error, GeneratorExit) else place_of(takes, left)
+                stop(stages, place, error)
+            raise
+        if stages:
+            end(stages)
 
     async def run_all(
         self, thunks: Iterable[Thunk], limit: int | None = None
@@ -295,20 +329,6 @@ async def as_async(items: Iterable[Any]) -> AsyncGenerator[Any, None]:
             close()
 
 
-def isolated(items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """`items`, each fetched in a copy of the context of this call, whatever context asks for it."""
-    return _fetched_in(copy_context(), items)
-
-
-async def _fetched_in(context: Context, items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    while True:
-        try:
-            item = await _drive(context, items.__anext__())
-        except StopAsyncIteration:
-            return
-        yield item
-
-
 def _within(scope: Scope, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     set_current(scope)
     return fn(*args, **kwargs)
@@ -319,39 +339,58 @@ def _described(leaf: Any) -> str:
     return f"`{name.replace('<locals>.', '')}`"
 
 
-def _iterator_of(awaitable: Any) -> Any:
-    return awaitable if hasattr(awaitable, "send") else awaitable.__await__()
-
-
-@types.coroutine
-def _drive(context: Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
-    """Await something with each of its steps inside `context`."""
-    pending: Any = _iterator_of(awaitable)
+def _pulled(opened: Opened) -> Generator[Any, None, None]:
+    stages, source = opened.stages, opened.source
+    takes = [stage.take for stage in stages]
+    left = iter(takes)
+    place = -1  # of the stage that an error comes from, once that is known; 0 is also the source
+    parent: Run | None = None
+    gates: tuple[Any, ...] = ()
+    run: Callable[..., Any] = here
+    items: Any = None
     try:
-        waited_for = context.run(pending.send, None)
-    except StopIteration as stop:
-        return stop.value
-    resumed: Any = _resume(context, pending, waited_for)  # a generator, whatever its decorator makes checkers believe
-    return (yield from resumed)
-
-
-@types.coroutine
-def _resume(context: Context, pending: Any, waited_for: Any) -> Generator[Any, Any, Any]:
-    run = context.run
-    while True:
         try:
-            value = yield waited_for
-        except GeneratorExit:
-            run(pending.close)
-            raise
-        except BaseException as error:
-            move, argument = pending.throw, error
-        else:
-            move, argument = pending.send, value
-        try:
-            waited_for = run(move, argument)
-        except StopIteration as stop:
-            return stop.value
+            place = 0
+            if isinstance(source, Leaf):
+                if source.fn is None:
+                    raise AsyncOnly(_described(source.afn), "astream")
+                parent, gates, run = source.scope.parent, source.scope.gates, copy_context().run
+                items = iter(run(_within, source.scope, source.fn, source.args, source.kwargs))
+            else:
+                items = step_iter(source)
+            place = -1
+            following = items.__next__
+            while True:
+                try:
+                    for gate in gates:
+                        if gate.behind or gate.abandoned:
+                            gate.drain_blocking()
+                    item = run(following)
+                except StopIteration:
+                    break
+                except BaseException as error:
+                    place = 0
+                    name_run(error, parent)
+                    raise
+                left = iter(takes)
+                for take in left:
+                    item = take(item)
+                yield item
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                run(close)
+            for each in opened.inputs:
+                step(aclose(each))
+        yield from rest(stages)
+    except BaseException as error:
+        if stages:
+            if place < 0:
+                place = len(stages) if isinstance(error, GeneratorExit) else place_of(takes, left)
+            stop(stages, place, error)
+        raise
+    if stages:
+        end(stages)
 
 
 def _outcome(task: asyncio.Task[Any]) -> Outcome:

@@ -56,6 +56,9 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
             await d.call(scope, self.func, self.afunc, input, **kwargs)
         return input
 
+    def _each_item(self) -> Callable[[Any], Any] | None:
+        return _same if self.func is None and self.afunc is None else None
+
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
@@ -187,6 +190,10 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
                     yield picked
         finally:
             await aclose(inputs)
+
+
+def _same(item: T) -> T:
+    return item
 
 
 def _needs_dict(runnable: Runnable[Any, Any], value: Any) -> None:

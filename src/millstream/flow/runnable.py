@@ -29,6 +29,7 @@ from .batch import as_completed, batch, each_by_itself
 from .described import Described
 from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async
 from .entry import sync_scope, warn_if_blocking
+from .line import Each, line_of
 from .many import Many
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
 from .runs import watched, watched_whole
@@ -430,11 +431,19 @@ class Runnable(Watchable, Described, Generic[In, Out]):
     ) -> AsyncGenerator[Any, None]:
         """Chunks in, chunks out, with the run around it; `given` is the whole input where that was not in chunks."""
         if not scope.listeners:
-            return self._pour(d, inputs, scope.inner(), kwargs)
+            return self._poured(d, inputs, scope.inner(), kwargs)
         run = scope.open(self.get_name(), self.run_type)
         if not run.mask & TOLD:
-            return self._pour(d, inputs, run.scope, kwargs)
+            return self._poured(d, inputs, run.scope, kwargs)
         return (watched_whole if self._takes_whole else watched)(self, d, inputs, run, kwargs)
+
+    def _poured(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
+        each = self._each_item()
+        return self._pour(d, inputs, scope, kwargs) if each is None else line_of(d, inputs).then(Each(each))
+
+    def _each_item(self) -> Callable[[Any], Any] | None:
+        """What `_pour` comes to where it is one quick function of each item: then it needs no generator of its own."""
+        return None
 
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..data.addable import fold_chunks
@@ -10,6 +11,7 @@ from ..spine.events import END, MISSING, STREAM
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .driver import Driver, Outcome, aclose
+from .line import Line, Opened, Stage, line_of, nothing, stop
 from .mailbox import Abandoned
 from .many import Many
 from .overrides import Kwargs, folded, once
@@ -20,67 +22,114 @@ if TYPE_CHECKING:
 __all__ = ["watched", "watched_each", "watched_whole"]
 
 
-async def watched(
+def watched(
     runnable: Runnable[Any, Any],
     d: Driver,
     inputs: AsyncIterator[Any],
     run: Run,
     kwargs: Kwargs,
     given: Any = MISSING,
-) -> AsyncGenerator[Any, None]:
+) -> Line:
     """`_pour` in its run: STREAM before each chunk, and START when the first chunk of the input is there.
 
     Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
     at their start, and tell of their chunks only at the root.
     """
-    items: AsyncGenerator[Any, None] | None = None
-    wants_end = run.mask & END
-    wants_chunks = run.mask & STREAM and (given is MISSING or run.parent is None)
-    taken: list[Any] = []
-    chunks: list[Any] = []
-    begun = False
+    told = _Told(d, run, wants_chunks=given is MISSING or run.parent is None)
+    each = runnable._each_item()
+    if each is not None and given is MISSING:
+        told.each = each
+        return line_of(d, inputs).then(told)
+    return Line(d, partial(_open, runnable, d, inputs, told, kwargs, given))
+
+
+async def _open(
+    runnable: Runnable[Any, Any],
+    d: Driver,
+    inputs: AsyncIterator[Any],
+    told: _Told,
+    kwargs: Kwargs,
+    given: Any,
+) -> Opened:
+    pouring: AsyncIterator[Any] = inputs
     try:
-        try:
-            first = await anext(inputs, MISSING) if given is MISSING else MISSING
-            begun = True
-            run.start(given)
-            pouring = _taking(first, inputs, taken if wants_end else None) if given is MISSING else inputs
-            items = runnable._pour(d, pouring, run.scope, kwargs)
-            async for chunk in items:
-                if wants_end:
-                    chunks.append(chunk)
-                if wants_chunks:
-                    run.emit(STREAM, chunk)
-                yield chunk
-        finally:
-            # Before this run's end, so that the runs inside and upstream have ended by then.
-            if items is not None:
-                await items.aclose()
-            await aclose(inputs)
+        first = await anext(inputs, MISSING) if given is MISSING else MISSING
+        told.begin(given)
+        if given is MISSING:
+            pouring = _taking(first, inputs, told.taken)
+        told.taken = None
+        items = runnable._pour(d, pouring, told.run.scope, kwargs)
+        opened = await items.opened() if isinstance(items, Line) else Opened(items)
     except BaseException as error:
-        if begun:
-            # An early close counts as a normal end where the consumer is sync, as an error where it is async.
-            if d.sync and isinstance(error, (GeneratorExit, Abandoned)):
-                run.end(_whole(chunks, None), _whole(taken, MISSING))
-            else:
-                run.fail(error)
+        await aclose(pouring)
+        await aclose(inputs)
+        stop((told,), 0, error)
         raise
-    run.end(_whole(chunks, None), _whole(taken, MISSING))
+    opened.stages = (*opened.stages, told)
+    opened.inputs = (*opened.inputs, pouring, inputs)
+    return opened
 
 
-async def watched_whole(
+def watched_whole(
     runnable: Runnable[Any, Any], d: Driver, inputs: AsyncIterator[Any], run: Run, kwargs: Kwargs
-) -> AsyncGenerator[Any, None]:
+) -> Line:
     """`watched` for runnables that need the whole input before their run begins."""
-    whole = await folded(inputs)
-    if whole is MISSING:
-        return
-    items = watched(runnable, d, once(whole), run, kwargs, whole)
-    try:
-        async for item in items:
-            yield item
-    finally:
-        await items.aclose()
+
+    async def opens() -> Opened:
+        whole = await folded(inputs)
+        if whole is MISSING:
+            return Opened(nothing())
+        return await watched(runnable, d, once(whole), run, kwargs, whole).opened()
+
+    return Line(d, opens)
+
+
+class _Told(Stage):
+    """The stage of a run that somebody watches; `each` is done to every item inside it, `_taking` notes its inputs else."""
+
+    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "run", "taken", "wants_chunks")
+
+    def __init__(self, d: Driver, run: Run, *, wants_chunks: bool) -> None:
+        self.d = d
+        self.run = run
+        self.each: Callable[[Any], Any] | None = None
+        self.begun = False
+        self.wants_chunks = wants_chunks and bool(run.mask & STREAM)
+        wants_end = run.mask & END
+        self.chunks: list[Any] | None = [] if wants_end else None
+        self.taken: list[Any] | None = [] if wants_end else None
+        self.all_taken = self.taken
+
+    def begin(self, input: Any) -> None:
+        self.begun = True
+        self.run.start(input)
+
+    def take(self, item: Any) -> Any:
+        if not self.begun:
+            self.begin(MISSING)
+        if self.taken is not None:
+            self.taken.append(item)
+        if self.each is not None:
+            item = self.each(item)
+        if self.chunks is not None:
+            self.chunks.append(item)
+        if self.wants_chunks:
+            self.run.emit(STREAM, item)
+        return item
+
+    def ended(self) -> None:
+        if not self.begun:
+            self.begin(MISSING)
+        self.run.end(_whole(self.chunks, None), _whole(self.all_taken, MISSING))
+
+    def stopped(self, error: BaseException, left: bool) -> None:
+        if not self.begun:
+            return
+        # An early close counts as a normal end where the consumer is sync, as an error where it is async.
+        if self.d.sync and (left or isinstance(error, (GeneratorExit, Abandoned))):
+            self.ended()
+        else:
+            self.run.fail(error)
 
 
 async def watched_each(
@@ -125,7 +174,7 @@ async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None)
         await aclose(rest)
 
 
-def _whole(chunks: Sequence[Any], none: Any) -> Any:
+def _whole(chunks: Sequence[Any] | None, none: Any) -> Any:
     """Chunks as one value, for listeners: what cannot be added up is told by its last chunk, and fails nothing."""
     if not chunks:
         return none

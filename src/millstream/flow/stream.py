@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..errors import InvalidType
-from .driver import Driver
+from .driver import SYNC, Driver
+from .line import Line
 from .mailbox import Mailbox
 from .step import step_iter
 
@@ -29,7 +30,7 @@ class AsyncStream(Generic[T]):
     __slots__ = ("__weakref__", "_items")
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
-        self._items = items
+        self._items = items.generator() if isinstance(items, Line) else items
 
     def __aiter__(self) -> AsyncGenerator[T, None]:
         return self._items
@@ -66,7 +67,9 @@ class SyncStream(Generic[T]):
     __slots__ = ("__weakref__", "_items")
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
-        self._items: Generator[T, None, None] = step_iter(items)
+        self._items: Generator[T, None, None] = (
+            SYNC.pulled(items.opened) if isinstance(items, Line) else step_iter(items)
+        )
 
     def __iter__(self) -> Generator[T, None, None]:
         return self._items
