@@ -160,8 +160,8 @@ _EXPORTS: dict[str, str] = {
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
     "providers.anthropic": "ChatAnthropic",
-    "providers.azure": "AzureChatOpenAI",
     "providers.fetch": "Fetched afetch fetch",
+    "providers.azure": "AzureChatOpenAI AzureOpenAIEmbeddings",
     "providers.openai": "ChatOpenAI",
     "providers.openai_embeddings": "OpenAIEmbeddings",
     "providers.registry": "init_chat_model",
@@ -530,6 +530,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.validation_node import ValidationNode as ValidationNode
     from .providers.anthropic import ChatAnthropic as ChatAnthropic
     from .providers.azure import AzureChatOpenAI as AzureChatOpenAI
+    from .providers.azure import AzureOpenAIEmbeddings as AzureOpenAIEmbeddings
     from .providers.fetch import Fetched as Fetched
     from .providers.fetch import afetch as afetch
     from .providers.fetch import fetch as fetch

@@ -83,7 +83,7 @@ from millstream.providers import clients
 before = clients.sync_client()
 child = os.fork()
 if child == 0:
-    os._exit(0 if clients._sync is None and clients.sync_client() is not before else 1)
+    os._exit(0 if not clients._sync and clients.sync_client() is not before else 1)
 assert os.waitpid(child, 0)[1] == 0
 assert clients.sync_client() is before
 """
@@ -93,3 +93,54 @@ def test_a_forked_child_has_clients_of_its_own() -> None:
     # In a process of its own: this one has threads, and such a process should not fork.
     env = {"PYTHONPATH": str(Path(clients.__file__).parents[2])}
     subprocess.run([sys.executable, "-W", "error", "-c", FORK], env=env, check=True)
+
+
+def test_whoever_finds_all_connections_in_use_waits_for_his_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "MOST_CONNECTIONS", 2)
+
+    async def main() -> list[str]:
+        first, second = await take_client(), await take_client()
+        came: list[str] = []
+
+        async def wait(name: str) -> None:
+            lease = await take_client()
+            came.append(name)
+            await asyncio.sleep(0)
+            lease.release()
+
+        waiting = [asyncio.ensure_future(wait(name)) for name in "abc"]
+        await asyncio.sleep(0)
+        assert came == []
+        waiting[0].cancel()
+        first.release()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        second.release()
+        assert [(await take_client()).busy for _ in range(2)] == [1, 2]
+        return came
+
+    assert asyncio.run(main()) == ["b", "c"]
+
+
+def test_a_place_given_to_one_who_is_cancelled_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "MOST_CONNECTIONS", 1)
+
+    async def main() -> None:
+        held = await take_client()
+        early, late = asyncio.ensure_future(take_client()), asyncio.ensure_future(take_client())
+        await asyncio.sleep(0)
+        held.release()
+        early.cancel()  # in the same turn of the loop: the place is his and he does not know
+        assert (await asyncio.wait_for(late, 1)).busy == 1
+
+    asyncio.run(main())
+
+
+def test_each_proxy_has_clients_of_its_own() -> None:
+    async def main() -> None:
+        plain, proxied = await take_client(), await take_client("http://127.0.0.1:9")
+        assert plain is not proxied
+        assert await take_client("http://127.0.0.1:9") is proxied
+
+    asyncio.run(main())
+    assert sync_client("http://127.0.0.1:9") is not sync_client()
+    close_clients()

@@ -74,7 +74,7 @@ def test_a_provider_that_is_not_built(name: str) -> None:
 # -- compatible servers -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("provider", [name for name in COMPATIBLE if name != "ollama"])
+@pytest.mark.parametrize("provider", [name for name, (_, endpoint) in COMPATIBLE.items() if endpoint.key_variables])
 def test_a_compatible_server(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, endpoint = COMPATIBLE[provider]
     variable = endpoint.key_variables[0]

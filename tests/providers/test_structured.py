@@ -119,9 +119,10 @@ def test_anthropics_model() -> None:
             "a": 1,
             "b": 2,
         }
+        assert it.with_structured_output(Sum, method="json_mode").invoke("hi") == Sum(a=1, b=2)
         with pytest.raises(InvalidArgument, match="json_mode"):
-            it.with_structured_output(Sum, method="json_mode")  # type: ignore[arg-type]
-    forced, free, held = (request.json for request in provider.requests)
+            it.with_structured_output(Sum, method="magic")  # type: ignore[arg-type]
+    forced, free, held, _ = (request.json for request in provider.requests)
     assert forced["tool_choice"] == {"type": "tool", "name": "Sum"}
     assert "tool_choice" not in free
     assert held["output_config"]["format"]["schema"]["additionalProperties"] is False

@@ -15,7 +15,7 @@ from ..errors import InvalidArgument
 from ..flow.runnable import Runnable
 from .anthropic_answer import answer_chunk, read_answer
 from .anthropic_messages import to_anthropic
-from .anthropic_request import call_parameters, most_tokens, shows_blocks, to_anthropic_tool, tool_choice_of
+from .anthropic_request import betas_for, call_parameters, most_tokens, shows_blocks, to_anthropic_tool, tool_choice_of
 from .anthropic_stream import AnthropicDecoder
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
@@ -46,7 +46,7 @@ class ChatAnthropic(WireModel):
         InvalidArgument: (ValueError) a setting that cannot work.
     """
 
-    model_name: str = Field(alias="model")
+    model: str = Field(alias="model_name")
     max_tokens: int | None = None
     temperature: float | None = None
     top_k: int | None = None
@@ -56,7 +56,7 @@ class ChatAnthropic(WireModel):
     effort: str | None = None
     """How much the model should say and think: "low", "medium", "high"."""
     betas: list[str] | None = None
-    """Features in test that are asked for (the header `anthropic-beta`)."""
+    """Features in test that are asked for (the header `anthropic-beta`), beside those that what is sent makes needed."""
     mcp_servers: list[dict[str, Any]] | None = None
     context_management: dict[str, Any] | None = None
     stream_usage: bool = True
@@ -66,6 +66,7 @@ class ChatAnthropic(WireModel):
         url="https://api.anthropic.com",
         key_variables=("ANTHROPIC_API_KEY",),
         url_variables=("ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL"),
+        proxy_variables=("ANTHROPIC_PROXY",),
         key_header="x-api-key",
         more_headers=(("anthropic-version", "2023-06-01"),),
     )
@@ -75,7 +76,12 @@ class ChatAnthropic(WireModel):
             raise InvalidArgument("ChatAnthropic needs a `model`, such as 'claude-sonnet-4-5'.")
         super().__init__(**settings)
         if self.max_tokens is None:
-            self.max_tokens = most_tokens(self.model_name)
+            self.max_tokens = most_tokens(self.model)
+
+    @property
+    def model_name(self) -> str:
+        """The model's name."""
+        return self.model
 
     @property
     def _llm_type(self) -> str:
@@ -105,7 +111,7 @@ class ChatAnthropic(WireModel):
         settings = {name: getattr(self, name) for name in _PARAMETERS}
         call = {**kwargs, "stop": stop} if stop is not None else kwargs
         system, turns = to_anthropic(messages)
-        body: dict[str, Any] = {"model": self.model_name, "messages": turns}
+        body: dict[str, Any] = {"model": self.model, "messages": turns}
         if system is not None:
             body["system"] = system
         return {**body, **call_parameters({**settings, **self.model_kwargs}, call)}
@@ -113,7 +119,7 @@ class ChatAnthropic(WireModel):
     def _message_post(self, body: dict[str, Any], kwargs: Mapping[str, Any]) -> Post:
         # Its users give this API's address without the version; others' habit is to give it with.
         root = self._server if self._server.endswith("/v1") else f"{self._server}/v1"
-        betas = [*(self.betas or ()), *(kwargs.get("betas") or ())]
+        betas = [*(self.betas or ()), *(kwargs.get("betas") or ()), *betas_for(body)]
         headers = {"anthropic-beta": ",".join(dict.fromkeys(betas))} if betas else {}
         return self._post(f"{root}/messages", body, kwargs, **headers)
 
@@ -153,7 +159,7 @@ class ChatAnthropic(WireModel):
         self,
         schema: Any,
         *,
-        method: Literal["function_calling", "json_schema"] = "function_calling",
+        method: Literal["function_calling", "json_schema", "json_mode"] = "function_calling",
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
@@ -161,7 +167,7 @@ class ChatAnthropic(WireModel):
         """This model, made to answer in the form of `schema`: a pydantic class, a TypedDict or a JSON schema.
 
         `method` is how: "function_calling" makes the model call a tool of that form, "json_schema" holds its answer to the
-        schema. A model that thinks cannot be made to call a tool: it may also answer otherwise, and the result is None.
+        schema, and so does "json_mode", which this API does not have. A model that thinks cannot be made to call a tool: it may also answer otherwise, and the result is None.
         With `include_raw` the answer is `{"raw": message, "parsed": ..., "parsing_error": ...}`.
 
         Raises:
@@ -174,10 +180,10 @@ class ChatAnthropic(WireModel):
             thinks = shows_blocks({"thinking": kwargs.get("thinking", self.thinking)})
             name = None if thinks else to_anthropic_tool(schema)["name"]
             answering = self.bind_tools([schema], tool_choice=name, strict=strict, **kwargs)
-        elif method == "json_schema":
+        elif method in ("json_schema", "json_mode"):
             parser = answer_parser(schema)
             form = {"type": "json_schema", "schema": named_schema(schema, strict=strict is not False)["schema"]}
             answering = self.bind(output_config={"format": form}, **kwargs)
         else:
-            raise InvalidArgument(f"method={method!r}: write 'function_calling' or 'json_schema'.")
+            raise InvalidArgument(f"method={method!r}: write 'function_calling', 'json_schema' or 'json_mode'.")
         return RawAndParsed(answering, parser) if include_raw else answering | parser

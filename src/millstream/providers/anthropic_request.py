@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..chat.function_calling import convert_to_openai_tool
 from ..errors import InvalidArgument
+from .endpoint import HOW_TO_ASK
 
-__all__ = ["call_parameters", "most_tokens", "shows_blocks", "to_anthropic_tool", "tool_choice_of"]
+__all__ = ["betas_for", "call_parameters", "most_tokens", "shows_blocks", "to_anthropic_tool", "tool_choice_of"]
 
-# Keywords of a call that say how to make it, or that go into the body under another name.
-_NOT_SENT = frozenset({"stream", "streaming", "stream_usage", "extra_body", "extra_headers", "timeout", "betas", "effort", "stop", "ls_structured_output_format", "parallel_tool_calls"})  # fmt: skip
+# Keywords that go into the body under another name, or into a header.
+_NOT_SENT = HOW_TO_ASK | {"betas", "effort", "stop", "parallel_tool_calls"}
 
 # The tokens that a model may say at most, by how its name begins; the first row that fits counts.
 _MOST_TOKENS = (
@@ -27,10 +28,51 @@ _MOST_TOKENS = (
 )
 _FEW_TOKENS = 4_096
 
+# What the API does only when a feature in test is asked for: by the parameter, by how the type of a tool begins.
+_BETAS_OF_PARAMETERS = {"context_management": "context-management-2025-06-27", "mcp_servers": "mcp-client-2025-11-20"}
+_BETAS_OF_TOOLS = {
+    "code_execution_20250522": "code-execution-2025-05-22",
+    "code_execution_20250825": "code-execution-2025-08-25",
+    "computer_20241022": "computer-use-2024-10-22",
+    "computer_20250124": "computer-use-2025-01-24",
+    "computer_20251124": "computer-use-2025-11-24",
+    "mcp_toolset": "mcp-client-2025-11-20",
+    "memory_20250818": "context-management-2025-06-27",
+    "tool_search_tool_bm25_20251119": "advanced-tool-use-2025-11-20",
+    "tool_search_tool_regex_20251119": "advanced-tool-use-2025-11-20",
+    "web_fetch_20250910": "web-fetch-2025-09-10",
+}
+_BETA_OF_FILES = "files-api-2025-04-14"
+
 
 def most_tokens(model: str) -> int:
     """What to give as `max_tokens`, which the API demands, where the program does not say."""
     return next((most for start, most in _MOST_TOKENS if model.startswith(start)), _FEW_TOKENS)
+
+
+def betas_for(body: Mapping[str, Any]) -> list[str]:
+    """The features in test without which this request would be refused."""
+    betas = [beta for name, beta in _BETAS_OF_PARAMETERS.items() if body.get(name)]
+    betas += [
+        _BETAS_OF_TOOLS[kind] for tool in body.get("tools") or () if (kind := tool.get("type")) in _BETAS_OF_TOOLS
+    ]
+    # Servers for tools of the form that came before toolsets are asked for under the older name.
+    if body.get("mcp_servers") and not any(tool.get("type") == "mcp_toolset" for tool in body.get("tools") or ()):
+        betas = ["mcp-client-2025-04-04" if beta.startswith("mcp-client") else beta for beta in betas]
+    if any(_is_file(block) for block in _given_blocks(body)):
+        betas.append(_BETA_OF_FILES)
+    return betas
+
+
+def _given_blocks(body: Mapping[str, Any]) -> Iterator[Any]:
+    for message in body.get("messages") or ():
+        if isinstance(message.get("content"), list):
+            yield from message["content"]
+
+
+def _is_file(block: Mapping[str, Any]) -> bool:
+    source = block.get("source")
+    return isinstance(source, Mapping) and source.get("type") == "file"
 
 
 def call_parameters(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +111,7 @@ def to_anthropic_tool(tool: Any, *, strict: bool | None = None) -> dict[str, Any
 
 def _is_anthropic(tool: Mapping[str, Any]) -> bool:
     """`{"name", "input_schema"}`, or `{"type": "web_search_20250305", ...}`; a JSON schema also has a `type`."""
-    return "input_schema" in tool or ("name" in tool and tool.get("type") not in (None, "function", "object"))
+    return "input_schema" in tool or tool.get("type") not in (None, "function", "object")
 
 
 def tool_choice_of(
@@ -113,7 +155,5 @@ def shows_blocks(body: Mapping[str, Any]) -> bool:
         return True
     return any(body.get(key) for key in ("tools", "mcp_servers", "context_management")) or any(
         isinstance(block.get("citations"), Mapping) and bool(block["citations"].get("enabled"))
-        for message in body.get("messages") or ()
-        if isinstance(message.get("content"), list)
-        for block in message["content"]
+        for block in _given_blocks(body)
     )

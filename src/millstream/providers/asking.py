@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import SecretStr
 
 from ..data.ai_chunk import AIMessageChunk
 from ..errors import ProviderConnectionError, ProviderError, ProviderInterrupted
 from ..flow.step import step
+from .endpoint import key_header
 from .http import Answer, AsyncAnswer, Link, Post, SyncAnswer, reraise
 from .retry import wait_before_retry
 from .status import error_in_body, status_error
@@ -71,7 +74,7 @@ class Asking:
     """How a provider is asked for whole answers. `secrets` are kept out of every message."""
 
     retries: int
-    secrets: Sequence[str]
+    secrets: list[str]
 
     async def ask(self, link: Link, post: Post) -> Any:
         """Ask for an answer that is one JSON value, again where that may help."""
@@ -91,8 +94,16 @@ class Asking:
                 _log.info("%s Asking again in %.1f s (%d of %d).", error, wait, attempt, self.retries)
             await link.sleep(wait)
 
+    async def _open(self, link: Link, post: Post) -> Answer:
+        if post.key is not None:
+            given = await link.key(post.key)
+            key = str(given.get_secret_value() if isinstance(given, SecretStr) else given)
+            self.secrets.append(key)
+            post.headers |= key_header(post.key.header, key)
+        return await link.open(post)
+
     async def _ask_once(self, link: Link, post: Post) -> Any:
-        answer = await link.open(post)
+        answer = await self._open(link, post)
         try:
             await self._check_status(answer, post)
             return await self._json(answer, post, b"")
@@ -139,7 +150,7 @@ class StreamAsking(Asking):
         return await self._attempts(link, post, self._begin_once)
 
     async def _begin_once(self, link: Link, post: Post) -> Begun[Any]:
-        answer = await link.open(post)
+        answer = await self._open(link, post)
         try:
             await self._check_status(answer, post)
             data = await answer.next()
@@ -219,7 +230,7 @@ def read_sync(begin: Callable[[], Begun[SyncAnswer]]) -> Generator[AIMessageChun
                     if decoder.complete is not over:
                         over = answer.allow(None if over else _MORE_MAY_COME)
             except Exception as error:
-                _broken(error, begun.post, decoder, None)
+                _broken(error, begun.post, decoder, answer.expired(error))
         if decoder is not None:
             yield from decoder.close()
         answer.farewell()
@@ -229,12 +240,13 @@ def read_sync(begin: Callable[[], Begun[SyncAnswer]]) -> Generator[AIMessageChun
 
 def _broken(error: Exception, post: Post, decoder: Decoder, expired: str | None) -> None:
     """Raise what ended a stream that had begun, unless the provider had said all."""
-    try:
-        reraise(error, post)
-    except ProviderError as ours:
-        if decoder.complete:
-            return
-        why = f"the stream broke off: {expired}." if expired else f"the stream broke off. {ours}"
+    why = f"the stream broke off: {expired}."
+    if expired is None:
+        try:
+            reraise(error, post)
+        except ProviderError as ours:
+            why = f"the stream broke off. {ours}"
+    if not decoder.complete:
         raise decoder.interrupted(f"{post.provider}: {why}") from error
 
 

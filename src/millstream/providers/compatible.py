@@ -17,6 +17,7 @@ def _at(provider: str, url: str, *keys: str, urls: tuple[str, ...] = (), path: s
 
 COMPATIBLE: dict[str, tuple[str, Endpoint]] = {
     # provider: (the name of its class, where it is)
+    "baseten": ("ChatBaseten", _at("baseten", "https://inference.baseten.co/v1", "BASETEN_API_KEY")),
     "cohere": ("ChatCohere", _at("cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY", "CO_API_KEY")),
     "deepseek": (
         "ChatDeepSeek",
@@ -37,6 +38,8 @@ COMPATIBLE: dict[str, tuple[str, Endpoint]] = {
         "ChatHuggingFace",
         _at("huggingface", "https://router.huggingface.co/v1", "HF_TOKEN", "HUGGINGFACEHUB_API_TOKEN"),
     ),
+    # Of one's own, as is vllm.
+    "lmstudio": ("ChatLMStudio", _at("lmstudio", "http://localhost:1234/v1", urls=("LMSTUDIO_BASE_URL",), path="/v1")),
     "mistralai": (
         "ChatMistralAI",
         _at("mistralai", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", urls=("MISTRAL_BASE_URL",)),
@@ -54,6 +57,7 @@ COMPATIBLE: dict[str, tuple[str, Endpoint]] = {
     ),
     "together": ("ChatTogether", _at("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY")),
     "upstage": ("ChatUpstage", _at("upstage", "https://api.upstage.ai/v1", "UPSTAGE_API_KEY")),
+    "vllm": ("ChatVLLM", _at("vllm", "http://localhost:8000/v1", urls=("VLLM_BASE_URL",), path="/v1")),
     "xai": ("ChatXAI", _at("xai", "https://api.x.ai/v1", "XAI_API_KEY")),
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,18 +15,23 @@ from pydantic import BaseModel, SecretStr
 from ..errors import InvalidArgument, MissingKey
 from .timeouts import Timeouts
 
-__all__ = ["Endpoint", "resolved_settings"]
+__all__ = ["HOW_TO_ASK", "OTHER_NAMES", "Endpoint", "key_header", "resolved_settings"]
+
+# Keywords of a call that say how to make it, and are no parameters of the model.
+HOW_TO_ASK = frozenset({"stream", "streaming", "stream_usage", "extra_body", "extra_headers", "extra_query", "timeout", "ls_structured_output_format"})  # fmt: skip
 
 # Sent to servers of one's own that want a key and do not look at it.
 _NO_KEY = "no-key-needed"
 
-# Names under which programs also give a setting.
-_OTHER_NAMES = {
+# Names under which programs also give a setting, and read it.
+OTHER_NAMES = {
     "openai_api_key": "api_key",
     "openai_api_base": "base_url",
     "openai_organization": "organization",
+    "openai_proxy": "proxy",
     "anthropic_api_key": "api_key",
     "anthropic_api_url": "base_url",
+    "anthropic_proxy": "proxy",
     "request_timeout": "timeout",
     "default_request_timeout": "timeout",
     "max_tokens_to_sample": "max_tokens",
@@ -41,16 +48,17 @@ class Endpoint:
     key_variables: tuple[str, ...]
     url_variables: tuple[str, ...] = ()
     organization_variables: tuple[str, ...] = ()
+    proxy_variables: tuple[str, ...] = ()
     key_header: str = "authorization"
     """The header that carries the key; "authorization" as a bearer's."""
     more_headers: tuple[tuple[str, str], ...] = ()
     path: str = ""
     """What is added to an address that is given without a path."""
 
-    def headers(self, key: str, organization: str | None = None) -> dict[str, str]:
+    def headers(self, key: str | None, organization: str | None = None) -> dict[str, str]:
         """The headers of a request."""
         headers = {
-            self.key_header: f"Bearer {key}" if self.key_header == "authorization" else key,
+            **({} if key is None else key_header(self.key_header, key)),
             "content-type": "application/json",
             "accept": "text/event-stream, application/json",
             # A compressed stream would come in larger pieces, later.
@@ -63,6 +71,11 @@ class Endpoint:
         return headers
 
 
+def key_header(name: str, key: str) -> dict[str, str]:
+    """The header that carries a key."""
+    return {name: f"Bearer {key}" if name == "authorization" else key}
+
+
 def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
     """The settings of a model with what the environment says, checked as early as they can be.
 
@@ -71,14 +84,22 @@ def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: E
         InvalidArgument: (ValueError) a setting that cannot work.
     """
     known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
-    others = {**_OTHER_NAMES, **{variable.lower(): "api_key" for variable in endpoint.key_variables}}
+    others = {**OTHER_NAMES, **{variable.lower(): "api_key" for variable in endpoint.key_variables}}
     settings = {name if name in known else others.get(name, name): value for name, value in given.items()}
     settings = _with_unknown_in_model_kwargs(model, settings, known)
+    if settings.get("max_retries", 0) is None:
+        del settings["max_retries"]
     url = settings.get("base_url") or _first_set(endpoint.url_variables) or endpoint.url
     settings["base_url"] = _checked_url(str(url), endpoint.path)
     if endpoint.organization_variables:
         settings["organization"] = settings.get("organization") or _first_set(endpoint.organization_variables)
-    settings["api_key"] = SecretStr(_key(settings, endpoint))
+    if callable(settings.get("api_key")):
+        settings["key_provider"] = settings.pop("api_key")
+    if settings.get("key_provider") is None:
+        settings["api_key"] = SecretStr(_key(settings, endpoint))
+    if proxy := settings.get("proxy") or _first_set(endpoint.proxy_variables):
+        settings["proxy"] = _checked_proxy(proxy)
+    _check_clients(settings)
     Timeouts.of(settings.get("timeout"))
     return settings
 
@@ -115,6 +136,25 @@ def _checked_url(url: str, path: str) -> str:
     if parts.query or parts.fragment:
         raise InvalidArgument("base_url must not hold a query or fragment.")
     return url if parts.path.strip("/") or not path else url.rstrip("/") + path
+
+
+def _checked_proxy(given: Any) -> SecretStr:
+    url = given.get_secret_value() if isinstance(given, SecretStr) else str(given)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+        raise InvalidArgument("proxy must be an address such as 'http://localhost:3128'.")
+    return SecretStr(url)
+
+
+def _check_clients(settings: Mapping[str, Any]) -> None:
+    """The two clients are easily taken for one another, and what then goes wrong says nothing of it."""
+    for name, is_async in (("http_client", False), ("http_async_client", True)):
+        client = settings.get(name)
+        if client is not None and iscoroutinefunction(getattr(client, "send", None)) is not is_async:
+            kind = "AsyncClient" if is_async else "Client"
+            raise InvalidArgument(
+                f"{name} must be an httpx {kind}; `http_client` is for synchronous calls, `http_async_client` for async ones."
+            )
 
 
 def _first_set(variables: tuple[str, ...]) -> str | None:

@@ -7,23 +7,46 @@ against a link, and stepped for synchronous calls; only what reads from a socket
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
-from ..errors import InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
-from .clients import Lease, sync_client, take_client
+from ..errors import AsyncOnly, InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
+from ..flow.driver import in_worker
+from .clients import MOST_CONNECTIONS, Lease, sync_client, take_client
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Answer", "AsyncAnswer", "AsyncLink", "Link", "Post", "SyncAnswer", "SyncLink", "reraise"]
+__all__ = ["Answer", "AsyncAnswer", "AsyncLink", "Key", "Link", "Post", "SyncAnswer", "SyncLink", "reraise"]
 
 # A server that has sent its end mark has nothing more to say; one that ends the body soon keeps its connection.
 _FAREWELL = 0.25
+_TOTAL_IS_OVER = "it took longer than its total limit"
+
+
+class Key:
+    """A key that is asked for before each request: of a function, in either form or in both."""
+
+    __slots__ = ("agive", "give", "header")
+
+    def __init__(
+        self,
+        give: Callable[[], Any] | None,
+        *,
+        agive: Callable[[], Awaitable[Any]] | None = None,
+        header: str = "authorization",
+    ) -> None:
+        if agive is None and inspect.iscoroutinefunction(give):
+            give, agive = None, give
+        self.give = give
+        self.agive = agive
+        self.header = header
 
 
 @dataclass(slots=True)
@@ -37,6 +60,9 @@ class Post:
     provider: str
     ends: float | None = None
     """When all of it must be over (`time.monotonic`), all attempts together."""
+    key: Key | None = field(default=None, repr=False)
+    waits: bool = False
+    """It waits for one of the connections, all of which are in use."""
 
     def __post_init__(self) -> None:
         if self.ends is None and self.timeouts.total is not None:
@@ -71,6 +97,10 @@ class Link(Protocol):
         """Send a request and wait for the head of its answer."""
         ...
 
+    async def key(self, key: Key) -> Any:
+        """Ask for a key."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         ...
@@ -84,14 +114,21 @@ class AsyncLink:
     """Asks on the running event loop, through the loop's shared client or one of the user's."""
 
     def __init__(
-        self, client: httpx2.AsyncClient | None = None, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        client: httpx2.AsyncClient | None = None,
+        *,
+        proxy: str | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
+        self._proxy = proxy
         self._sleep = sleep
 
     async def open(self, post: Post) -> AsyncAnswer:
         """Send a request and wait for the head of its answer; closing the answer closes its connection."""
-        lease = Lease(self._client) if self._client is not None else await take_client()
+        post.waits = True
+        lease = Lease(self._client) if self._client is not None else await take_client(self._proxy)
+        post.waits = False
         try:
             request = _request(lease.client, post, read=None)
             response = await lease.client.send(request, stream=True)
@@ -101,6 +138,13 @@ class AsyncLink:
                 raise
             reraise(error, post)
         return AsyncAnswer(response, post, lease)
+
+    async def key(self, key: Key) -> Any:
+        """Ask for a key, without blocking the loop."""
+        if key.agive is not None:
+            return await key.agive()
+        assert key.give is not None
+        return await in_worker(copy_context(), key.give)
 
     async def sleep(self, seconds: float) -> None:
         """Wait without blocking the loop."""
@@ -196,7 +240,7 @@ class _IdleWatch:
     def _look(self) -> None:
         now = time.monotonic()
         if self._end is not None and now >= self._end:
-            self.expired = "it took longer than its total limit"
+            self.expired = _TOTAL_IS_OVER
         elif self._idle is not None and self.seen is not None and now >= self.seen + self._idle:
             self.expired = f"nothing came for {self._idle:g} s"
         if self.expired is None:
@@ -224,20 +268,38 @@ class _IdleWatch:
 class SyncLink:
     """Asks on the caller's thread, through the shared client or one of the user's."""
 
-    def __init__(self, client: httpx2.Client | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        client: httpx2.Client | None = None,
+        *,
+        proxy: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client = client
+        self._proxy = proxy
         self._sleep = sleep
 
     async def open(self, post: Post) -> SyncAnswer:
         """Send a request and wait for the head of its answer. Does not suspend."""
-        client = self._client or sync_client()
-        limit = _Limit(post.first_limit())
-        request = _request(client, post, read=limit)
+        client = self._client or sync_client(self._proxy)
+        first = post.first_limit()
+        limit = _Limit(first)
+        request = _request(client, post, read=limit, pool=first)
         try:
             response = client.send(request, stream=True)
         except Exception as error:
             reraise(error, post)
         return SyncAnswer(response, post, limit)
+
+    async def key(self, key: Key) -> Any:
+        """Ask for a key on the caller's thread.
+
+        Raises:
+            AsyncOnly: the function that gives it is async.
+        """
+        if key.give is None:
+            raise AsyncOnly("The function that gives the key", "ainvoke")
+        return key.give()
 
     async def sleep(self, seconds: float) -> None:
         """Block for so many seconds."""
@@ -258,6 +320,7 @@ class SyncAnswer:
         self._response = response
         self._post = post
         self._limit = limit
+        self._idle = post.timeouts.idle
         self._first_end = _end(post.first_limit())
         stream: Any = response.iter_bytes() if _is_encoded(response) else response.stream
         self.pieces: Iterator[bytes] = iter(stream)
@@ -276,18 +339,34 @@ class SyncAnswer:
 
     def watch(self) -> None:
         """From now on the limit of each read is that of a silence."""
-        self._limit.seconds = self._post.timeouts.idle
+        self.allow(None)
 
     def allow(self, silence: float | None) -> bool:
         """Allow no longer silence than that from now on; None: as long as ever. True when it is a limit."""
         own = self._post.timeouts.idle
-        self._limit.seconds = own if silence is None else silence if own is None else min(silence, own)
+        self._idle = own if silence is None else silence if own is None else min(silence, own)
+        self._limit.seconds = self._idle
+        if self._post.ends is not None:
+            self.check_total()
         return silence is not None
 
     def check_total(self) -> None:
-        """Raises ProviderTimeout when the whole took too long."""
-        if self._post.ends is not None and time.monotonic() >= self._post.ends:
+        """Raises ProviderTimeout when the whole took too long; no read may take longer than what is left."""
+        if self._post.ends is None:
+            return
+        left = self._post.ends - time.monotonic()
+        if left <= 0:
             raise ProviderTimeout("It took longer than its total limit.", provider=self._post.provider)
+        self._limit.seconds = left if self._idle is None else min(self._idle, left)
+
+    def expired(self, error: Exception) -> str | None:
+        """Which limit an error says is over; None if it says something else."""
+        if isinstance(error, ProviderTimeout):
+            return _TOTAL_IS_OVER
+        if "TimeoutException" not in _kinds(error):
+            return None
+        over = self._idle is None or (self._post.ends is not None and time.monotonic() >= self._post.ends)
+        return _TOTAL_IS_OVER if over else f"nothing came for {self._idle:g} s"
 
     def farewell(self) -> None:
         """Read the end of a body whose content is complete, if it comes soon, so that the connection can be used again."""
@@ -328,6 +407,7 @@ def reraise(error: Exception, post: Post) -> NoReturn:
         limit = post.timeouts.connect or 0
         raise ProviderConnectionError(f"{where} could not be reached within {limit:g} s.", provider=post.provider)
     if "TimeoutException" in kinds:
+        post.waits = post.waits or "PoolTimeout" in kinds
         raise _no_first_token(post) from error
     if "ConnectError" in kinds:
         raise ProviderConnectionError(f"{where} could not be reached: {error}", provider=post.provider) from error
@@ -346,10 +426,10 @@ def _kinds(error: Exception) -> set[str]:
     return {cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] in ("httpx", "httpx2")}
 
 
-def _request(client: Any, post: Post, *, read: Any) -> httpx2.Request:
+def _request(client: Any, post: Post, *, read: Any, pool: float | None = None) -> httpx2.Request:
     connect = post.timeouts.connect
     request: httpx2.Request = client.build_request("POST", post.url, headers=post.headers, content=post.body)
-    request.extensions["timeout"] = {"connect": connect, "read": read, "write": post.timeouts.idle, "pool": None}
+    request.extensions["timeout"] = {"connect": connect, "read": read, "write": post.timeouts.idle, "pool": pool}
     return request
 
 
@@ -358,10 +438,16 @@ def _end(limit: float | None) -> float | None:
 
 
 def _no_first_token(post: Post) -> ProviderTimeout:
-    limits = post.timeouts
-    limit = min(limit for limit in (limits.first_token, limits.total) if limit is not None)
+    limits = [limit for limit in (post.timeouts.first_token, post.timeouts.total) if limit is not None]
+    within = f" within {min(limits):g} s" if limits else " in time"
+    if post.waits:
+        return ProviderTimeout(
+            f"None of the {MOST_CONNECTIONS} connections that may be open at once became free{within}. "
+            "Close the streams that nobody reads, or give a client of your own.",
+            provider=post.provider,
+        )
     return ProviderTimeout(
-        f"{post.provider} at {_shown(post.url)} gave no token within {limit:g} s. "
+        f"{post.provider} at {_shown(post.url)} gave no token{within}. "
         "Give it longer with `timeout=`, if the model needs that.",
         provider=post.provider,
     )

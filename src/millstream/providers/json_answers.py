@@ -11,7 +11,7 @@ from ..chat.function_calling import convert_to_openai_function
 from ..chat.json_parsers import JsonOutputParser, PydanticOutputParser
 from ..errors import InvalidArgument, OutputParserException
 
-__all__ = ["answer_parser", "is_pydantic", "named_schema"]
+__all__ = ["answer_parser", "is_pydantic", "json_format", "named_schema"]
 
 # How providers say that they ended an answer before its end.
 _CUT = ("length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")
@@ -33,6 +33,11 @@ def named_schema(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
     if strict is not None:
         made["strict"] = strict
     return made
+
+
+def json_format(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
+    """The `response_format` of chat completions that holds an answer to a schema."""
+    return {"type": "json_schema", "json_schema": named_schema(schema, strict=strict)}
 
 
 def answer_parser(schema: Any) -> JsonOutputParser:
@@ -60,17 +65,24 @@ def _check(message: Any) -> None:
         raise OutputParserException("The model refused to answer.", llm_output=text)
 
 
+def _calls_instead(message: Any) -> bool:
+    """The model wants to know more before it answers."""
+    return bool(getattr(message, "tool_calls", None)) and not message.text.strip()
+
+
 class _JsonAnswer(JsonOutputParser):
     """The JSON that the answer is."""
 
     def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
-        _check(getattr(result[0], "message", None))
-        return super().parse_result(result, partial=partial)
+        message = getattr(result[0], "message", None)
+        _check(message)
+        return None if _calls_instead(message) else super().parse_result(result, partial=partial)
 
 
 class _PydanticAnswer(PydanticOutputParser):
     """An instance of the JSON that the answer is."""
 
     def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
-        _check(getattr(result[0], "message", None))
-        return super().parse_result(result, partial=partial)
+        message = getattr(result[0], "message", None)
+        _check(message)
+        return None if _calls_instead(message) else super().parse_result(result, partial=partial)

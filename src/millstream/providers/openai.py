@@ -17,13 +17,13 @@ from ..flow.runnable import Runnable
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
-from .json_answers import answer_parser, named_schema
+from .json_answers import answer_parser, json_format
 from .openai_answer import answer_chunk, read_answer
 from .openai_chat import OpenAIChatDecoder
 from .openai_messages import to_openai
 from .openai_request import call_parameters, tool_choice_of, with_usage
 from .responses_answer import read_response, response_chunk
-from .responses_input import to_responses
+from .responses_input import after_last_response, to_responses
 from .responses_request import only_responses, responses_parameters
 from .responses_stream import ResponsesDecoder
 from .wire_model import WireModel
@@ -50,10 +50,6 @@ _PARAMETERS = (
     "service_tier",
     "extra_body",
 )
-
-_HOW_IT_IS_FETCHED = {
-    *("api_key", "disable_streaming", "max_retries", "metadata", "name", "stream_usage", "streaming", "tags", "timeout")
-}
 
 # What is known of servers: whether they take `stream_options`. Filled by asking them.
 _takes_usage: dict[str, bool] = {}
@@ -105,6 +101,8 @@ class ChatOpenAI(WireModel):
     store: bool | None = None
     truncation: str | None = None
     verbosity: str | None = None
+    use_previous_response_id: bool = False
+    """Send only what came after the last answer that the responses API has stored, with its id."""
 
     _endpoint: ClassVar[Endpoint] = Endpoint(
         provider="openai",
@@ -112,7 +110,11 @@ class ChatOpenAI(WireModel):
         key_variables=("OPENAI_API_KEY",),
         url_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         organization_variables=("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
+        proxy_variables=("OPENAI_PROXY",),
     )
+
+    # It is about counting tokens on this side.
+    _of_no_use: ClassVar[frozenset[str]] = frozenset({"tiktoken_model_name"})
 
     def __init__(self, **settings: Any) -> None:
         if (settings.get("n") or 1) > 1 and settings.get("streaming"):
@@ -120,13 +122,13 @@ class ChatOpenAI(WireModel):
         super().__init__(**settings)
 
     @property
-    def _llm_type(self) -> str:
-        return "openai-chat"
+    def model(self) -> str:
+        """The model's name."""
+        return self.model_name
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:
-        # How an answer is fetched does not change it; secrets are masked by the dump.
-        return self.model_dump(mode="json", exclude=_HOW_IT_IS_FETCHED)
+    def _llm_type(self) -> str:
+        return "openai-chat"
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -193,6 +195,9 @@ class ChatOpenAI(WireModel):
     ) -> dict[str, Any]:
         parameters = responses_parameters(self._parameters(stop, kwargs))
         stored = parameters.get("store") is not False
+        if self.use_previous_response_id and "previous_response_id" not in parameters:
+            messages, previous = after_last_response(messages)
+            parameters |= {"previous_response_id": previous} if previous else {}
         return {"input": to_responses(messages, stored=stored), "model": self.model_name, **parameters}
 
     def _parameters(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -200,12 +205,16 @@ class ChatOpenAI(WireModel):
         # OpenAI has renamed it; most of the others know only the old name.
         settings["max_completion_tokens" if self._is_openai else "max_tokens"] = self.max_tokens
         call = {**kwargs, "stop": stop} if stop is not None else kwargs
-        return call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params)
+        parameters = call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params)
+        form = parameters.get("response_format")
+        if form is not None and not (isinstance(form, Mapping) and "type" in form and form["type"] != "object"):
+            parameters["response_format"] = json_format(form)
+        return parameters
 
     def _asks_for_responses(self, kwargs: Mapping[str, Any]) -> bool:
         if self.use_responses_api is not None:
             return self.use_responses_api
-        if self.output_version == "responses/v1":
+        if self.output_version == "responses/v1" or self.use_previous_response_id:
             return True
         settings = {name: getattr(self, name) for name in ("reasoning", "include", "truncation")}
         return self._is_openai and only_responses(self.model_name, {**settings, **self.model_kwargs, **kwargs})
@@ -275,7 +284,7 @@ class ChatOpenAI(WireModel):
 
         `method` is how: "json_schema" holds the answer to the schema (the default with OpenAI), "function_calling" makes the
         model call a tool of that form (the default elsewhere), "json_mode" asks for some JSON, whose form the prompt must
-        tell. The answer is an instance of the class, else a dict. With `include_raw` it is
+        tell. The answer is an instance of the class, else a dict; None where the model called one of `tools=` instead. With `include_raw` it is
         `{"raw": message, "parsed": ..., "parsing_error": ...}`, and an answer that does not fit raises nothing. Other
         keywords go with each request.
 
@@ -298,8 +307,10 @@ class ChatOpenAI(WireModel):
             parser = answer_parser(schema)
             form: dict[str, Any] = {"type": "json_object"}
             if method == "json_schema":
-                form = {"type": "json_schema", "json_schema": named_schema(schema, strict=strict)}
-            answering = self.bind(response_format=form, **kwargs)
+                form = json_format(schema, strict=strict)
+            tools = kwargs.pop("tools", None)
+            bound = {"response_format": form, **kwargs}
+            answering = self.bind_tools(tools, strict=strict, **bound) if tools else self.bind(**bound)
         else:
             raise InvalidArgument(f"method={method!r}: write 'json_schema', 'function_calling' or 'json_mode'.")
         return RawAndParsed(answering, parser) if include_raw else answering | parser

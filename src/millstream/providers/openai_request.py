@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidArgument
+from .endpoint import HOW_TO_ASK
 
 __all__ = ["call_parameters", "tool_choice_of", "with_usage"]
-
-# Keywords of a call that say how to make it, and are no parameters of the model.
-_NOT_SENT = frozenset({"stream", "streaming", "stream_usage", "extra_body", "extra_headers", "timeout", "ls_structured_output_format"})  # fmt: skip
 
 
 def call_parameters(
@@ -24,7 +22,7 @@ def call_parameters(
     `disabled` names parameters that this model refuses: with None always, with a list those values.
     """
     parameters = {
-        key: value for key, value in {**settings, **call}.items() if key not in _NOT_SENT and value is not None
+        key: value for key, value in {**settings, **call}.items() if key not in HOW_TO_ASK and value is not None
     }
     for key, values in (disabled or {}).items():
         if key in parameters and (values is None or parameters[key] in values):

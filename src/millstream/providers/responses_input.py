@@ -10,7 +10,7 @@ from ..data.openai_format import openai_block
 from ..errors import InvalidType
 from .wire_json import dumps
 
-__all__ = ["to_responses"]
+__all__ = ["after_last_response", "to_responses"]
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 # Items that only this API makes, and takes back as they came.
@@ -41,6 +41,16 @@ def to_responses(messages: Sequence[BaseMessage], *, stored: bool = True) -> lis
         else:
             items += _said(message)
     return items
+
+
+def after_last_response(messages: list[BaseMessage]) -> tuple[list[BaseMessage], str | None]:
+    """What came after the last answer that the server has kept, and that answer's id; else all, and None."""
+    for at in range(len(messages) - 1, -1, -1):
+        message = messages[at]
+        id = message.response_metadata.get("id") if isinstance(message, AIMessage) else None
+        if isinstance(id, str) and id.startswith("resp_"):
+            return messages[at + 1 :], id
+    return messages, None
 
 
 def _role(message: BaseMessage) -> str:

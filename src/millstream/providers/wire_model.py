@@ -11,10 +11,17 @@ from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..flow.step import step
 from .asking import Begun, read_async, read_sync
-from .http import AsyncLink, Link, SyncLink
+from .http import Link
 from .wired import Wired
 
 __all__ = ["WireModel"]
+
+_HOW_IT_IS_FETCHED = {
+    *("api_key", "default_query", "disable_streaming", "max_retries", "metadata", "name", "proxy", "stream_usage"),
+    *("streaming", "tags", "timeout", "azure_ad_token"),
+}
+# What tracing tools call a provider, where that is not its name here.
+_TRACED_AS = {"azure_openai": "azure"}
 
 
 class WireModel(Wired, BaseChatModel):
@@ -26,6 +33,16 @@ class WireModel(Wired, BaseChatModel):
 
     streaming: bool = False
     extra_body: dict[str, Any] | None = None
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        # How an answer is fetched does not change it; secrets are masked by the dump.
+        settings = self.model_dump(mode="json", exclude=_HOW_IT_IS_FETCHED, fallback=repr)
+        return {"provider": self._endpoint.provider, **settings}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        provider = _TRACED_AS.get(self._endpoint.provider, self._endpoint.provider)
+        return {**super()._get_ls_params(stop=stop, **kwargs), "ls_provider": provider}
 
     # -- what a wire writes ------------------------------------------------------------------------------------------
 
@@ -46,19 +63,19 @@ class WireModel(Wired, BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return step(self._answer(SyncLink(self.http_client), messages, stop, kwargs))
+        return step(self._answer(self._sync_link(), messages, stop, kwargs))
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return await self._answer(AsyncLink(self.http_async_client), messages, stop, kwargs)
+        return await self._answer(self._async_link(), messages, stop, kwargs)
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        return read_sync(lambda: step(self._begin_stream(SyncLink(self.http_client), messages, stop, kwargs)))
+        return read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
 
     def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        return read_async(lambda: self._begin_stream(AsyncLink(self.http_async_client), messages, stop, kwargs))
+        return read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from .endpoint import Endpoint, resolved_settings
-from .http import Post
+from .endpoint import OTHER_NAMES, Endpoint, resolved_settings
+from .http import AsyncLink, Key, Post, SyncLink
 from .timeouts import Timeouts
 from .wire_json import dumps
 
@@ -21,36 +22,73 @@ class Wired(BaseModel):
     model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
 
     api_key: SecretStr | None = None
+    """The key, or a function (also an async one) that gives it: that is asked before each request."""
+    key_provider: Callable[[], Any] | None = Field(default=None, exclude=True, repr=False)
     base_url: str | None = None
     timeout: Any = None
     """Seconds, `(connect, read)`, or `Timeouts`, which tells the four limits apart."""
     max_retries: int = Field(default=2, ge=0)
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     default_headers: dict[str, SecretStr] | None = None
+    default_query: dict[str, Any] | None = None
+    proxy: SecretStr | None = None
+    """The proxy to go through; else the environment says (HTTPS_PROXY and the like)."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
 
     _endpoint: ClassVar[Endpoint]
+    _of_no_use: ClassVar[frozenset[str]] = frozenset()
+    """Settings that programs give and that mean nothing here: they are neither sent nor warned of."""
 
     def __init__(self, **settings: Any) -> None:
+        for name in self._of_no_use:
+            settings.pop(name, None)
         super().__init__(**resolved_settings(type(self), settings, self._endpoint))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # A setting can be read under each name by which it can be given.
+            ours = OTHER_NAMES.get(name)
+            return getattr(self, ours) if ours in type(self).model_fields else super().__getattr__(name)
 
     def _post(self, url: str, body: Mapping[str, Any], kwargs: Mapping[str, Any], **headers: str) -> Post:
         return Post(
-            url=url,
+            url=self._with_query(url, kwargs.get("extra_query")),
             headers={**self._headers(kwargs.get("extra_headers")), **headers},
             body=dumps(body),
             timeouts=Timeouts.of(kwargs.get("timeout", self.timeout)),
             provider=self._endpoint.provider,
+            key=self._fresh_key(),
         )
 
+    def _sync_link(self) -> SyncLink:
+        return SyncLink(self.http_client, proxy=self._proxy())
+
+    def _async_link(self) -> AsyncLink:
+        return AsyncLink(self.http_async_client, proxy=self._proxy())
+
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
-        headers = self._endpoint.headers(self._key(), self._organization())
+        key = None if self._fresh_key() is not None else self._key()
+        headers = self._endpoint.headers(key, self._organization())
         headers |= {name.lower(): value.get_secret_value() for name, value in (self.default_headers or {}).items()}
         return headers | {name.lower(): value for name, value in (extra or {}).items()}
 
+    def _with_query(self, url: str, extra: Mapping[str, Any] | None) -> str:
+        query = {**(self.default_query or {}), **(extra or {})}
+        if not query:
+            return url
+        return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, doseq=True)}"
+
     def _key(self) -> str:
         return self.api_key.get_secret_value() if self.api_key else ""
+
+    def _fresh_key(self) -> Key | None:
+        """Where the key is got from, if it is asked for before each request."""
+        return Key(self.key_provider, header=self._endpoint.key_header) if self.key_provider is not None else None
+
+    def _proxy(self) -> str | None:
+        return self.proxy.get_secret_value() if self.proxy else None
 
     def _organization(self) -> str | None:
         return None
@@ -59,7 +97,9 @@ class Wired(BaseModel):
     def _secrets(self) -> list[str]:
         """What no message may hold."""
         given = (self.api_key, *(self.default_headers or {}).values())
-        return [secret.get_secret_value() for secret in given if secret]
+        secrets = [secret.get_secret_value() for secret in given if secret]
+        password = urlsplit(self._proxy() or "").password
+        return [*secrets, password] if password else secrets
 
     @property
     def _server(self) -> str:
