@@ -563,3 +563,18 @@ def test_recordings_in_pieces_and_cut(recording: Recording) -> None:
         assert whole(decode(stream, cuts)) == expected
     for _ in range(60):
         check_cut(stream[: chance.randrange(len(stream))])
+
+
+def test_a_frame_that_was_repeated_on_the_way_is_read_once() -> None:
+    def said(number: int) -> bytes:
+        return text_delta("ha ", sequence_number=number)
+
+    # Numbered: the same frame twice is a repeat, another one with the same text is not.
+    assert message(CREATED, said(1), said(1), said(2), said(3), said(3), ended()).text == "ha ha ha "
+    # Servers that do not number, or number all frames 0, say what they say.
+    assert message(CREATED, said(0), said(0), text_delta("ha "), text_delta("ha "), ended()).text == "ha ha ha ha "
+
+
+def test_an_error_that_names_no_type() -> None:
+    with pytest.raises(ProviderInterrupted, match="busy"):
+        message(CREATED, b'data: {"error":{"message":"busy","code":"x"}}\n\n')

@@ -22,8 +22,8 @@ class Wire(NamedTuple):
     """Makes a model for `url=`; other keywords are its settings."""
     stream: Callable[..., bytes]
     """A stream of ours, from text, `reasoning` and `tool_calls`."""
-    error: Callable[[str], bytes]
-    """The JSON body of an error."""
+    error: Callable[..., bytes]
+    """The JSON body of an error, from a message and `type`."""
 
     def __str__(self) -> str:
         return self.name

@@ -30,7 +30,18 @@ class ResponsesDecoder(FrameDecoder):
     it ended. Several responses in one body (a proxy that runs tools puts them there) are read as one.
     """
 
-    __slots__ = ("_items", "_offset", "_parts", "_response", "_tags", "_texts", "_with_usage", "started")
+    __slots__ = (
+        "_frame",
+        "_items",
+        "_number",
+        "_offset",
+        "_parts",
+        "_response",
+        "_tags",
+        "_texts",
+        "_with_usage",
+        "started",
+    )
     wire: ClassVar[str] = "OpenAI's responses"
     _missing: ClassVar[str] = "`response.completed`"
 
@@ -46,11 +57,17 @@ class ResponsesDecoder(FrameDecoder):
         self._texts: dict[tuple[int, int], Part] = {}
         self._parts: dict[tuple[int, Any], Part] = {}
         self._offset = 0
+        self._number: Any = None
+        self._frame: Any = None
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _read(self, frame: Any, out: _Out) -> None:
-        kind = frame["type"]
+        if frame.get("sequence_number") == self._number and self._number and frame == self._frame:
+            # The same frame under the same number was repeated on the way. (Some servers number all their frames 0.)
+            return
+        self._number, self._frame = frame.get("sequence_number"), frame
+        kind = frame["type"] if "type" in frame else _untyped(frame)
         if kind == "response.output_text.delta":
             # Nearly every frame.
             part = self._texts.get((frame["output_index"] + self._offset, frame["content_index"]))
@@ -251,6 +268,13 @@ class ResponsesDecoder(FrameDecoder):
         if isinstance(delta, str) and (kind in _READERS or kind == "response.output_text.delta"):
             place = frame.get("summary_index", frame.get("content_index"))
             frame["delta"] = self._joiner.join((kind, frame["output_index"], place), delta)
+
+
+def _untyped(frame: Mapping[str, Any]) -> str:
+    """The type of a frame that names none: some gateways report an error so. A KeyError for all else."""
+    if frame.get("error"):
+        return "error"
+    raise KeyError("type")
 
 
 def whole_response(response: Any, *, provider: str = "openai") -> list[AIMessageChunk]:
