@@ -155,8 +155,11 @@ _EXPORTS: dict[str, str] = {
     "graph.savers.memory": "InMemorySaver MemorySaver",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
     "graph.store.base": """BaseStore GetOp InvalidNamespaceError Item ListNamespacesOp MatchCondition PutOp SearchItem
-        SearchOp""",
+        SearchOp TTLConfig""",
+    "graph.store.indexing": "IndexConfig",
     "graph.store.memory": "InMemoryStore",
+    "graph.store.postgres": "AsyncPostgresStore PostgresStore",
+    "graph.store.sqlite": "AsyncSqliteStore SqliteStore",
     "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
     # providers
     "providers.anthropic": "ChatAnthropic",
@@ -523,7 +526,13 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.store.base import PutOp as PutOp
     from .graph.store.base import SearchItem as SearchItem
     from .graph.store.base import SearchOp as SearchOp
+    from .graph.store.base import TTLConfig as TTLConfig
+    from .graph.store.indexing import IndexConfig as IndexConfig
     from .graph.store.memory import InMemoryStore as InMemoryStore
+    from .graph.store.postgres import AsyncPostgresStore as AsyncPostgresStore
+    from .graph.store.postgres import PostgresStore as PostgresStore
+    from .graph.store.sqlite import AsyncSqliteStore as AsyncSqliteStore
+    from .graph.store.sqlite import SqliteStore as SqliteStore
     from .graph.tool_node import ToolInvocationError as ToolInvocationError
     from .graph.tool_node import ToolNode as ToolNode
     from .graph.tool_node import tools_condition as tools_condition

@@ -14,6 +14,7 @@ _EXPORTS: dict[str, str] = {
     "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream embeddings_answer frames_of",
     "responses_streams": "response_answer response_frame response_item response_of response_stream",
     "striking": "FAULT_PLACES Fault arm_faults armed watched_places",
+    "store_conformance": "STORE_INDEX StoreCalls arun_store_check run_store_check store_checks",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
@@ -41,3 +42,4 @@ if TYPE_CHECKING:
     from .provider import *  # noqa: F403
     from .responses_streams import *  # noqa: F403
     from .striking import *  # noqa: F403
+    from .store_conformance import *  # noqa: F403

@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ...errors import InvalidArgument
-from .base import MatchCondition, Namespace
+from .base import MatchCondition, Namespace, is_number
 
-__all__ = ["cosine", "matches_filter", "matches_namespace", "texts_at"]
+__all__ = ["cosine", "matches_filter", "matches_namespace", "passes", "texts_at"]
 
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "$eq": lambda value, want: bool(value == want),
     "$ne": lambda value, want: bool(value != want),
-    "$gt": lambda value, want: float(value) > float(want),
-    "$gte": lambda value, want: float(value) >= float(want),
-    "$lt": lambda value, want: float(value) < float(want),
-    "$lte": lambda value, want: float(value) <= float(want),
+    "$gt": lambda value, want: is_number(value) and float(value) > float(want),
+    "$gte": lambda value, want: is_number(value) and float(value) >= float(want),
+    "$lt": lambda value, want: is_number(value) and float(value) < float(want),
+    "$lte": lambda value, want: is_number(value) and float(value) <= float(want),
 }
 
 
@@ -30,7 +30,7 @@ def matches_filter(value: Any, wanted: Any) -> bool:
         InvalidArgument: (a ValueError) an unknown operator.
     """
     if isinstance(wanted, dict):
-        if any(key.startswith("$") for key in wanted):
+        if any(isinstance(key, str) and key.startswith("$") for key in wanted):
             return all(_holds(value, operator, want) for operator, want in wanted.items())
         return isinstance(value, dict) and all(matches_filter(value.get(key), want) for key, want in wanted.items())
     if isinstance(wanted, (list, tuple)):
@@ -45,8 +45,6 @@ def matches_filter(value: Any, wanted: Any) -> bool:
 def _holds(value: Any, operator: str, want: Any) -> bool:
     if operator not in _OPERATORS:
         raise InvalidArgument(f"unknown operator {operator!r} in a filter; there are {list(_OPERATORS)}.")
-    if value is None and operator not in ("$eq", "$ne"):
-        return False
     return _OPERATORS[operator](value, want)
 
 
@@ -89,6 +87,11 @@ def _one_step(value: Any, step: str) -> list[Any]:
     if step == "*":
         return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
     return [value[step]] if isinstance(value, dict) and step in value else []
+
+
+def passes(value: Mapping[str, Any], filter: Mapping[str, Any] | None) -> bool:
+    """Whether a document passes a filter."""
+    return not filter or all(matches_filter(value.get(key), want) for key, want in filter.items())
 
 
 def cosine(left: Sequence[float], right: Sequence[float]) -> float:

@@ -1,0 +1,58 @@
+"""psycopg, loaded when it is first needed, and what its errors mean."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ...errors import InvalidArgument, MillstreamError, StorageBusy, StorageError, StorageFull
+
+__all__ = ["StillUnderWay", "driver", "is_passing", "meaning"]
+
+
+class StillUnderWay(Exception):
+    """Nobody can tell yet how a transaction ends whose connection was cut."""
+
+
+def driver() -> Any:
+    """The psycopg package."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise ImportError("Postgres needs a driver: pip install 'millstream[postgres]'", name=error.name) from error
+    return psycopg
+
+
+def is_passing(error: Exception, raw: Any) -> bool:
+    """Whether trying again may help: the connection is gone or could not be made, or others were in the way."""
+    if isinstance(error, StillUnderWay):
+        return True
+    psycopg = driver()
+    if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+        return True
+    if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return False
+    return raw is None or raw.closed or (getattr(error, "sqlstate", None) or "")[:3] == "57P"
+
+
+_MEANINGS: Final[tuple[tuple[str, type[MillstreamError], str], ...]] = (
+    ("UndefinedTable", StorageError, "its tables are not there; call `setup()` once, before first use"),
+    ("DiskFull", StorageFull, "there is no space left"),
+    ("LockNotAvailable", StorageBusy, "others kept it locked"),
+    ("QueryCanceled", StorageBusy, "it took longer than the server allows"),
+    ("ProgramLimitExceeded", InvalidArgument, "a name or id is too long"),
+    ("DataError", InvalidArgument, "a value cannot be kept"),
+)
+
+
+def meaning(error: Exception) -> Exception:
+    """An error of psycopg's as one of ours; any other as it is."""
+    psycopg = driver()
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidArgument(f"Postgres cannot keep text with lone surrogates in a name or id: {error}")
+    if not isinstance(error, psycopg.Error):
+        return error
+    why = str(error).strip()
+    for name, ours, what in _MEANINGS:
+        if isinstance(error, getattr(psycopg.errors, name)):
+            return ours(f"Postgres: {what}. ({why})")
+    return StorageError(f"Postgres could not do it: {why}")
