@@ -35,7 +35,7 @@ _EXPORTS: dict[str, str] = {
         messages_to_dict""",
     "data.documents": "Document",
     "data.ids": "new_id",
-    "data.merging": "add_usage merge_content merge_dicts merge_lists merge_obj",
+    "data.merging": "add_usage merge_content merge_dicts merge_lists merge_obj subtract_usage",
     "data.messages": """AIMessage BaseMessage ChatMessage FunctionMessage HumanMessage RemoveMessage SystemMessage
         ToolMessage""",
     "data.openai_format": "convert_to_openai_messages",
@@ -59,7 +59,7 @@ _EXPORTS: dict[str, str] = {
     "spine.views.handlers": "AsyncCallbackHandler BaseCallbackHandler",
     "spine.views.log": "LogEntry RunLog RunLogPatch RunState",
     "spine.views.otel": "OpenTelemetryListener",
-    "spine.views.printing": "StreamingStdOutCallbackHandler",
+    "spine.views.printing": "StdOutCallbackHandler StreamingStdOutCallbackHandler",
     "spine.views.tracer": "BaseTracer Run",
     "spine.views.usage": "UsageMetadataCallbackHandler get_usage_metadata_callback",
     # flow
@@ -83,17 +83,20 @@ _EXPORTS: dict[str, str] = {
     "flow.stream": "AsyncStream SyncStream",
     # chat
     "chat.base_chat_prompt": "BaseChatPromptTemplate",
+    "chat.byte_stores": "BaseByteStore InMemoryByteStore",
     "chat.caches": "BaseCache InMemoryCache get_llm_cache set_llm_cache",
     "chat.chat_prompt": "ChatPromptTemplate",
+    "chat.component": "RunnableSerializable",
+    "chat.cumulative": "BaseCumulativeTransformOutputParser",
     "chat.embeddings": "DeterministicFakeEmbedding Embeddings FakeEmbeddings",
-    "chat.example_selectors": "BaseExampleSelector",
+    "chat.example_selectors": "BaseExampleSelector LengthBasedExampleSelector",
     "chat.fake_llms": "FakeListLLM FakeListLLMError FakeStreamingListLLM",
     "chat.fakes": """FakeChatModel FakeListChatModel FakeListChatModelError FakeMessagesListChatModel GenericFakeChatModel
         ParrotFakeChatModel""",
     "chat.few_shot": "FewShotChatMessagePromptTemplate FewShotPromptTemplate",
     "chat.function_calling": "convert_to_openai_function convert_to_openai_tool",
     "chat.history": "BaseChatMessageHistory InMemoryChatMessageHistory",
-    "chat.json_parsers": "JsonOutputParser PydanticOutputParser",
+    "chat.json_parsers": "JsonOutputParser PydanticOutputParser SimpleJsonOutputParser",
     "chat.language_model": "BaseLanguageModel",
     "chat.list_parsers": """CommaSeparatedListOutputParser ListOutputParser MarkdownListOutputParser
         NumberedListOutputParser""",
@@ -105,8 +108,9 @@ _EXPORTS: dict[str, str] = {
         SystemMessagePromptTemplate""",
     "chat.models": "BaseChatModel SimpleChatModel",
     "chat.parsers": "BaseGenerationOutputParser BaseOutputParser BaseTransformOutputParser StrOutputParser",
-    "chat.prompts": "BasePromptTemplate PromptTemplate",
+    "chat.prompts": "BasePromptTemplate PromptTemplate StringPromptTemplate",
     "chat.rate_limiters": "BaseRateLimiter InMemoryRateLimiter",
+    "chat.retriever_tool": "create_retriever_tool format_document",
     "chat.retrievers": "BaseRetriever",
     "chat.runnable_tool": "convert_runnable_to_tool",
     "chat.structured_tool": "StructuredTool Tool tool",
@@ -114,6 +118,7 @@ _EXPORTS: dict[str, str] = {
     "chat.tool_schema": "UntypedParameterWarning",
     "chat.tools": "BaseTool",
     "chat.trimming": "trim_messages",
+    "chat.vector_examples": "MaxMarginalRelevanceExampleSelector SemanticSimilarityExampleSelector",
     "chat.vectorstore": "VectorStore VectorStoreRetriever",
     "chat.with_history": "RunnableWithMessageHistory",
     "chat.xml_parser": "XMLOutputParser",
@@ -191,15 +196,20 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares the two
     from .chat.base_chat_prompt import BaseChatPromptTemplate as BaseChatPromptTemplate
+    from .chat.byte_stores import BaseByteStore as BaseByteStore
+    from .chat.byte_stores import InMemoryByteStore as InMemoryByteStore
     from .chat.caches import BaseCache as BaseCache
     from .chat.caches import InMemoryCache as InMemoryCache
     from .chat.caches import get_llm_cache as get_llm_cache
     from .chat.caches import set_llm_cache as set_llm_cache
     from .chat.chat_prompt import ChatPromptTemplate as ChatPromptTemplate
+    from .chat.component import RunnableSerializable as RunnableSerializable
+    from .chat.cumulative import BaseCumulativeTransformOutputParser as BaseCumulativeTransformOutputParser
     from .chat.embeddings import DeterministicFakeEmbedding as DeterministicFakeEmbedding
     from .chat.embeddings import Embeddings as Embeddings
     from .chat.embeddings import FakeEmbeddings as FakeEmbeddings
     from .chat.example_selectors import BaseExampleSelector as BaseExampleSelector
+    from .chat.example_selectors import LengthBasedExampleSelector as LengthBasedExampleSelector
     from .chat.fake_llms import FakeListLLM as FakeListLLM
     from .chat.fake_llms import FakeListLLMError as FakeListLLMError
     from .chat.fake_llms import FakeStreamingListLLM as FakeStreamingListLLM
@@ -217,6 +227,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .chat.history import InMemoryChatMessageHistory as InMemoryChatMessageHistory
     from .chat.json_parsers import JsonOutputParser as JsonOutputParser
     from .chat.json_parsers import PydanticOutputParser as PydanticOutputParser
+    from .chat.json_parsers import SimpleJsonOutputParser as SimpleJsonOutputParser
     from .chat.language_model import BaseLanguageModel as BaseLanguageModel
     from .chat.list_parsers import CommaSeparatedListOutputParser as CommaSeparatedListOutputParser
     from .chat.list_parsers import ListOutputParser as ListOutputParser
@@ -242,8 +253,11 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .chat.parsers import StrOutputParser as StrOutputParser
     from .chat.prompts import BasePromptTemplate as BasePromptTemplate
     from .chat.prompts import PromptTemplate as PromptTemplate
+    from .chat.prompts import StringPromptTemplate as StringPromptTemplate
     from .chat.rate_limiters import BaseRateLimiter as BaseRateLimiter
     from .chat.rate_limiters import InMemoryRateLimiter as InMemoryRateLimiter
+    from .chat.retriever_tool import create_retriever_tool as create_retriever_tool
+    from .chat.retriever_tool import format_document as format_document
     from .chat.retrievers import BaseRetriever as BaseRetriever
     from .chat.runnable_tool import convert_runnable_to_tool as convert_runnable_to_tool
     from .chat.structured_tool import StructuredTool as StructuredTool
@@ -255,6 +269,8 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .chat.tool_schema import UntypedParameterWarning as UntypedParameterWarning
     from .chat.tools import BaseTool as BaseTool
     from .chat.trimming import trim_messages as trim_messages
+    from .chat.vector_examples import MaxMarginalRelevanceExampleSelector as MaxMarginalRelevanceExampleSelector
+    from .chat.vector_examples import SemanticSimilarityExampleSelector as SemanticSimilarityExampleSelector
     from .chat.vectorstore import VectorStore as VectorStore
     from .chat.vectorstore import VectorStoreRetriever as VectorStoreRetriever
     from .chat.with_history import RunnableWithMessageHistory as RunnableWithMessageHistory
@@ -302,6 +318,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .data.merging import merge_dicts as merge_dicts
     from .data.merging import merge_lists as merge_lists
     from .data.merging import merge_obj as merge_obj
+    from .data.merging import subtract_usage as subtract_usage
     from .data.messages import AIMessage as AIMessage
     from .data.messages import BaseMessage as BaseMessage
     from .data.messages import ChatMessage as ChatMessage
@@ -577,6 +594,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .spine.views.log import RunLogPatch as RunLogPatch
     from .spine.views.log import RunState as RunState
     from .spine.views.otel import OpenTelemetryListener as OpenTelemetryListener
+    from .spine.views.printing import StdOutCallbackHandler as StdOutCallbackHandler
     from .spine.views.printing import StreamingStdOutCallbackHandler as StreamingStdOutCallbackHandler
     from .spine.views.tracer import BaseTracer as BaseTracer
     from .spine.views.tracer import Run as Run

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millstream import InvalidArgument, InvalidType, add_usage, merge_content, merge_dicts, merge_lists, merge_obj
+from millstream import (
+    InvalidArgument,
+    InvalidType,
+    add_usage,
+    merge_content,
+    merge_dicts,
+    merge_lists,
+    merge_obj,
+    subtract_usage,
+)
 
 INDEX = st.one_of(st.none(), st.integers(0, 2), st.sampled_from(["lc_txt_0", "other"]))
 BLOCK = st.fixed_dictionaries(
@@ -220,3 +229,25 @@ def test_content_at_once_is_one_after_the_other(values: list[Any]) -> None:
     kept = copy.deepcopy(values)
     assert at_once(merge_content, values) == each(merge_content, values)
     assert values == kept
+
+
+def test_usage_is_taken_off_key_by_key_and_never_below_nothing() -> None:
+    before = {"input_tokens": 3, "output_tokens": 9, "total_tokens": 12, "input_token_details": {"cache_read": 1}}
+    after = {
+        "input_tokens": 5,
+        "output_tokens": 4,
+        "total_tokens": 9,
+        "input_token_details": {"cache_read": 3, "audio": 2},
+        "output_token_details": {"reasoning": 1},
+    }
+    assert subtract_usage(after, before) == {
+        "input_tokens": 2,
+        "output_tokens": 0,
+        "total_tokens": 0,
+        "input_token_details": {"cache_read": 2, "audio": 2},
+        "output_token_details": {"reasoning": 1},
+    }
+    assert subtract_usage(before, after)["output_token_details"] == {"reasoning": 0}
+    assert subtract_usage(before, None) == subtract_usage(None, before) == before
+    assert subtract_usage(None, None) == {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    assert (after["input_tokens"], before["input_tokens"]) == (5, 3)

@@ -13,9 +13,10 @@ from ..errors import Unsupported
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..spine.scope import Scope
+from .component import is_ours
 from .prompts import BasePromptTemplate
 
-__all__ = ["BaseChatPromptTemplate", "is_ours"]
+__all__ = ["BaseChatPromptTemplate"]
 
 
 class BaseChatPromptTemplate(BasePromptTemplate):
@@ -67,8 +68,3 @@ class BaseChatPromptTemplate(BasePromptTemplate):
     async def _made(self, d: Driver, scope: Scope, values: Mapping[str, Any]) -> list[BaseMessage]:
         """What our own classes write."""
         raise Unsupported(f"{type(self).__name__} makes no messages; override `format_messages`.")
-
-
-def is_ours(method: Any) -> bool:
-    """Whether a method is no override of a user."""
-    return bool(method.__module__.startswith("millstream."))

@@ -13,7 +13,7 @@ from ..spine.events import MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope
 
-__all__ = ["Component", "Configured", "whole_of"]
+__all__ = ["Component", "Configured", "RunnableSerializable", "is_ours", "whole_of"]
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -75,6 +75,25 @@ class Component(Configured, Runnable[Input, Output]):
             metadata={**(metadata or {}), **given} if given else metadata,
             extra={**(extra or {}), "object": self},
         )
+
+
+class RunnableSerializable(Component[Input, Output]):
+    """A runnable of a user with annotated fields, made with keywords; it overrides `invoke`, and other verbs as it likes.
+
+    Example:
+        >>> class Repeat(RunnableSerializable[str, str]):
+        ...     times: int = 2
+        ...
+        ...     def invoke(self, input, config=None, **kwargs):
+        ...         return input * self.times
+        >>> Repeat(times=3).invoke("ab")
+        'ababab'
+    """
+
+
+def is_ours(method: Any) -> bool:
+    """Whether a method is no override of a user."""
+    return bool(method.__module__.startswith("millstream."))
 
 
 async def whole_of(inputs: AsyncIterator[Any], given: Any) -> Any:

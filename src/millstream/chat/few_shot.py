@@ -14,9 +14,9 @@ from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.runnable import Kwargs
 from ..flow.step import step
 from ..spine.scope import Scope, enter
-from .base_chat_prompt import BaseChatPromptTemplate, is_ours
-from .component import Configured
-from .prompts import BasePromptTemplate
+from .base_chat_prompt import BaseChatPromptTemplate
+from .component import Configured, is_ours
+from .prompts import StringPromptTemplate
 from .template_formats import AnyTemplate, compiled
 
 __all__ = ["FewShotChatMessagePromptTemplate", "FewShotPromptTemplate"]
@@ -49,7 +49,7 @@ class _WithExamples(Configured):
         return {name: example[name] for name in names}
 
 
-class FewShotPromptTemplate(_WithExamples, BasePromptTemplate):
+class FewShotPromptTemplate(_WithExamples, StringPromptTemplate):
     """`prefix`, then each example as `example_prompt` writes it, then `suffix`; empty ones are left out.
 
     Only prefix and suffix are templates of the input. What stands in an example is shown as it is, braces and all.
@@ -68,7 +68,6 @@ class FewShotPromptTemplate(_WithExamples, BasePromptTemplate):
     suffix: str
     prefix: str = ""
     example_separator: str = "\n\n"
-    template_format: str = "f-string"
     validate_template: bool = False
 
     __slots__ = ("_compiled",)
@@ -93,20 +92,12 @@ class FewShotPromptTemplate(_WithExamples, BasePromptTemplate):
         """`format` in async form."""
         return await self._written(ASYNC, enter(None), kwargs)
 
-    def format_prompt(self, **kwargs: Any) -> StringPromptValue:
-        """The same as a prompt value."""
-        return StringPromptValue(text=self.format(**kwargs))
-
-    async def aformat_prompt(self, **kwargs: Any) -> StringPromptValue:
-        """`format_prompt` in async form."""
-        return StringPromptValue(text=await self.aformat(**kwargs))
-
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> StringPromptValue:
-        values = self._variables(input)
         cls = type(self)
         if all(map(is_ours, (cls.format, cls.aformat, cls.format_prompt, cls.aformat_prompt))):
-            return StringPromptValue(text=await self._written(d, scope, values))
-        return self.format_prompt(**values) if d.sync else await self.aformat_prompt(**values)
+            return StringPromptValue(text=await self._written(d, scope, self._variables(input)))
+        value: StringPromptValue = await super()._body(d, input, scope, kwargs)
+        return value
 
     async def _written(self, d: Driver, scope: Scope, values: Mapping[str, Any]) -> str:
         values = self._given(values)

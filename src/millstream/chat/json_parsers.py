@@ -15,7 +15,9 @@ from ..errors import OutputParserException
 from ..flow.driver import Driver, aclose
 from ..flow.runnable import Kwargs
 from ..spine.scope import Scope
-from .parsers import BaseTransformOutputParser, generation_of
+from .component import is_ours
+from .cumulative import BaseCumulativeTransformOutputParser
+from .parsers import generation_of
 
 if TYPE_CHECKING:
     # A default, for which the standard library has to be newer, lets `JsonOutputParser()` be a parser of anything.
@@ -27,10 +29,10 @@ else:
 
     T = TypeVar("T")
 
-__all__ = ["JsonOutputParser", "PydanticOutputParser"]
+__all__ = ["JsonOutputParser", "PydanticOutputParser", "SimpleJsonOutputParser"]
 
 
-class JsonOutputParser(BaseTransformOutputParser[T]):
+class JsonOutputParser(BaseCumulativeTransformOutputParser[T]):
     """The value of JSON in an answer: bare, in a fenced block, or cut off.
 
     In a stream it gives the value so far each time that it grows, and nothing where no JSON comes; with `diff` it gives
@@ -42,7 +44,6 @@ class JsonOutputParser(BaseTransformOutputParser[T]):
     """
 
     pydantic_object: Any = None
-    diff: bool = False
 
     def parse(self, text: str) -> T:
         """The value of the JSON in `text`.
@@ -54,6 +55,15 @@ class JsonOutputParser(BaseTransformOutputParser[T]):
             return parse_json_markdown(text.strip())  # type: ignore[no-any-return]
         except json.JSONDecodeError as error:
             raise OutputParserException(f"the answer is not JSON: {text[:500]!r}", llm_output=text) from error
+
+    def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
+        """The value in the text of the first of these generations; with `partial` None where there is none yet."""
+        try:
+            return self.parse(result[0].text)
+        except OutputParserException:
+            if partial:
+                return None
+            raise
 
     def get_format_instructions(self) -> str:
         """Asks for JSON, in the form of `pydantic_object` where that is given."""
@@ -69,9 +79,17 @@ class JsonOutputParser(BaseTransformOutputParser[T]):
         """What a stream shows for a value that is still growing; None: nothing yet."""
         return value
 
-    async def _pour(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
-    ) -> AsyncGenerator[Any, None]:
+    def _diff(self, prev: Any, next: Any) -> list[dict[str, Any]]:
+        return json_patch(_plain(prev), _plain(next))
+
+    def _pour(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs) -> AsyncGenerator[Any, None]:
+        # What the parsers here make of each beginning is known at a cost that grows with the new characters only.
+        cls = type(self)
+        if all(is_ours(getattr(cls, name)) for name in ("parse_result", "aparse_result", "_diff")):
+            return self._values(inputs)
+        return super()._pour(d, inputs, scope, kwargs)
+
+    async def _values(self, inputs: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         text = _JsonText()
         shown: Any = None
         try:
@@ -79,7 +97,7 @@ class JsonOutputParser(BaseTransformOutputParser[T]):
                 text.feed(generation_of(item).text)
                 value = self._partial(text.value)
                 if value is not None and value != shown:
-                    yield json_patch(_plain(shown), _plain(value)) if self.diff else value
+                    yield self._diff(shown, value) if self.diff else value
                     shown = value
         finally:
             await aclose(inputs)
@@ -114,6 +132,9 @@ class PydanticOutputParser(JsonOutputParser[T]):
             return self.pydantic_object.model_validate(value)
         except pydantic.ValidationError:
             return None
+
+
+SimpleJsonOutputParser = JsonOutputParser
 
 
 def _plain(value: Any) -> Any:

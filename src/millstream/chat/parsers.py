@@ -14,7 +14,7 @@ from ..flow.driver import Driver, aclose
 from ..flow.runnable import Kwargs
 from ..spine.events import MISSING
 from ..spine.scope import Scope
-from .component import Component, whole_of
+from .component import Component, is_ours, whole_of
 
 __all__ = [
     "BaseGenerationOutputParser",
@@ -56,14 +56,14 @@ class BaseGenerationOutputParser(Component[Any, T]):
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await self._parsed(d, scope, [generation_of(input)])
 
-    async def _parsed(self, d: Driver, scope: Scope, generations: list[Any]) -> Any:
+    async def _parsed(self, d: Driver, scope: Scope, generations: list[Any], **partial: Any) -> Any:
         """Parse, at once where the method is ours; a user's own is a leaf like any other."""
-        if all(getattr(type(self), name).__module__.startswith("millstream.") for name in self._written):
-            return self.parse_result(generations)
-        own_async = any(
-            not getattr(type(self), name).__module__.startswith("millstream.") for name in self._written_async
-        )
-        return await d.call(scope, self.parse_result, self.aparse_result if own_async else None, generations)
+        cls = type(self)
+        if all(is_ours(getattr(cls, name)) for name in self._written):
+            return self.parse_result(generations, **partial)
+        own_async = not all(is_ours(getattr(cls, name)) for name in self._written_async)
+        afn = self.aparse_result if own_async else None
+        return await d.call(scope, self.parse_result, afn, generations, **partial)
 
     # The methods that a user's class may override.
     _written: ClassVar[tuple[str, ...]] = ("parse_result", "aparse_result")

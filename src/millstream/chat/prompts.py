@@ -14,10 +14,10 @@ from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..spine.events import MISSING
 from ..spine.scope import Scope
-from .component import Component, whole_of
+from .component import Component, is_ours, whole_of
 from .template_formats import AnyTemplate, compiled
 
-__all__ = ["BasePromptTemplate", "PromptTemplate"]
+__all__ = ["BasePromptTemplate", "PromptTemplate", "StringPromptTemplate"]
 
 
 class BasePromptTemplate(Component[Any, PromptValue]):
@@ -116,7 +116,36 @@ class BasePromptTemplate(Component[Any, PromptValue]):
             yield await self._exec(d, whole, scope, kwargs)
 
 
-class PromptTemplate(BasePromptTemplate):
+class StringPromptTemplate(BasePromptTemplate):
+    """Makes one text from variables. A subclass names its `input_variables` and writes `format`.
+
+    Example:
+        >>> class Loud(StringPromptTemplate):
+        ...     def format(self, **kwargs):
+        ...         return kwargs["text"].upper()
+        >>> Loud(input_variables=["text"]).invoke({"text": "hi"}).text
+        'HI'
+    """
+
+    template_format: str = "f-string"
+
+    def format_prompt(self, **kwargs: Any) -> StringPromptValue:
+        """The text as a prompt value."""
+        return StringPromptValue(text=self.format(**kwargs))
+
+    async def aformat_prompt(self, **kwargs: Any) -> StringPromptValue:
+        """`format_prompt` in async form."""
+        return StringPromptValue(text=await self.aformat(**kwargs))
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        values = self._variables(input)
+        cls = type(self)
+        if d.sync or (is_ours(cls.aformat) and is_ours(cls.aformat_prompt)):
+            return self.format_prompt(**values)
+        return await self.aformat_prompt(**values)
+
+
+class PromptTemplate(StringPromptTemplate):
     """A text with `{name}` fields; or a template in Mustache, or in the safe part of Jinja2, by `template_format`.
 
     Example:
@@ -125,7 +154,6 @@ class PromptTemplate(BasePromptTemplate):
     """
 
     template: str
-    template_format: str = "f-string"
     validate_template: bool = False
 
     # A slot, because a private attribute of pydantic costs 3 us a read.
@@ -163,10 +191,6 @@ class PromptTemplate(BasePromptTemplate):
     def format(self, **kwargs: Any) -> str:
         """The text with its fields filled in."""
         return self._text.render(self._given(kwargs))
-
-    def format_prompt(self, **kwargs: Any) -> StringPromptValue:
-        """The same as a prompt value."""
-        return StringPromptValue(text=self.format(**kwargs))
 
     @property
     def _text(self) -> AnyTemplate:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from ..errors import InvalidArgument, InvalidType
 
-__all__ = ["add_usage", "merge_content", "merge_dicts", "merge_lists", "merge_obj"]
+__all__ = ["add_usage", "merge_content", "merge_dicts", "merge_lists", "merge_obj", "subtract_usage"]
 
 Content: TypeAlias = str | list[str | dict[str, Any]]
 
@@ -118,6 +118,23 @@ def add_usage(left: Mapping[str, Any] | None, *others: Mapping[str, Any] | None)
     for usage in given[1:]:
         _add_into(total, usage)
     return total
+
+
+def subtract_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> Any:
+    """What of usage `left` is beyond `right`: every number key by key, recursively, and never less than 0.
+
+    A missing side counts as absent: the other is given; without both it is a usage of nothing.
+    """
+    if not left or not right:
+        return _copied(left or right or {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0})
+    rest = _copied(left)
+    for key, value in right.items():
+        have = rest.get(key)
+        if isinstance(value, Mapping):
+            rest[key] = subtract_usage(have, value) if have else dict.fromkeys(value, 0)
+        elif isinstance(value, (int, float)):
+            rest[key] = max((have or 0) - value, 0)
+    return rest
 
 
 def _add_into(total: dict[str, Any], usage: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from millstream import (
     RunnableGenerator,
     RunnableLambda,
     RunnableParallel,
+    StdOutCallbackHandler,
     StreamingStdOutCallbackHandler,
     StrOutputParser,
     SystemMessage,
@@ -878,3 +879,23 @@ def test_nobody_listening_takes_the_plain_path(run_async: Any) -> None:
         chain = RunnableLambda(lambda x: x) | model | StrOutputParser()
         assert chain.invoke("x") == "a"
         assert run_async(chain.ainvoke("x")) == "a"
+
+
+def test_standard_output_shows_chains_and_tools(capsys: pytest.CaptureFixture[str]) -> None:
+    @tool
+    def double(n: int) -> int:
+        """Double."""
+        return n * 2
+
+    chain = RunnableLambda(lambda n: {"n": n}, name="wrap") | double
+    chain.invoke(2, {"callbacks": [StdOutCallbackHandler()], "run_name": "outer"})
+    shown = capsys.readouterr().out
+    assert [line.strip() for line in shown.splitlines() if line.strip()] == [
+        "\033[1m> Entering new outer chain...\033[0m",
+        "\033[1m> Entering new wrap chain...\033[0m",
+        "\033[1m> Finished chain.\033[0m",
+        "4",
+        "\033[1m> Finished chain.\033[0m",
+    ]
+    double.invoke({"n": 3}, {"callbacks": [StdOutCallbackHandler(color="32")]})
+    assert capsys.readouterr().out == "\033[32m6\033[0m\n"
