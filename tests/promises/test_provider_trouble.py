@@ -32,7 +32,7 @@ from millstream import (
     RateLimitError,
     Timeouts,
 )
-from millstream.providers import wire_model
+from millstream.providers import wired
 from millstream.providers.clients import close_clients
 from millstream.providers.frame_decoder import FrameDecoder
 from millstream.providers.http import AsyncLink, SyncLink
@@ -62,8 +62,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(wire_model, "AsyncLink", partial(AsyncLink, sleep=sleep))
-    monkeypatch.setattr(wire_model, "SyncLink", partial(SyncLink, sleep=waits.append))
+    monkeypatch.setattr(wired, "AsyncLink", partial(AsyncLink, sleep=sleep))
+    monkeypatch.setattr(wired, "SyncLink", partial(SyncLink, sleep=waits.append))
     return waits
 
 
