@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import Any
 
-from ...errors import InvalidType, Unsupported, UsageError
+from ...errors import InvalidType, Unsupported
 from ...flow.driver import in_worker
 from . import sql
-from .sql_saver import SqlSaver
+from .sql_saver import SqlSaver, loop_blocked
 from .sqlite_files import Connection, given, opened
 from .sqlite_format import meaning, prepare
 
-__all__ = ["AsyncSqliteSaver", "LoopBlocked", "SqliteSaver"]
-
-
-class LoopBlocked(UsageError, asyncio.InvalidStateError):
-    """A synchronous method of an async saver was called on the event loop's own thread; `await` its `a...` twin."""
+__all__ = ["AsyncSqliteSaver", "SqliteSaver"]
 
 
 class _Sqlite(SqlSaver):
@@ -29,14 +25,14 @@ class _Sqlite(SqlSaver):
         super().__init__()
         self.connection = connection
 
-    def run(self, plan: sql.Plan) -> Any:
-        return self.connection.run(plan)
+    def run(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
+        return self.connection.run(plan(*args))
 
     def setup(self) -> None:
         """Make the tables; done by itself on first use."""
 
     def give_back(self) -> None:
-        self.run(_give_back())
+        self.run(_give_back)
 
 
 class SqliteSaver(_Sqlite):
@@ -99,25 +95,21 @@ class AsyncSqliteSaver(_Sqlite):
         finally:
             await in_worker(copy_context(), connection.close)
 
-    def run(self, plan: sql.Plan) -> Any:
+    def run(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
         """From another thread than the loop's: there it would block what it waits for."""
         if asyncio._get_running_loop() is self.loop:
-            plan.close()
-            raise LoopBlocked(
-                "a synchronous call of AsyncSqliteSaver blocks its event loop; use the async form, e.g. "
-                "`await saver.aget_tuple(...)` or `await graph.ainvoke(...)`."
-            )
+            raise loop_blocked(self, "`await saver.aget_tuple(...)` or `await graph.ainvoke(...)`")
         if self._aiosqlite is None:
-            return self.connection.run(plan)
-        return asyncio.run_coroutine_threadsafe(self._aiosqlite.run(plan), self.loop).result()
+            return self.connection.run(plan(*args))
+        return asyncio.run_coroutine_threadsafe(self._aiosqlite.run(plan(*args)), self.loop).result()
 
-    async def arun(self, plan: sql.Plan) -> Any:
+    async def arun(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
         if self._aiosqlite is not None:
-            return await self._aiosqlite.run(plan)
-        return await in_worker(copy_context(), self.connection.run, plan)
+            return await self._aiosqlite.run(plan(*args))
+        return await in_worker(copy_context(), self.connection.run, plan(*args))
 
     async def agive_back(self) -> None:
-        await self.arun(_give_back())
+        await self.arun(_give_back)
 
 
 class _Aiosqlite:

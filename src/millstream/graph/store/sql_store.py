@@ -8,20 +8,16 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Any, TypeAlias
 
-from ...errors import UsageError
 from ...flow.driver import in_worker
+from ..savers.sql_saver import loop_blocked
 from . import sql
 from .base import BaseStore, Op, TTLConfig
 from .indexing import IndexConfig, Indexing, Vector
 from .sweeping import AsyncSweeper, Sweeper, interval_of
 
-__all__ = ["AsyncSqlStore", "SqlStore", "StoreBlocksLoop", "SyncSqlStore"]
+__all__ = ["AsyncSqlStore", "SqlStore", "SyncSqlStore"]
 
 Make: TypeAlias = Callable[[], sql.Plan]
-
-
-class StoreBlocksLoop(UsageError, asyncio.InvalidStateError):
-    """A synchronous method of an async store was called on the event loop's own thread; `await` its `a...` twin."""
 
 
 class SqlStore(BaseStore):
@@ -97,9 +93,7 @@ class AsyncSqlStore(SqlStore):
 
     def batch(self, ops: Iterable[Op]) -> list[Any]:
         if asyncio._get_running_loop() is self.loop:
-            raise StoreBlocksLoop(
-                f"a synchronous call of {type(self).__name__} blocks its event loop; use the async form, e.g. `await store.aget(...)`."
-            )
+            raise loop_blocked(self, "`await store.aget(...)`")
         return self._from_outside(self.abatch(ops))  # type: ignore[no-any-return]
 
     async def abatch(self, ops: Iterable[Op]) -> list[Any]:
