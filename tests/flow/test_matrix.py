@@ -21,6 +21,7 @@ from recorder import Recorder
 from millstream import BlockingCallWarning, RunnableGenerator, RunnableLambda, RunnableParallel
 from millstream.errors import AsyncOnly
 from millstream.flow.mailbox import HIGH_WATER, Mailbox
+from millstream.spine import run as run_module
 from millstream.spine.events import END, START, Event
 from millstream.spine.run import Run
 
@@ -467,8 +468,8 @@ def test_18_start_before_chunk_before_end_and_parents_first(colour: Colour) -> N
 
 def test_19_no_listeners_no_events(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[object] = []
-    original = Event.__init__
-    monkeypatch.setattr(Event, "__init__", lambda self, *args: built.append(self) or original(self, *args))
+    make = run_module._new
+    monkeypatch.setattr(run_module, "_new", lambda cls: built.append(cls) or make(cls))
     started: list[object] = []
     begin = Run.__init__
     monkeypatch.setattr(Run, "__init__", lambda self, *args: started.append(self) or begin(self, *args))
@@ -485,8 +486,8 @@ def test_19_no_listeners_no_events(colour: Colour, monkeypatch: pytest.MonkeyPat
 
 def test_19_a_watched_run_that_nobody_wants_builds_no_events(run_async: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[object] = []
-    original = Event.__init__
-    monkeypatch.setattr(Event, "__init__", lambda self, *args: built.append(self) or original(self, *args))
+    make = run_module._new
+    monkeypatch.setattr(run_module, "_new", lambda cls: built.append(cls) or make(cls))
     chain = RunnableGenerator(Colour("asyncio").generator(*range(100)), name="source") | RunnableLambda(lambda x: x)
 
     async def body() -> None:

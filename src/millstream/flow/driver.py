@@ -423,11 +423,13 @@ class _TaskProducer:
 
     def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
         self.mailbox = mailbox
-        self.task = asyncio.get_running_loop().create_task(produce())
+        self.task = asyncio.get_running_loop().create_task(_fill(produce, mailbox))
         self.task.add_done_callback(self._close)
 
     def _close(self, task: asyncio.Task[None]) -> None:
-        self.mailbox.close(asyncio.CancelledError() if task.cancelled() else task.exception())
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if not self.mailbox.closed:  # it was cancelled before it began
+            self.mailbox.close(error)
 
     async def end(self) -> None:
         await _end_tasks((self.task,))
@@ -445,6 +447,16 @@ class _ThreadProducer:
 
     async def end(self) -> None:
         self.parts.end()
+
+
+async def _fill(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
+    # The mailbox is closed here, not when the task has ended: that would cost the reader another turn of the loop.
+    try:
+        await produce()
+    except BaseException as error:
+        mailbox.close(error)
+        raise
+    mailbox.close()
 
 
 async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:

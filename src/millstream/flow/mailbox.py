@@ -42,13 +42,13 @@ class Mailbox(Generic[T]):
     reads any more (then `put` drops and `drain` returns at once).
     """
 
-    __slots__ = ("_awake", "_closed", "_error", "abandoned", "items", "mark", "room")
+    __slots__ = ("_awake", "_error", "abandoned", "closed", "items", "mark", "room")
 
     def __init__(self, mark: int = HIGH_WATER) -> None:
         self.mark = mark
         self.abandoned = False
         self.items: deque[T] = deque()
-        self._closed = False
+        self.closed = False
         self._error: BaseException | None = None
         # Lists: an empty deque is 600 bytes, and most streams never need them.
         self._awake: list[Waiter] = []  # the reader, while it waits for items
@@ -68,7 +68,7 @@ class Mailbox(Generic[T]):
         An error that comes when the reader has gone, so one in clean-up, is logged.
         """
         self._error = error
-        self._closed = True
+        self.closed = True
         if self._awake:
             _wake_all(self._awake)
         if self.abandoned and isinstance(error, Exception):
@@ -114,7 +114,7 @@ class Mailbox(Generic[T]):
             with workers.resting():
                 room.acquire(timeout=PATIENCE)
             self._forget_writer(room)
-        if self.abandoned and not self._closed:
+        if self.abandoned and not self.closed:
             raise Abandoned
 
     # -- the reader's side: `while take()` what is there, then wait for more, until `ended` ---------------------------
@@ -133,7 +133,7 @@ class Mailbox(Generic[T]):
     @property
     def ended(self) -> bool:
         """Whether the last item has been taken and no more will come; raises, once, the error that the writers ended with."""
-        if not self._closed or self.items:
+        if not self.closed or self.items:
             return False
         error, self._error = self._error, None
         if error is not None:
@@ -170,7 +170,7 @@ class Mailbox(Generic[T]):
         """Whether there are none, and `reader` will be woken."""
         self._awake.clear()  # of an earlier wait, that was cancelled
         self._awake.append(reader)
-        if not self.items and not self._closed:
+        if not self.items and not self.closed:
             return True
         self._awake.clear()
         return False

@@ -95,11 +95,12 @@ async def push(
     mailbox: Mailbox[Any],
     produce: Callable[[], Coroutine[Any, Any, None]],
     feed: Callable[[Any], Iterable[Any]] | None = None,
+    failure: Callable[[Exception], Any] | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Yield what `produce` and its helpers put into `mailbox`, each item through `feed` if that is given.
 
     The producer runs in a task (or worker thread) that this stream owns: it ends with the stream. Its error is raised
-    after the items that came before it.
+    after the items that came before it, and after what `failure` makes of it.
     """
     producer = None
     sync, items = d.sync, mailbox.items
@@ -114,8 +115,13 @@ async def push(
                 else:
                     for output in feed(item):
                         yield output
-            if mailbox.ended:
-                return
+            try:
+                if mailbox.ended:
+                    return
+            except Exception as error:
+                if failure is not None:
+                    yield failure(error)
+                raise
             if sync:
                 mailbox.expect_blocking()
             elif (awake := mailbox.expect()) is not None:

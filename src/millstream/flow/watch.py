@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
@@ -30,8 +29,7 @@ def stream_events(
     """The events of one run of `runnable`, filtered; see `Runnable.astream_events`."""
     mailbox: Mailbox[Any] = Mailbox()
     view = EventsView(chosen, input, runnable.get_name())
-    items = _watched(ASYNC, runnable, input, enter(config), kwargs, mailbox, view)
-    return AsyncStream(_until_error(items, view))
+    return AsyncStream(_watched(ASYNC, runnable, input, enter(config), kwargs, mailbox, view))
 
 
 def log_items(
@@ -67,26 +65,9 @@ def _watched(
             async for item in items:
                 if take is not None:
                     take(item)
-                await d.wait_for(mailbox)
+                if mailbox.behind or mailbox.abandoned:
+                    await d.wait_for(mailbox)
         finally:
             await items.aclose()
 
-    return push(d, mailbox, produce, view.feed)
-
-
-async def _until_error(
-    items: AsyncGenerator[dict[str, Any], None], view: EventsView
-) -> AsyncGenerator[dict[str, Any], None]:
-    failed: Exception | None = None
-    try:
-        async for item in items:
-            yield item
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        failed = error
-    finally:
-        await items.aclose()
-    if failed is not None:
-        yield view.failure(failed)
-        raise failed
+    return push(d, mailbox, produce, view.feed, view.failure if isinstance(view, EventsView) else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from time import time as now
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "RunType", "name_run", "report"]
 
 logger = logging.getLogger("millstream")
+
+_new = object.__new__
 
 _NOTE = "while running "
 # "chain" | "chat_model" | "llm" | "tool" | "retriever" | "prompt" | "parser"
@@ -142,14 +145,22 @@ class Run:
         """Tell the listeners that want `kind`. A listener that fails is logged and the run goes on."""
         if not self.mask & kind:
             return
-        event = Event(kind, self, data)
+        # Written out, as this runs several times a token: `Event(kind, self, data)`, and `_tell` for one listener.
+        event = _new(Event)
+        event.kind = kind
+        event.run = self
+        event.data = data
+        event.time = now()
         heard = self._heard
-        if isinstance(heard, list):
-            for listener, wanted in heard:
-                if wanted & kind:
-                    _tell(listener, event)
-        elif heard is not None:
-            _tell(heard, event)
+        if heard.__class__ is not list:
+            try:
+                heard.feed(event)  # type: ignore[union-attr]
+            except Exception as error:
+                report(heard, self, error)  # type: ignore[arg-type]
+            return
+        for listener, wanted in heard:
+            if wanted & kind:
+                _tell(listener, event)
 
     def end(self, output: Any, input: Any = MISSING) -> None:
         """Emit END; `input` is the folded input of a run that was streamed into."""

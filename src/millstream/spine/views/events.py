@@ -55,11 +55,18 @@ class EventFilter:
         """Whether something of this name, run type and these tags is shown."""
         if self.everything:
             return True
-        facts = ({name}, {type}, set(tags))
-        includes = [bool(facts[i] & want) for i, want in enumerate(self._checks) if want is not None]
+        names, types, wanted_tags = self._checks
+        includes: list[bool] = []
+        if names is not None:
+            includes.append(name in names)
+        if types is not None:
+            includes.append(type in types)
+        if wanted_tags is not None:
+            includes.append(not wanted_tags.isdisjoint(tags))
         if includes and not (all(includes) if self._match_all else any(includes)):
             return False
-        return not any(facts[i] & avoid for i, avoid in enumerate(self._exclude))
+        names, types, unwanted_tags = self._exclude
+        return name not in names and type not in types and unwanted_tags.isdisjoint(tags)
 
 
 class StreamEvent(dict[str, Any]):
@@ -69,11 +76,10 @@ class StreamEvent(dict[str, Any]):
     would break the programs that pass whole events to `json.dumps`.
     """
 
+    # No `__init__`: one in Python would cost half as much again as all the rest of making an event.
     __slots__ = ("created",)
 
-    def __init__(self, fields: dict[str, Any], created: float) -> None:
-        super().__init__(fields)
-        self.created = created
+    created: float
 
     @property
     def created_at(self) -> datetime:
@@ -102,6 +108,7 @@ class EventsView:
         self._root_name = root_name
         self._root: Run | None = None
         self._first: Run | None = None  # the run of the first event delivered
+        self._forms: dict[Run, _Form] = {}  # of the runs that have told something and not ended
 
     def interest(self, run: Run) -> int:
         """The kinds wanted of `run`."""
@@ -116,7 +123,12 @@ class EventsView:
         kind = event.kind
         if kind == CUSTOM:
             return self._custom(event)
+        form = self._forms.get(run)
+        if form is None:
+            form = self._forms[run] = _Form(run)
         if kind == STREAM:
+            if self._first is not None:
+                return (form.event(form.streams, {"chunk": event.data}, event.time),)
             data: dict[str, Any] = {"chunk": event.data}
         elif kind == START:
             data = {} if event.data is MISSING else {"input": _shown_input(run, event.data)}
@@ -135,13 +147,14 @@ class EventsView:
             data["input"] = self._root_input
         elif kind == END and run is self._first:
             data.pop("input", None)
-        name = f"on_{run.type}_{_SUFFIX.get(kind, 'error')}"
-        return (_dict(name, run, run.name, list(run.tags), data, event.time),)
+        if kind & (END | ERROR):
+            del self._forms[run]
+        return (form.event(f"on_{run.type}_{_SUFFIX.get(kind, 'error')}", data, event.time),)
 
     def failure(self, error: BaseException) -> StreamEvent:
         """The one event that ends the stream of a run that failed; no filter removes it."""
         run = self._root
-        return StreamEvent(
+        made = StreamEvent(
             {
                 "event": "on_error",
                 "name": run.name if run else self._root_name,
@@ -150,9 +163,10 @@ class EventsView:
                 "tags": list(run.tags) if run else [],
                 "metadata": dict(run.metadata) if run else {},
                 "data": {"error": error},
-            },
-            time(),
+            }
         )
+        made.created = time()
+        return made
 
     def _custom(self, event: Event) -> tuple[StreamEvent, ...]:
         name, value = event.data
@@ -165,22 +179,37 @@ class EventsView:
             self._first = run
             if isinstance(value, dict):
                 value = {**value, "input": self._root_input}
-        return (_dict("on_custom_event", run, name, tags, value, event.time),)
+        form = _Form(run)
+        form.fields["name"], form.tags = name, tags
+        return (form.event("on_custom_event", value, event.time),)
 
 
-def _dict(event: str, run: Run, name: str, tags: list[str], data: Any, when: float) -> StreamEvent:
-    return StreamEvent(
-        {
-            "event": event,
-            "name": name,
-            "run_id": run.id,
-            "parent_ids": list(run.parent_ids),
-            "tags": tags,
-            "metadata": dict(run.metadata),
-            "data": data,
-        },
-        when,
-    )
+class _Form:
+    """What all events of a run have in common. Each gets copies of the containers: a consumer may change what it is given."""
+
+    __slots__ = ("fields", "metadata", "parent_ids", "streams", "tags")
+
+    def __init__(self, run: Run) -> None:
+        self.fields: dict[str, Any] = dict.fromkeys(_KEYS)
+        self.fields["name"] = run.name
+        self.fields["run_id"] = run.id
+        self.parent_ids = run.parent_ids
+        self.tags = list(run.tags)
+        self.metadata = run.metadata
+        self.streams = f"on_{run.type}_stream"
+
+    def event(self, event: str, data: Any, when: float) -> StreamEvent:
+        made = StreamEvent(self.fields)
+        made["event"] = event
+        made["parent_ids"] = self.parent_ids[:]
+        made["tags"] = self.tags[:]
+        made["metadata"] = self.metadata.copy()
+        made["data"] = data
+        made.created = when
+        return made
+
+
+_KEYS = ("event", "name", "run_id", "parent_ids", "tags", "metadata", "data")
 
 
 def _shown_input(run: Run, value: Any) -> Any:
