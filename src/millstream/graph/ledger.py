@@ -52,6 +52,7 @@ class Ledger:
         "parent",
         "records",
         "resuming",
+        "root",
         "saver",
         "thread",
     )
@@ -72,6 +73,9 @@ class Ledger:
         named = ns == (configurable.get("checkpoint_ns") or "")
         self.id: str | None = configurable.get("checkpoint_id") if named else None
         self.parent: str | None = None
+        # The last checkpoint on the way that was waited for: of an input, an update or a fork. The steps since then count
+        # on from it, so it names them even where what lies between was lost.
+        self.root: str | None = None
         self.chain: Chain | None = None
         self.loaded: Loaded | None = None
         self.entries: list[Entry] = []
@@ -117,6 +121,7 @@ class Ledger:
         if self._prints is not None:
             self._prints = {key: print_of(loop.values.get(key)) for key in loop.plan.compared}
         waits = loaded.waits
+        self.root = waits.get("root", loaded.id)
         loop.next = waits.get("next", ())
         loop.sends = waits.get("sends", [])
         loop.joins = {name: set(seen) for name, seen in waits.get("joins", {}).items()}
@@ -228,8 +233,11 @@ class Ledger:
             self._extra = _metadata(loop.scope)
         if self.ops:
             ops, self.ops = [*self.ops, *ops], []
-        id = checkpoint_id()
+        id = checkpoint_id(self.parent)
         waits: dict[str, Any] = {}
+        keeps_root = source == "loop" and self.root is not None
+        if keeps_root:
+            waits["root"] = self.root
         if loop.next:
             waits["next"] = list(loop.next)
         if loop.sends:
@@ -257,6 +265,8 @@ class Ledger:
             )
         )
         self.parent = id
+        if not keeps_root:
+            self.root = id
         self._ended, self._recorded = [], set()  # they are in this checkpoint
         return id
 

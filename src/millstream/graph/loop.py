@@ -138,6 +138,12 @@ class Loop:
             self._origin = new_id()
         return self._origin
 
+    @property
+    def root(self) -> str:
+        """What the ids of the run's tasks begin with: it outlives the loss of a step."""
+        ledger = self.ledger
+        return self.origin if ledger is None or ledger.root is None else ledger.root
+
     def start_from(self, checkpoint: str) -> None:
         """Let the next step start from this checkpoint."""
         self._origin = checkpoint

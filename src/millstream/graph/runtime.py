@@ -44,7 +44,10 @@ class ExecutionInfo:
 
     @property
     def task_id(self) -> str:
-        """The id of the task."""
+        """The id of the task: the same however often it is run (after a failure, a crash, an answer), and no other's.
+
+        So it is the key to give to whatever must happen once outside: a payment, a message.
+        """
         return self.task.id
 
     @property

@@ -45,7 +45,10 @@ async def begin(loop: Loop, input: Any) -> None:
 
 def _goes_on(loop: Loop) -> bool:
     """Whether this is a graph inside a task that was cut."""
-    return loop.nested and not loop.nested_anew and (bool(loop.next) or bool(loop.sends))
+    if not loop.nested or loop.nested_anew:
+        return False
+    # With the task's id in its namespace the state is that of this very call: if that ended, it is not made again.
+    return bool(loop.next) or bool(loop.sends) or ":" in loop.ns_text
 
 
 async def _take_input(loop: Loop, input: Any) -> None:

@@ -82,10 +82,10 @@ class Task:
 
     @property
     def id(self) -> str:
-        """A uuid that is the same whenever this task of this checkpoint is run."""
+        """A uuid that is the same whenever this task of this step is run."""
         if self._id is None:
             loop = self.loop
-            parts = (loop.origin, loop.ns_text, str(self.step), self.node.name, str(self.index))
+            parts = (loop.root, loop.ns_text, str(self.step), self.node.name, str(self.index))
             digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
             self._id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
         return self._id

@@ -17,11 +17,24 @@ _random = random.Random(os.urandom(16))
 _last = 0
 
 
-def checkpoint_id() -> str:
-    """A new id, later in order than every one that this process made before."""
+if hasattr(os, "register_at_fork"):  # a forked child must not repeat the ids of its parent
+    os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(16)))
+
+
+def checkpoint_id(after: str | None = None) -> str:
+    """A new id, later in order than every one that this process made before, and than `after`.
+
+    That one may come from a machine whose clock is ahead.
+    """
     global _last
     with _lock:
         _last = ticks = max(time.time_ns() // 100 + _OFFSET, _last + 1)
+        if (
+            after is not None
+            and f"{ticks >> 12:012x}" <= after[:8] + after[9:13]
+            and (told := _ticks(after)) is not None
+        ):
+            _last = ticks = max(ticks, told + 1)
     high, low = divmod(ticks, 0x1000)
     text = f"{high:012x}"
     tail = f"{_random.getrandbits(62) | 0x8000000000000000:016x}"
@@ -30,8 +43,16 @@ def checkpoint_id() -> str:
 
 def made_at(id: str) -> str | None:
     """When an id was made, as ISO text in UTC; None for an id of another kind."""
+    ticks = _ticks(id)
+    return None if ticks is None else (_EPOCH + timedelta(microseconds=ticks // 10)).isoformat()
+
+
+def _ticks(id: str) -> int | None:
+    """When an id was made, in intervals of 100 ns; None for an id of another kind."""
     parts = id.split("-")
     if len(parts) != 5 or parts[2][:1] != "6":
         return None
-    ticks = int(parts[0] + parts[1] + parts[2][1:], 16)
-    return (_EPOCH + timedelta(microseconds=ticks // 10)).isoformat()
+    try:
+        return int(parts[0] + parts[1] + parts[2][1:], 16)
+    except ValueError:
+        return None
