@@ -158,6 +158,7 @@ _EXPORTS: dict[str, str] = {
     "graph.savers.codec": "register_type",
     "graph.savers.leases": "Lease",
     "graph.savers.memory": "InMemorySaver MemorySaver",
+    "graph.savers.postgres": "AsyncPostgresSaver PostgresSaver",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
     "graph.store.base": """BaseStore GetOp InvalidNamespaceError Item ListNamespacesOp MatchCondition PutOp SearchItem
         SearchOp TTLConfig""",
@@ -532,6 +533,8 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.savers.leases import Lease as Lease
     from .graph.savers.memory import InMemorySaver as InMemorySaver
     from .graph.savers.memory import MemorySaver as MemorySaver
+    from .graph.savers.postgres import AsyncPostgresSaver as AsyncPostgresSaver
+    from .graph.savers.postgres import PostgresSaver as PostgresSaver
     from .graph.savers.sqlite import AsyncSqliteSaver as AsyncSqliteSaver
     from .graph.savers.sqlite import SqliteSaver as SqliteSaver
     from .graph.store.base import BaseStore as BaseStore

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster import Cluster
 from graph_helpers import graph_of, thread
+from savers import postgres_saver
 
 from millstream import (
     AsyncSqliteSaver,
@@ -16,16 +18,20 @@ from millstream import (
     Lease,
     LeaseHeld,
     LeaseLost,
+    PostgresSaver,
     SqliteSaver,
     StepAlreadyCommitted,
 )
 from millstream.graph.savers import leases
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def saver(request: pytest.FixtureRequest, tmp_path: Path, postgres: Cluster) -> Iterator[Any]:
     if request.param == "memory":
         yield InMemorySaver()
+    elif request.param == "postgres":
+        with postgres_saver(postgres) as on_postgres:
+            yield on_postgres
     else:
         with SqliteSaver.from_conn_string(str(tmp_path / "t.sqlite")) as made:
             yield made
@@ -37,6 +43,12 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Any:
     now = [1000.0]
     monkeypatch.setattr("millstream.graph.savers.sql_saver.clock", lambda: now[0])
     monkeypatch.setattr("millstream.graph.savers.memory.clock", lambda: now[0])
+
+    def of_postgres() -> Any:
+        yield from ()
+        return now[0]
+
+    monkeypatch.setattr(PostgresSaver, "now", staticmethod(of_postgres))
 
     def forward(seconds: float) -> None:
         now[0] += seconds

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster import Cluster
 from graph_helpers import Log, graph_of, thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from savers import postgres_saver, stored_bytes
 
 from millstream import (
     AIMessage,
@@ -28,6 +30,7 @@ from millstream import (
     HumanMessage,
     InMemorySaver,
     MessagesState,
+    PostgresSaver,
     RemoveMessage,
     SqliteSaver,
     StateGraph,
@@ -41,9 +44,12 @@ from millstream.graph.savers.log_saver import LogSaver
 
 
 @contextmanager
-def saver_of(kind: str, folder: Path) -> Iterator[LogSaver]:
+def saver_of(kind: str, folder: Path, postgres: Cluster) -> Iterator[LogSaver]:
     if kind == "memory":
         yield InMemorySaver()
+    elif kind == "postgres":
+        with postgres_saver(postgres) as on_postgres:
+            yield on_postgres
     elif kind == "sqlite":
         with SqliteSaver.from_conn_string(str(folder / "t.sqlite")) as saver:
             yield saver
@@ -57,12 +63,12 @@ def saver_of(kind: str, folder: Path) -> Iterator[LogSaver]:
                 connection.close()
 
 
-KINDS = ["memory", "sqlite", "given"]
+KINDS = ["memory", "sqlite", "given", "postgres"]
 
 
 @pytest.fixture(params=KINDS)
-def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogSaver]:
-    with saver_of(request.param, tmp_path) as made:
+def saver(request: pytest.FixtureRequest, tmp_path: Path, postgres: Cluster) -> Iterator[LogSaver]:
+    with saver_of(request.param, tmp_path, postgres) as made:
         yield made
 
 
@@ -255,6 +261,8 @@ def _stored_bytes(saver: Any) -> int:
     if isinstance(saver, InMemorySaver):
         rows = [r for each in saver.storage.values() for log in each.values() for r in log.rows.values()]
         return sum(len(r.delta) + len(r.snapshot or b"") for r in rows)
+    if isinstance(saver, PostgresSaver):
+        return stored_bytes(saver)
     rows = saver.connection.raw.execute(
         "SELECT length(delta) + ifnull(length(snapshot), 0) FROM ms_checkpoints"
     ).fetchall()
@@ -269,9 +277,11 @@ _step = st.lists(st.tuples(st.sampled_from("sra"), st.integers(0, 9)), max_size=
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(_step, min_size=1, max_size=12), branch=st.integers(0, 11))
-def test_every_checkpoint_reads_back_as_it_was(kind: str, steps: list[Any], branch: int, tmp_path_factory: Any) -> None:
+def test_every_checkpoint_reads_back_as_it_was(
+    kind: str, steps: list[Any], branch: int, tmp_path_factory: Any, postgres: Cluster
+) -> None:
     """Also on two branches from one parent, with small snapshots forced by long texts."""
-    with saver_of(kind, tmp_path_factory.mktemp("log")) as saver:
+    with saver_of(kind, tmp_path_factory.mktemp("log"), postgres) as saver:
         written: list[tuple[str, dict[str, Any], Any]] = []
         values: dict[str, Any] = {}
         parent, chain = None, None

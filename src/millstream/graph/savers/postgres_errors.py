@@ -6,11 +6,15 @@ from typing import Any, Final
 
 from ...errors import InvalidArgument, MillstreamError, StorageBusy, StorageError, StorageFull
 
-__all__ = ["StillUnderWay", "driver", "is_passing", "meaning"]
+__all__ = ["EndTaken", "StillUnderWay", "driver", "is_passing", "meaning"]
 
 
 class StillUnderWay(Exception):
     """Nobody can tell yet how a transaction ends whose connection was cut."""
+
+
+class EndTaken(StorageError):
+    """The index refused a second end of a step; the plan for what is unusual says whose the first is."""
 
 
 def driver() -> Any:
@@ -51,6 +55,8 @@ def meaning(error: Exception) -> Exception:
         return InvalidArgument(f"Postgres cannot keep text with lone surrogates in a name or id: {error}")
     if not isinstance(error, psycopg.Error):
         return error
+    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == "ms_ends":
+        return EndTaken("a step can have only one end")
     why = str(error).strip()
     for name, ours, what in _MEANINGS:
         if isinstance(error, getattr(psycopg.errors, name)):

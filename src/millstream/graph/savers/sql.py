@@ -6,7 +6,7 @@ both understand; values stand in for `?` in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from .base import Config
@@ -16,7 +16,7 @@ from .log import Chain, Entry, Loaded, Record, Row, damaged, gone, rebuilt, rows
 from .log_saver import SPECIAL
 from .sealing import columns, row_of, sealed, unsealed
 
-__all__ = ["BEGIN", "COMMIT", "FORMAT", "Plan"]
+__all__ = ["BEGIN", "COMMIT", "FORMAT", "Plan", "assembled", "packed"]
 
 Statement: TypeAlias = tuple[str, Sequence[Any]]
 Plan: TypeAlias = Generator[Statement, list[Any], Any]
@@ -70,14 +70,18 @@ def _read(thread: str, ns: str, key: int, id: str) -> Plan:
     stored = yield _SPAN, (key, id, key, id)
     if not stored or stored[-1][0] != id:
         return None
+    return assembled(thread, ns, id, stored, (yield _WRITES, (key, id)))
+
+
+def assembled(thread: str, ns: str, id: str, stored: Iterable[tuple[Any, ...]], writes: Iterable[Any]) -> Loaded:
+    """A checkpoint from the columns of its row and of those it is built on, and of its writes `[path, task, idx, channel, value]`."""
     by_id = {columns[0]: columns for columns in stored}
 
     def find(id: str) -> Row | None:
         found = by_id.get(id)
         return None if found is None else row_of(thread, ns, found)
 
-    loaded = rebuilt(thread, ns, row_of(thread, ns, stored[-1]), find)
-    writes = yield _WRITES, (key, id)
+    loaded = rebuilt(thread, ns, row_of(thread, ns, by_id[id]), find)
     try:
         loaded.records = [
             (task, channel, decode(unsealed(value, thread, ns, id, path, task, idx, channel)))
@@ -154,18 +158,24 @@ def record(
     thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None, now: Callable[[], Now]
 ) -> Plan:
     """The plan of `LogSaver.record`."""
-    packed: list[tuple[Any, ...]] = []
-    for each in records:
-        for index, (channel, value) in enumerate(each.writes):
-            place = (each.path, each.task_id, SPECIAL.get(channel, index), channel)
-            packed.append((*place, sealed(encode(value), thread, ns, id, *place)))
+    rows = packed(thread, ns, id, records)
     yield BEGIN
     key, _, _ = yield from _enter(thread, ns, id, id, lease, now)
-    for row in packed:
+    for row in rows:
         # What a task wrote is final; an interrupt or an error is replaced by the next one.
         then = "UPDATE SET channel = excluded.channel, value = excluded.value" if row[2] < 0 else "NOTHING"
         yield f"{_WRITE} ON CONFLICT (k, id, path, task, idx) DO {then}", (key, id, *row)
     yield COMMIT
+
+
+def packed(thread: str, ns: str, id: str, records: Iterable[Record]) -> list[tuple[Any, ...]]:
+    """Writes of tasks as they are stored: path, task, idx, channel, value."""
+    rows: list[tuple[Any, ...]] = []
+    for each in records:
+        for index, (channel, value) in enumerate(each.writes):
+            place = (each.path, each.task_id, SPECIAL.get(channel, index), channel)
+            rows.append((*place, sealed(encode(value), thread, ns, id, *place)))
+    return rows
 
 
 def _enter(thread: str, ns: str, parent: str, id: str, lease: Lease | None, now: Callable[[], Now]) -> Plan:
