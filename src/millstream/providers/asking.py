@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import SecretStr
@@ -74,7 +74,7 @@ class Asking:
     """How a provider is asked for whole answers. `secrets` are kept out of every message."""
 
     retries: int
-    secrets: list[str]
+    secrets: list[str] = field(repr=False)
 
     async def ask(self, link: Link, post: Post) -> Any:
         """Ask for an answer that is one JSON value, again where that may help."""
@@ -96,11 +96,14 @@ class Asking:
 
     async def _open(self, link: Link, post: Post) -> Answer:
         if post.key is not None:
-            given = await link.key(post.key)
-            key = str(given.get_secret_value() if isinstance(given, SecretStr) else given)
-            self.secrets.append(key)
-            post.headers |= key_header(post.key.header, key)
+            self._use(post, post.key.header, await link.key(post.key))
         return await link.open(post)
+
+    def _use(self, post: Post, header: str, given: Any) -> None:
+        # Apart from `_open`, whose variables a stack trace may show.
+        key = str(given.get_secret_value() if isinstance(given, SecretStr) else given)
+        self.secrets.append(key)
+        post.headers |= key_header(header, key)
 
     async def _ask_once(self, link: Link, post: Post) -> Any:
         answer = await self._open(link, post)

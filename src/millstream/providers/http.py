@@ -15,6 +15,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
+from pydantic import SecretStr
+
 from ..errors import AsyncOnly, InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
 from ..flow.driver import in_worker
 from .clients import MOST_CONNECTIONS, Lease, sync_client, take_client
@@ -47,6 +49,12 @@ class Key:
         self.give = give
         self.agive = agive
         self.header = header
+
+
+def _hidden(give: Callable[[], Any]) -> SecretStr:
+    """The key in a form that can be printed: a finished future shows its result."""
+    given = give()
+    return given if isinstance(given, SecretStr) else SecretStr(str(given))
 
 
 @dataclass(slots=True)
@@ -144,7 +152,7 @@ class AsyncLink:
         if key.agive is not None:
             return await key.agive()
         assert key.give is not None
-        return await in_worker(copy_context(), key.give)
+        return await in_worker(copy_context(), _hidden, key.give)
 
     async def sleep(self, seconds: float) -> None:
         """Wait without blocking the loop."""
