@@ -55,7 +55,8 @@ def meaning(error: Exception) -> Exception:
         return InvalidArgument(f"Postgres cannot keep text with lone surrogates in a name or id: {error}")
     if not isinstance(error, psycopg.Error):
         return error
-    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == "ms_ends":
+    diagnosis: Any = getattr(error, "diag", None)
+    if isinstance(error, psycopg.errors.UniqueViolation) and diagnosis.constraint_name == "ms_ends":
         return EndTaken("a step can have only one end")
     why = str(error).strip()
     for name, ours, what in _MEANINGS:
