@@ -1,8 +1,8 @@
 """A stand-in for a provider, in a process of its own: streams one prepared answer to every request.
 
-    python provider.py CHUNKS PAUSE_MS [chat|responses|anthropic]      (0: in bursts)
+    python provider.py CHUNKS PAUSE_MS [chat|responses|anthropic] [cut]      (0: in bursts)
 
-prints its port. Plain asyncio, so that it is the same for every client.
+prints its port. A stream that is cut ends between two frames, half-way, as a proxy ends it that gives up. Plain asyncio, so that it is the same for every client.
 """
 
 from __future__ import annotations
@@ -101,8 +101,10 @@ def chunked(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-async def main(chunks: int, pause: float, wire: str = "chat") -> None:
+async def main(chunks: int, pause: float, wire: str = "chat", cut: str = "") -> None:
     prepared = [chunked(frame) for frame in WIRES[wire](chunks)]
+    if cut:
+        prepared = prepared[: len(prepared) // 2]
     bursts = [b"".join(prepared[i : i + 50]) for i in range(0, len(prepared), 50)]
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -88,7 +88,8 @@ def test_the_shape_of_a_text_stream() -> None:
     assert [c.chunk_position for c in chunks] == [None] * 6 + ["last"]
     assert all(c.id is None for c in chunks)
     first, *texts, last = chunks
-    assert first.response_metadata == {"model_provider": "anthropic", "model_name": "stand-in-1", "id": "msg_standin"}
+    assert first.response_metadata.pop("id").startswith("msg_standin_")
+    assert first.response_metadata == {"model_provider": "anthropic", "model_name": "stand-in-1"}
     assert all(c.response_metadata == {"model_provider": "anthropic"} for c in texts)
     assert all(c.usage_metadata is None for c in chunks[:-1])
     assert last.response_metadata["stop_reason"] == "end_turn"
@@ -400,7 +401,7 @@ def joined(pieces: list[str]) -> str:
 def test_any_cuts_give_the_same_message(
     text: list[str], thinking: list[str], args: dict[str, Any], ends: str, blocks: bool, data: st.DataObject
 ) -> None:
-    stream = message_stream(text, thinking=thinking, tool_calls=[{"name": "f", "args": args}])
+    stream = message_stream(text, thinking=thinking, tool_calls=[{"name": "f", "args": args}], id="msg_1")
     stream = stream.replace(b"\n", ends.encode())
     expected = whole(decode(stream, blocks=blocks))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=20))

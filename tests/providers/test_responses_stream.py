@@ -90,9 +90,9 @@ def test_the_shape_of_a_text_stream() -> None:
     last = chunks[-1]
     assert last.content == []
     assert last.response_metadata.pop("token_usage")["total_tokens"] == 13
+    assert last.response_metadata.pop("id").startswith("resp_standin_")
     assert last.response_metadata == {
         "model_provider": "openai",
-        "id": "resp_standin",
         "model_name": "stand-in-1",
         "status": "completed",
         "service_tier": "default",
@@ -420,7 +420,7 @@ def joined(pieces: list[str]) -> str:
 def test_any_cuts_give_the_same_message(
     text: list[str], reasoning: list[str], args: dict[str, Any], ends: str, data: st.DataObject
 ) -> None:
-    stream = response_stream(text, reasoning=reasoning, tool_calls=[{"name": "f", "args": args}])
+    stream = response_stream(text, reasoning=reasoning, tool_calls=[{"name": "f", "args": args}], id="resp_1")
     stream = stream.replace(b"\n", ends.encode())
     expected = whole(decode(stream))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=20))

@@ -12,7 +12,21 @@ from itertools import pairwise
 import pytest
 import trustme
 
-from millstream.testing import Reply, StandInProvider, chat_answer, chat_error, chat_stream, frames_of
+from millstream.testing import (
+    Reply,
+    StandInProvider,
+    answer_of,
+    chat_answer,
+    chat_error,
+    chat_stream,
+    frames_of,
+    message_answer,
+    message_of,
+    message_stream,
+    response_answer,
+    response_of,
+    response_stream,
+)
 
 STREAM = chat_stream("one two three")
 
@@ -103,9 +117,23 @@ def test_in_the_running_loop() -> None:
 
 def test_bytes_of_a_stream_answer_a_request_for_a_whole_too() -> None:
     calls = [{"name": "f", "args": {"a": 1}}, {"name": "g", "args": {}}]
-    with StandInProvider([chat_stream("one two", tool_calls=calls, usage=(3, 4))]) as it:
+    with StandInProvider([chat_stream("one two", tool_calls=calls, usage=(3, 4), id="one")]) as it:
         got = json.loads(post(it, {"n": 1})[1])
-    assert got == json.loads(chat_answer("one two", tool_calls=calls, usage=(3, 4)))
+    assert got == json.loads(chat_answer("one two", tool_calls=calls, usage=(3, 4), id="one"))
+
+
+def test_each_answer_has_an_id_of_its_own() -> None:
+    ids = [json.loads(answer)["id"] for answer in (chat_answer("a"), chat_answer("a"), message_answer("a"))]
+    ids += [
+        json.loads(of(stream))["id"]
+        for of, stream in ((answer_of, chat_stream("a")), (message_of, message_stream("a")))
+    ]
+    ids += [json.loads(response_of(response_stream("a")))["id"], json.loads(response_answer("a"))["id"]]
+    assert len(set(ids)) == len(ids) == 7
+    assert (
+        len({json.loads(line[6:])["id"] for line in chat_stream("a b").split(b"\n\n") if line.startswith(b"data: {")})
+        == 1
+    )
 
 
 def test_other_paths() -> None:

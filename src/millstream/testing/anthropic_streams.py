@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .stream_parts import arguments_of, json_of, pieces_of
+from .stream_parts import arguments_of, json_of, new_answer_id, pieces_of
 
 __all__ = ["message_answer", "message_block", "message_error", "message_frame", "message_of", "message_stream"]
 
-_ID = "msg_standin"
 _MODEL = "stand-in-1"
 
 # How the text of a block is streamed: the kind of delta, and its key there and in the block.
@@ -47,11 +46,13 @@ def message_stream(
     thinking: str | Iterable[str] = (),
     usage: tuple[int, int] | Mapping[str, Any] = (9, 4),
     stop_reason: str | None = None,
+    id: str | None = None,
 ) -> bytes:
     """A whole streamed message: a thought with its signature, text, tool calls, each as a block, and the end.
 
     `text` and `thinking` are given in pieces, or as one string that is cut after each space. `tool_calls` are mappings with
-    `name`, `args` (a dict, or JSON text) and perhaps `id`. `usage` is (input, output) tokens or the whole mapping.
+    `name`, `args` (a dict, or JSON text) and perhaps `id`. `usage` is (input, output) tokens or the whole mapping. Each
+    message has an `id` of its own.
     """
     blocks: list[bytes] = []
     if thought := pieces_of(thinking):
@@ -64,7 +65,7 @@ def message_stream(
         pieces = ["", *(args[at : at + 5] for at in range(0, len(args), 5))]
         blocks.append(message_block(len(blocks), block, pieces))
     told = _usage(usage)
-    message = {**_message([], None), "usage": {**told, "output_tokens": 1}}
+    message = {**_message([], None, id), "usage": {**told, "output_tokens": 1}}
     delta = {"stop_reason": stop_reason or ("tool_use" if tool_calls else "end_turn"), "stop_sequence": None}
     return b"".join(
         [
@@ -83,16 +84,17 @@ def message_answer(
     tool_calls: Sequence[Mapping[str, Any]] = (),
     usage: tuple[int, int] | Mapping[str, Any] = (9, 4),
     stop_reason: str | None = None,
+    id: str | None = None,
 ) -> bytes:
     """The JSON of a message that is not streamed; see `message_stream` for the arguments."""
     content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
     for number, call in enumerate(tool_calls):
         args = call.get("args", {})
         input = json.loads(args) if isinstance(args, str) else dict(args)
-        id = call.get("id", f"toolu_{number + 1}")
-        content.append({"type": "tool_use", "id": id, "name": call["name"], "input": input})
+        block = {"type": "tool_use", "id": call.get("id", f"toolu_{number + 1}"), "name": call["name"], "input": input}
+        content.append(block)
     reason = stop_reason or ("tool_use" if tool_calls else "end_turn")
-    return json_of({**_message(content, reason), "usage": _usage(usage)})
+    return json_of({**_message(content, reason, id), "usage": _usage(usage)})
 
 
 def message_of(stream: bytes) -> bytes:
@@ -132,9 +134,9 @@ def _add(block: dict[str, Any], delta: Mapping[str, Any], inputs: dict[int, str]
         block[key] = (block.get(key) or "") + delta[key]
 
 
-def _message(content: list[dict[str, Any]], stop_reason: str | None) -> dict[str, Any]:
+def _message(content: list[dict[str, Any]], stop_reason: str | None, id: str | None) -> dict[str, Any]:
     return {
-        "id": _ID,
+        "id": id or new_answer_id("msg_standin_"),
         "type": "message",
         "role": "assistant",
         "model": _MODEL,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .stream_parts import arguments_of, json_of, pieces_of
+from .stream_parts import arguments_of, json_of, new_answer_id, pieces_of
 
 __all__ = ["answer_of", "chat_answer", "chat_error", "chat_frame", "chat_stream", "embeddings_answer", "frames_of"]
 
@@ -51,14 +51,15 @@ def chat_stream(
     usage: tuple[int, int] | Mapping[str, Any] | None = (9, 4),
     finish_reason: str | None = None,
     done: bool = True,
+    id: str | None = None,
 ) -> bytes:
     """A whole streamed answer: reasoning, then text, then tool calls, the closing chunk, usage, `[DONE]`.
 
     `text` and `reasoning` are given in pieces, or as one string that is cut after each space. `tool_calls` are
     mappings with `name`, `args` (a dict, or JSON text) and perhaps `id`; several make parallel calls. `usage` is
-    (prompt, completion) tokens or the whole mapping; None leaves the usage chunk out.
+    (prompt, completion) tokens or the whole mapping; None leaves the usage chunk out. Each answer has an `id` of its own.
     """
-    extra: dict[str, Any] = {} if usage is None else {"usage": None}
+    extra: dict[str, Any] = {"id": id or new_answer_id(f"{_ID}-"), **({} if usage is None else {"usage": None})}
     out = [chat_frame({"role": "assistant", "content": "", "refusal": None}, **extra)]
     out += [chat_frame({"reasoning_content": piece}, **extra) for piece in pieces_of(reasoning)]
     out += [chat_frame({"content": piece}, **extra) for piece in pieces_of(text)]
@@ -67,7 +68,7 @@ def chat_stream(
     ending = finish_reason or ("tool_calls" if tool_calls else "stop")
     out.append(chat_frame({}, finish_reason=ending, **extra))
     if usage is not None:
-        out.append(chat_frame(choices=[], usage=_usage(usage)))
+        out.append(chat_frame(choices=[], **{**extra, "usage": _usage(usage)}))
     if done:
         out.append(DONE)
     return b"".join(out)
@@ -79,6 +80,7 @@ def chat_answer(
     tool_calls: Sequence[Mapping[str, Any]] = (),
     usage: tuple[int, int] | Mapping[str, Any] | None = (9, 4),
     finish_reason: str | None = None,
+    id: str | None = None,
 ) -> bytes:
     """The JSON of an answer that is not streamed; see `chat_stream` for the arguments."""
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
@@ -92,7 +94,7 @@ def chat_answer(
             for number, call in enumerate(tool_calls)
         ]
     answer: dict[str, Any] = {
-        "id": _ID,
+        "id": id or new_answer_id(f"{_ID}-"),
         "object": "chat.completion",
         "created": _CREATED,
         "model": _MODEL,
@@ -116,10 +118,11 @@ def answer_of(stream: bytes) -> bytes:
     text: list[str] = []
     calls: dict[int, dict[str, Any]] = {}
     usage: Mapping[str, Any] | None = None
-    finish_reason = None
+    finish_reason = id = None
     for line in stream.decode().splitlines():
         frame = json.loads(line[6:]) if line.startswith("data: {") else {}
         usage = frame.get("usage") or usage
+        id = frame.get("id") or id
         for choice in frame.get("choices") or ():
             finish_reason = choice.get("finish_reason") or finish_reason
             text.append(choice["delta"].get("content") or "")
@@ -129,7 +132,11 @@ def answer_of(stream: bytes) -> bytes:
                 call.update({key: value for key, value in piece["function"].items() if key == "name" and value})
                 call["args"] += piece["function"].get("arguments") or ""
     return chat_answer(
-        "".join(text) or None, tool_calls=list(calls.values()), usage=usage, finish_reason=finish_reason or "stop"
+        "".join(text) or None,
+        tool_calls=list(calls.values()),
+        usage=usage,
+        finish_reason=finish_reason or "stop",
+        id=id,
     )
 
 

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .stream_parts import arguments_of, json_of, pieces_of
+from .stream_parts import arguments_of, json_of, new_answer_id, pieces_of
 
 __all__ = ["response_answer", "response_frame", "response_item", "response_of", "response_stream"]
 
-_ID = "resp_standin"
 _MODEL = "stand-in-1"
 _CREATED = 1_700_000_000
 
@@ -84,9 +83,10 @@ def response_stream(
     for number, call in enumerate(tool_calls):
         args = arguments_of(call)
         items.append((_call(number, call), [args[at : at + 5] for at in range(0, len(args), 5)]))
-    begun = {**_response([], "in_progress"), "usage": None}
+    begun = {**_response([], "in_progress"), "usage": None, **({"id": response["id"]} if "id" in response else {})}
     status = end.removeprefix("response.")
-    ended = {**_response([item for item, _ in items], status), "usage": _usage(usage), **response}
+    whole = {**_response([item for item, _ in items], status), "id": begun["id"]}
+    ended = {**whole, "usage": _usage(usage), **response}
     return b"".join(
         [
             response_frame("response.created", response=begun),
@@ -134,7 +134,7 @@ def _call(number: int, call: Mapping[str, Any]) -> dict[str, Any]:
 
 def _response(output: Sequence[Mapping[str, Any]], status: str) -> dict[str, Any]:
     return {
-        "id": _ID,
+        "id": new_answer_id("resp_standin_"),
         "object": "response",
         "created_at": _CREATED,
         "status": status,

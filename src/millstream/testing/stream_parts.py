@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any
+
+_numbers = count(1)
+
+
+def new_answer_id(prefix: str) -> str:
+    """An id that no other answer of this process has, as no two of a real provider have the same."""
+    return f"{prefix}{next(_numbers)}"
 
 
 def json_of(value: Any) -> bytes:
