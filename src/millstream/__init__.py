@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 # One row a module: the names that it gives. Layers in order.
 _EXPORTS: dict[str, str] = {
     # errors
-    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CheckpointGone CorruptCheckpoint EmptyChannelError
-        EmptyInputError FetchError FetchRefused GraphBubbleUp GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType
-        InvalidUpdateError LeaseHeld LeaseLost MillstreamError MissingKey OutputParserException OutsideRun ParentCommand ProviderConnectionError
-        ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StepAlreadyCommitted
-        StorageBusy StorageError StorageFull ToolException Unsupported UnsupportedFormat UsageError ValidationError""",
+    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CannotResume CheckpointGone
+        CorruptCheckpoint EmptyChannelError EmptyInputError FetchError FetchRefused GraphBubbleUp GraphDrained
+        GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType InvalidUpdateError
+        LeaseHeld LeaseLost MillstreamError MissingKey NodeCancelledError NodeTimeoutError OutputParserException
+        OutsideRun ParentCommand ProviderConnectionError ProviderError ProviderInterrupted ProviderStatusError
+        ProviderTimeout RateLimitError StepAlreadyCommitted StorageBusy StorageError StorageFull TaskNotFound
+        ToolException ToolInvocationError UnknownInterruptError Unsupported UnsupportedFormat UsageError
+        ValidationError""",
     # data
     "data.accumulator": "Accumulator",
     "data.addable": "AddableDict aadd add",
@@ -133,27 +136,32 @@ _EXPORTS: dict[str, str] = {
         ToolCallLimitMiddleware""",
     "graph.bundled.retries": "ModelFallbackMiddleware ModelRetryMiddleware ToolErrorMiddleware ToolRetryMiddleware",
     "graph.bundled.summaries": "SummarizationMiddleware",
+    "graph.handlers": "GraphCallbackHandler GraphInterruptEvent GraphResumeEvent",
+    "graph.pushing": "push_message",
+    "graph.stream_parts": """CheckpointPayload CheckpointStreamPart CheckpointTask Checkpointer CustomStreamPart DebugPayload
+        DebugStreamPart MessagesStreamPart StreamPart TaskPayload TaskResultPayload TasksStreamPart UpdatesStreamPart
+        ValuesStreamPart ensure_valid_checkpointer""",
     "graph.validation_node": "ValidationNode",
-    "graph.builder": "StateGraph",
+    "graph.builder": "MessageGraph StateGraph",
     "graph.channels": """AnyValue BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue Topic
         UntrackedValue""",
     "graph.compiled": "CompiledStateGraph",
-    "graph.constants": "END REMOVE_ALL_MESSAGES START TAG_HIDDEN TAG_NOSTREAM",
+    "graph.constants": "CONF END REMOVE_ALL_MESSAGES START TAG_HIDDEN TAG_NOSTREAM TASKS",
     "graph.control": """All Command Durability GraphOutput Interrupt Overwrite PregelTask Send StateSnapshot StateUpdate
         StreamMode StreamWriter""",
     "graph.functional": "TaskFunction entrypoint task",
     "graph.injected": "InjectedState InjectedStore ToolRuntime",
-    "graph.interrupts": "CannotResume interrupt",
+    "graph.interrupts": "NodeInterrupt interrupt",
     "graph.managed": "IsLastStep RemainingSteps",
     "graph.messages": "MessagesState add_messages",
     "graph.create_agent": "create_agent",
-    "graph.draining": "GraphDrained RunControl",
+    "graph.draining": "RunControl",
     "graph.middleware": """AgentMiddleware ExtendedModelResponse ModelRequest ModelResponse OmitFromInput OmitFromOutput
         OmitFromSchema PrivateStateAttr ToolCallRequest after_agent after_model before_agent before_model
         dynamic_prompt hook_config wrap_model_call wrap_tool_call""",
-    "graph.policies": "CachePolicy NodeError NodeTimeoutError TimeoutPolicy",
+    "graph.policies": "CachePolicy NodeError TimeoutPolicy TracePolicy omit_payload",
     "graph.retrying": "RetryPolicy",
-    "graph.runtime": "ExecutionInfo Runtime get_runtime get_store get_stream_writer",
+    "graph.runtime": "BaseUser ExecutionInfo Runtime ServerInfo get_runtime get_store get_stream_writer",
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
     "graph.savers.codec": "register_type",
     "graph.savers.leases": "Lease",
@@ -166,7 +174,7 @@ _EXPORTS: dict[str, str] = {
     "graph.store.memory": "InMemoryStore",
     "graph.store.postgres": "AsyncPostgresStore PostgresStore",
     "graph.store.sqlite": "AsyncSqliteStore SqliteStore",
-    "graph.tool_node": "ToolInvocationError ToolNode tools_condition",
+    "graph.tool_node": "ToolNode tools_condition",
     # providers
     "providers.anthropic": "ChatAnthropic",
     "providers.fetch": "Fetched afetch fetch",
@@ -357,6 +365,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
     from .errors import BlockingCallWarning as BlockingCallWarning
+    from .errors import CannotResume as CannotResume
     from .errors import CheckpointGone as CheckpointGone
     from .errors import CorruptCheckpoint as CorruptCheckpoint
     from .errors import EmptyChannelError as EmptyChannelError
@@ -364,6 +373,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import FetchError as FetchError
     from .errors import FetchRefused as FetchRefused
     from .errors import GraphBubbleUp as GraphBubbleUp
+    from .errors import GraphDrained as GraphDrained
     from .errors import GraphError as GraphError
     from .errors import GraphInterrupt as GraphInterrupt
     from .errors import GraphRecursionError as GraphRecursionError
@@ -375,6 +385,8 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import LeaseLost as LeaseLost
     from .errors import MillstreamError as MillstreamError
     from .errors import MissingKey as MissingKey
+    from .errors import NodeCancelledError as NodeCancelledError
+    from .errors import NodeTimeoutError as NodeTimeoutError
     from .errors import OutputParserException as OutputParserException
     from .errors import OutsideRun as OutsideRun
     from .errors import ParentCommand as ParentCommand
@@ -388,7 +400,10 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import StorageBusy as StorageBusy
     from .errors import StorageError as StorageError
     from .errors import StorageFull as StorageFull
+    from .errors import TaskNotFound as TaskNotFound
     from .errors import ToolException as ToolException
+    from .errors import ToolInvocationError as ToolInvocationError
+    from .errors import UnknownInterruptError as UnknownInterruptError
     from .errors import Unsupported as Unsupported
     from .errors import UnsupportedFormat as UnsupportedFormat
     from .errors import UsageError as UsageError
@@ -437,6 +452,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.barriers import LastValueAfterFinish as LastValueAfterFinish
     from .graph.barriers import NamedBarrierValue as NamedBarrierValue
     from .graph.barriers import NamedBarrierValueAfterFinish as NamedBarrierValueAfterFinish
+    from .graph.builder import MessageGraph as MessageGraph
     from .graph.builder import StateGraph as StateGraph
     from .graph.bundled.approval import ActionRequest as ActionRequest
     from .graph.bundled.approval import ApproveDecision as ApproveDecision
@@ -468,11 +484,13 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.channels import Topic as Topic
     from .graph.channels import UntrackedValue as UntrackedValue
     from .graph.compiled import CompiledStateGraph as CompiledStateGraph
+    from .graph.constants import CONF as CONF
     from .graph.constants import END as END
     from .graph.constants import REMOVE_ALL_MESSAGES as REMOVE_ALL_MESSAGES
     from .graph.constants import START as START
     from .graph.constants import TAG_HIDDEN as TAG_HIDDEN
     from .graph.constants import TAG_NOSTREAM as TAG_NOSTREAM
+    from .graph.constants import TASKS as TASKS
     from .graph.control import All as All
     from .graph.control import Command as Command
     from .graph.control import Durability as Durability
@@ -486,15 +504,17 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.control import StreamMode as StreamMode
     from .graph.control import StreamWriter as StreamWriter
     from .graph.create_agent import create_agent as create_agent
-    from .graph.draining import GraphDrained as GraphDrained
     from .graph.draining import RunControl as RunControl
     from .graph.functional import TaskFunction as TaskFunction
     from .graph.functional import entrypoint as entrypoint
     from .graph.functional import task as task
+    from .graph.handlers import GraphCallbackHandler as GraphCallbackHandler
+    from .graph.handlers import GraphInterruptEvent as GraphInterruptEvent
+    from .graph.handlers import GraphResumeEvent as GraphResumeEvent
     from .graph.injected import InjectedState as InjectedState
     from .graph.injected import InjectedStore as InjectedStore
     from .graph.injected import ToolRuntime as ToolRuntime
-    from .graph.interrupts import CannotResume as CannotResume
+    from .graph.interrupts import NodeInterrupt as NodeInterrupt
     from .graph.interrupts import interrupt as interrupt
     from .graph.managed import IsLastStep as IsLastStep
     from .graph.managed import RemainingSteps as RemainingSteps
@@ -519,11 +539,15 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.middleware import wrap_tool_call as wrap_tool_call
     from .graph.policies import CachePolicy as CachePolicy
     from .graph.policies import NodeError as NodeError
-    from .graph.policies import NodeTimeoutError as NodeTimeoutError
     from .graph.policies import TimeoutPolicy as TimeoutPolicy
+    from .graph.policies import TracePolicy as TracePolicy
+    from .graph.policies import omit_payload as omit_payload
+    from .graph.pushing import push_message as push_message
     from .graph.retrying import RetryPolicy as RetryPolicy
+    from .graph.runtime import BaseUser as BaseUser
     from .graph.runtime import ExecutionInfo as ExecutionInfo
     from .graph.runtime import Runtime as Runtime
+    from .graph.runtime import ServerInfo as ServerInfo
     from .graph.runtime import get_runtime as get_runtime
     from .graph.runtime import get_store as get_store
     from .graph.runtime import get_stream_writer as get_stream_writer
@@ -553,7 +577,21 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.store.postgres import PostgresStore as PostgresStore
     from .graph.store.sqlite import AsyncSqliteStore as AsyncSqliteStore
     from .graph.store.sqlite import SqliteStore as SqliteStore
-    from .graph.tool_node import ToolInvocationError as ToolInvocationError
+    from .graph.stream_parts import Checkpointer as Checkpointer
+    from .graph.stream_parts import CheckpointPayload as CheckpointPayload
+    from .graph.stream_parts import CheckpointStreamPart as CheckpointStreamPart
+    from .graph.stream_parts import CheckpointTask as CheckpointTask
+    from .graph.stream_parts import CustomStreamPart as CustomStreamPart
+    from .graph.stream_parts import DebugPayload as DebugPayload
+    from .graph.stream_parts import DebugStreamPart as DebugStreamPart
+    from .graph.stream_parts import MessagesStreamPart as MessagesStreamPart
+    from .graph.stream_parts import StreamPart as StreamPart
+    from .graph.stream_parts import TaskPayload as TaskPayload
+    from .graph.stream_parts import TaskResultPayload as TaskResultPayload
+    from .graph.stream_parts import TasksStreamPart as TasksStreamPart
+    from .graph.stream_parts import UpdatesStreamPart as UpdatesStreamPart
+    from .graph.stream_parts import ValuesStreamPart as ValuesStreamPart
+    from .graph.stream_parts import ensure_valid_checkpointer as ensure_valid_checkpointer
     from .graph.tool_node import ToolNode as ToolNode
     from .graph.tool_node import tools_condition as tools_condition
     from .graph.validation_node import ValidationNode as ValidationNode

@@ -14,10 +14,16 @@ MillstreamError
 │       ├── InvalidGraph            (ValueError)
 │       ├── InvalidUpdateError      (ValueError)  two writers on one key, a node's bad return value
 │       ├── EmptyInputError         (ValueError)
-│       └── EmptyChannelError       (LookupError)
+│       ├── EmptyChannelError       (LookupError)
+│       ├── CannotResume            (RuntimeError)  an answer without the one question that it is for
+│       │   └── UnknownInterruptError  in strict runs; `reason` says what was wrong
+│       ├── TaskNotFound            (LookupError)
+│       ├── NodeTimeoutError        (TimeoutError)  a node took too long
+│       └── NodeCancelledError      a node cancelled itself
 ├── GraphRecursionError             (RecursionError)  a run took more steps than its limit
 ├── OutputParserException           (ValueError)  a model's text could not be parsed
 ├── ToolException                   a tool's own failure, meant for the model
+│   └── ToolInvocationError         a model called a tool with arguments that do not fit
 ├── StorageError                    a saver or a log could not do its work
 │   ├── CorruptCheckpoint           stored bytes that cannot be read back
 │   ├── UnsupportedFormat           a file or database of a version that is not known here
@@ -38,14 +44,14 @@ MillstreamError
     ├── ProviderTimeout             (TimeoutError)
     └── ProviderInterrupted         the stream was cut or failed after it began; carries the partial message
 
-GraphBubbleUp (Exception) is control flow, not an error: GraphInterrupt, ParentCommand.
+GraphBubbleUp (Exception) is control flow, not an error: GraphInterrupt, ParentCommand, GraphDrained.
 Errors of a user's own code pass through unchanged, with a note that names the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 __all__ = [
     "AsyncOnly",
@@ -53,6 +59,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BlockingCallWarning",
+    "CannotResume",
     "CheckpointGone",
     "CorruptCheckpoint",
     "EmptyChannelError",
@@ -60,6 +67,7 @@ __all__ = [
     "FetchError",
     "FetchRefused",
     "GraphBubbleUp",
+    "GraphDrained",
     "GraphError",
     "GraphInterrupt",
     "GraphRecursionError",
@@ -71,6 +79,8 @@ __all__ = [
     "LeaseLost",
     "MillstreamError",
     "MissingKey",
+    "NodeCancelledError",
+    "NodeTimeoutError",
     "OutputParserException",
     "OutsideRun",
     "ParentCommand",
@@ -84,7 +94,10 @@ __all__ = [
     "StorageBusy",
     "StorageError",
     "StorageFull",
+    "TaskNotFound",
     "ToolException",
+    "ToolInvocationError",
+    "UnknownInterruptError",
     "Unsupported",
     "UnsupportedFormat",
     "UsageError",
@@ -174,6 +187,48 @@ class EmptyChannelError(GraphError, LookupError):
     """A channel was read before anything was written to it."""
 
 
+class CannotResume(GraphError, RuntimeError):
+    """An answer was given and it cannot be told which question it answers, or nothing was remembered."""
+
+
+class UnknownInterruptError(CannotResume):
+    """A strict run was given answers to questions that do not wait, none at all, or one for several.
+
+    `reason` is "unknown", "empty" or "ambiguous".
+    """
+
+    def __init__(self, message: str, *, reason: Literal["unknown", "empty", "ambiguous"] = "unknown") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TaskNotFound(GraphError, LookupError):
+    """A task was asked for that the step does not have."""
+
+
+class NodeTimeoutError(GraphError, TimeoutError):
+    """A node took too long. `kind` is "run" (as a whole) or "idle" (without a sign of life); times are in seconds."""
+
+    def __init__(self, node: str, timeout: float, kind: Literal["run", "idle"], elapsed: float) -> None:
+        what = "ran" if kind == "run" else "gave no sign of life"
+        super().__init__(
+            f"node {node!r} {what} for {elapsed:.3f} s, and its {kind} timeout is {timeout:g} s; make it faster, or raise "
+            "the timeout."
+        )
+        self.node = node
+        self.timeout = timeout
+        self.kind = kind
+        self.elapsed = elapsed
+
+
+class NodeCancelledError(GraphError):
+    """A node raised a cancellation that nobody had asked for. `node` names it."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"node {node!r} raised CancelledError though its run was not cancelled; let it raise another error.")
+        self.node = node
+
+
 class GraphRecursionError(MillstreamError, RecursionError):
     """A graph run took more supersteps than its `recursion_limit`."""
 
@@ -199,6 +254,21 @@ class OutputParserException(MillstreamError, ValueError):
 class ToolException(MillstreamError):
     """Raised by a tool to report a failure that the model may be told of (see `handle_tool_error`)."""
 
+
+class ToolInvocationError(ToolException):
+    """A model called a tool with arguments that do not fit its schema; the message is meant for the model."""
+
+    def __init__(
+        self, tool_name: str, source: Exception, tool_kwargs: dict[str, Any], errors: Sequence[Any] = ()
+    ) -> None:
+        shown = "\n".join(f" {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors) or f" {source}"
+        super().__init__(
+            f"Error invoking tool '{tool_name}' with kwargs {tool_kwargs} with error:\n{shown}\n"
+            " Please fix the error and try again."
+        )
+        self.tool_name = tool_name
+        self.tool_kwargs = tool_kwargs
+        self.source = source
 
 class StorageError(MillstreamError):
     """A saver, store or log could not do its work."""
@@ -367,6 +437,14 @@ class ParentCommand(GraphBubbleUp):
     def __init__(self, command: Any) -> None:
         super().__init__(command)
         self.command = command
+
+
+class GraphDrained(GraphBubbleUp):
+    """A run stopped because a drain was requested; with a checkpointer it goes on when it is called with None."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "the run was asked to drain")
+        self.reason = reason
 
 
 class BlockingCallWarning(UserWarning):

@@ -301,7 +301,7 @@ def test_what_an_agent_looks_like() -> None:
     with_tools = ["__start__ --> model;", "model -.-> __end__;", "model -.-> tools;", "tools -.-> model;"]
     assert edges(create_agent(model(), [add])) == with_tools
     assert edges(create_agent(model(), middleware=[look])) == [
-        *["__start__ --> model;", "model --> look.after_model;", "look.after_model --> __end__;"],
+        *["__start__ --> model;", "model --> look\\2eafter_model;", "look\\2eafter_model --> __end__;"],
     ]
     assert edges(create_agent(model(), response_format=Total)) == [
         *["__start__ --> model;", "model -.-> __end__;", "model -.-> model;"],

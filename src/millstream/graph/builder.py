@@ -8,13 +8,13 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
-from ..errors import InvalidGraph, InvalidType
+from ..errors import InvalidGraph, InvalidType, Unsupported
 from .branch import Branch
 from .callables import Call, parameter_hints
 from .channels import BaseChannel, LastValue
 from .constants import END, RESERVED, START
 from .control import All, Command
-from .policies import CachePolicy, TimeoutPolicy, timeout_of
+from .policies import CachePolicy, TimeoutPolicy, TracePolicy, timeout_of
 from .retrying import RetryPolicy, policies_of
 from .schema import Rule, Schema, has_fields
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..chat.caches import BaseCache
     from .compiled import CompiledStateGraph
 
-__all__ = ["NodeSpec", "StateGraph"]
+__all__ = ["MessageGraph", "NodeSpec", "StateGraph"]
 
 StateT = TypeVar("StateT")
 ContextT = TypeVar("ContextT")
@@ -35,7 +35,19 @@ logger = logging.getLogger("millstream")
 class NodeSpec:
     """What `add_node` was told about one node."""
 
-    __slots__ = ("cache", "call", "defer", "destinations", "handler", "input", "metadata", "name", "retry", "timeout")
+    __slots__ = (
+        "cache",
+        "call",
+        "defer",
+        "destinations",
+        "handler",
+        "input",
+        "metadata",
+        "name",
+        "retry",
+        "timeout",
+        "trace",
+    )
 
     def __init__(self, name: str, call: Call, input: Schema) -> None:
         self.name = name
@@ -48,6 +60,7 @@ class NodeSpec:
         self.cache: CachePolicy | None = None
         self.handler: Call | None = None
         self.timeout: TimeoutPolicy | None = None
+        self.trace: TracePolicy | None = None
 
     def __repr__(self) -> str:
         return f"NodeSpec({self.name!r})"
@@ -118,6 +131,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         error_handler: Any = None,
         timeout: float | timedelta | TimeoutPolicy | None = None,
         destinations: Mapping[str, str] | Sequence[str] | None = None,
+        trace_policy: TracePolicy | None = None,
         **deprecated: Any,
     ) -> StateGraph[StateT, ContextT, InputT, OutputT]:
         """Add a node: a name and what to run, or just what to run (its own name is taken then).
@@ -127,7 +141,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         that matches counts) a failed attempt is made again, and after the last one the `error_handler` (a function of the
         node's input and `error: NodeError`) is run in its place. `cache_policy` writes again what the node wrote for the
         same input; `timeout` (seconds, or a policy) stops attempts of an async node. `destinations` names where the node's
-        Commands may go, for drawing and checking.
+        Commands may go, for drawing and checking. `trace_policy` says what callbacks and events show of its input and output.
 
         Raises:
             InvalidGraph: (a ValueError) the name is taken, reserved, or has a character that is.
@@ -147,6 +161,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         spec.cache = cache_policy
         spec.handler = None if error_handler is None else Call(error_handler)
         spec.timeout = timeout_of(timeout)
+        spec.trace = trace_policy
         self.nodes[name] = spec
         return self
 
@@ -320,16 +335,22 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         interrupt_after: All | Sequence[str] | None = None,
         debug: bool = False,
         name: str | None = None,
+        transformers: Sequence[Any] | None = None,
     ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
         """Check the graph and return one that runs.
 
-        `cache` is for nodes with a `cache_policy`. With a `checkpointer` runs that name a `thread_id` remember their state. Later changes of the builder do not
-        reach the compiled graph.
+        `cache` is for nodes with a `cache_policy`. With a `checkpointer` runs that name a `thread_id` remember their state.
+        Later changes of the builder do not reach the compiled graph.
 
         Raises:
             InvalidGraph: (a ValueError) an edge with an unknown end, no entry point.
             InvalidType: (a TypeError) `checkpointer` is no saver.
+            Unsupported: (a NotImplementedError) `transformers`, which belong to version 3 of event streaming.
         """
+        if transformers:
+            raise Unsupported(
+                "version 3 of event streaming, which `transformers` are for, is not there; use stream modes."
+            )
         # The loop and what it needs are loaded with the first graph that is compiled, not with the first defined.
         from .compiled import CompiledStateGraph
         from .plan import Plan
@@ -383,6 +404,16 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     def _warn_if_compiled(self, what: str) -> None:
         if self.compiled:
             logger.warning("adding a %s to a graph that was compiled; graphs compiled before do not change", what)
+
+
+class MessageGraph(StateGraph[Any, Any, Any, Any]):
+    """A graph whose whole state is a list of messages. Deprecated: use `StateGraph(MessagesState)`."""
+
+    def __init__(self) -> None:
+        from .messages import AnyMessages
+
+        warnings.warn("MessageGraph is deprecated; use StateGraph(MessagesState).", DeprecationWarning, stacklevel=2)
+        super().__init__(AnyMessages)
 
 
 class _Hints:

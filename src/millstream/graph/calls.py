@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import hashlib
+import logging
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GraphInterrupt, OutsideRun
+from ..errors import GraphBubbleUp, GraphInterrupt, OutsideRun
 from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.step import step
 from ..flow.workers import workers
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .savers.log import Record
 
 __all__ = ["CallTask", "Calls", "begin_call"]
+
+logger = logging.getLogger("millstream")
 
 _making = threading.Lock()
 
@@ -176,8 +179,12 @@ def _on_a_loop() -> bool:
 class _Future(concurrent.futures.Future[Any]):
     """The result of a call on a worker thread. Who waits for it leaves its own place to others."""
 
+    heard = False
+    """Whether anybody asked how it ended."""
+
     def result(self, timeout: float | None = None) -> Any:
         """What the task returned; raises what it raised."""
+        self.heard = True
         if self.done():
             return super().result()
         with workers.resting():
@@ -250,12 +257,22 @@ async def _ended(future: Any, sync: bool) -> None:
     if isinstance(future, asyncio.Future):
         if not future.done():
             await asyncio.wait([future])
-        if not future.cancelled():
-            future.exception()  # whoever wanted it has asked for it
-    elif future.done():
+        # asyncio notes whether anybody was given the exception; what nobody heard of is told here.
+        unheard = getattr(future, "_log_traceback", True)
+        if not future.cancelled() and (error := future.exception()) is not None and unheard:
+            _unheard(error)
         return
-    elif sync:
-        with workers.resting():
-            concurrent.futures.wait([future])
-    else:
-        await asyncio.wait([asyncio.wrap_future(future)])
+    if not future.done():
+        if sync:
+            with workers.resting():
+                concurrent.futures.wait([future])
+        else:
+            await asyncio.wait([asyncio.wrap_future(future)])
+    if not future.heard and not future.cancelled() and (error := future.exception()) is not None:
+        _unheard(error)
+
+
+def _unheard(error: BaseException) -> None:
+    """A call that nobody waited for has failed: the run goes on, and the error is not lost."""
+    if isinstance(error, Exception) and not isinstance(error, GraphBubbleUp):
+        logger.warning("a task that nobody waited for has failed: %r", error, exc_info=error)

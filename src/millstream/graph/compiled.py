@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
-from ..errors import InvalidArgument, InvalidType
+from ..errors import InvalidArgument
 from ..flow.attend import attended, attended_items
 from ..flow.drawing import Graph
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
@@ -18,7 +18,7 @@ from ..spine.scope import Scope, enter
 from .constants import INTERRUPT
 from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
 from .draining import RunControl
-from .drawing import drawing_of
+from .drawing import drawing_of, opened
 from .guarding import cache_namespace
 from .launch import entered, loop_for, showing
 from .loop import Loop
@@ -26,6 +26,7 @@ from .options import Options, options_of
 from .out import read_keys
 from .savers.base import BaseCheckpointSaver
 from .state import history, read_state, update_state
+from .stream_parts import ensure_valid_checkpointer
 from .streaming import chunks_of, listen
 
 if TYPE_CHECKING:
@@ -61,10 +62,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         debug: bool = False,
         name: str = "LangGraph",
     ) -> None:
-        if checkpointer is not None and not isinstance(checkpointer, (bool, BaseCheckpointSaver)):
-            raise InvalidType(
-                f"checkpointer must be a saver such as InMemorySaver(), True, False or None, not {checkpointer!r}."
-            )
+        ensure_valid_checkpointer(checkpointer)
         self.builder = builder
         self.plan = plan
         self.checkpointer = checkpointer
@@ -128,9 +126,22 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 for below, graph in inner.get_subgraphs(rest, recurse):
                     yield f"{name}|{below}", graph
 
-    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
-        """The nodes, and the ways that may be taken between them, to be drawn with `draw_mermaid()` or `draw_ascii()`."""
-        return drawing_of(self.builder, self.interrupt_before_nodes, self.interrupt_after_nodes)
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """The nodes, and the ways that may be taken between them, to be drawn with `draw_mermaid()` or `draw_ascii()`.
+
+        With `xray` graphs inside nodes are drawn too: all the way down, or so many levels.
+        """
+        drawing = drawing_of(self.builder, self.interrupt_before_nodes, self.interrupt_after_nodes)
+        inner = dict(self.get_subgraphs()) if xray else {}
+        return (
+            opened(drawing, {n: g.get_graph(config, xray=_level_below(xray)) for n, g in inner.items()})
+            if inner
+            else drawing
+        )
+
+    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """`get_graph`, awaitable."""
+        return self.get_graph(config, xray=xray)
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""
@@ -451,6 +462,10 @@ def _given(
         kwargs["subgraphs"] = subgraphs
     if debug:
         kwargs["debug"] = debug
+
+
+def _level_below(xray: int | bool) -> int | bool:
+    return xray if isinstance(xray, bool) else xray - 1
 
 
 def _json_schema(type_: Any) -> dict[str, Any]:

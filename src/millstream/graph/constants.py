@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-__all__ = ["ABSENT", "END", "REMOVE_ALL_MESSAGES", "RESERVED", "START", "TAG_HIDDEN", "TAG_NOSTREAM"]
+__all__ = ["ABSENT", "CONF", "END", "REMOVE_ALL_MESSAGES", "RESERVED", "START", "TAG_HIDDEN", "TAG_NOSTREAM", "TASKS"]
 
 START: Final = sys.intern("__start__")
 """The virtual node before the first one: edges from it are the entry points."""
@@ -34,6 +34,11 @@ PREVIOUS: Final = "__previous__"
 PULL: Final = "__pregel_pull"
 PUSH: Final = "__pregel_push"
 TASKS: Final = "__pregel_tasks"
+"""The channel of Sends among the writes of a task."""
+
+CONF: Final = "configurable"
+"""The key of a config under which a run's own values stand."""
+
 HANDLER: Final = "__error_source_node__"
 TO: Final = "branch:to:"
 

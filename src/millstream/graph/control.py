@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..chat.marks import ToolOutput
-from .constants import PARENT
+from .constants import INTERRUPT, PARENT
+
+if TYPE_CHECKING:
+    from .policies import TimeoutPolicy
 
 __all__ = [
     "All",
@@ -27,6 +32,8 @@ __all__ = [
 N = TypeVar("N")
 T = TypeVar("T")
 
+UNNAMED: Final = "placeholder-id"
+
 All: TypeAlias = Literal["*"]
 Durability: TypeAlias = Literal["sync", "async", "exit"]
 StreamMode: TypeAlias = Literal["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", "tools"]
@@ -36,21 +43,27 @@ StreamWriter: TypeAlias = Callable[[Any], None]
 class Send:
     """Run `node` in the next superstep with `arg` as its whole input, beside whatever else runs then.
 
+    `timeout` bounds this task as `add_node(timeout=...)` bounds all of the node's.
+
     Returned by a conditional edge (or put in `Command.goto`), once for each task that is wanted.
     """
 
-    __slots__ = ("arg", "node")
+    __slots__ = ("arg", "node", "timeout")
     __match_args__ = ("node", "arg")
 
-    def __init__(self, /, node: str, arg: Any) -> None:
+    def __init__(self, /, node: str, arg: Any, *, timeout: float | timedelta | TimeoutPolicy | None = None) -> None:
         self.node = node
         self.arg = arg
+        self.timeout = timeout
 
     def __repr__(self) -> str:
-        return f"Send(node={self.node!r}, arg={self.arg!r})"
+        bound = "" if self.timeout is None else f", timeout={self.timeout!r}"
+        return f"Send(node={self.node!r}, arg={self.arg!r}{bound})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Send) and self.node == other.node and self.arg == other.arg
+        if not isinstance(other, Send):
+            return False
+        return self.node == other.node and self.arg == other.arg and self.timeout == other.timeout
 
     def __hash__(self) -> int:
         try:
@@ -86,8 +99,13 @@ class Interrupt:
     """A question that a node asked. `id` names it when several wait for an answer."""
 
     value: Any
-    id: str = "placeholder-id"
+    id: str = UNNAMED
     response_schema: Any = None
+
+    @property
+    def interrupt_id(self) -> str:
+        """The former name of `id`."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,17 @@ class GraphOutput(Generic[T]):
 
     value: T
     interrupts: tuple[Interrupt, ...] = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        """A key of the value, or `__interrupt__`: as with the dict of version 1."""
+        warnings.warn("read `.value[...]` and `.interrupts` of a GraphOutput.", DeprecationWarning, stacklevel=2)
+        if key == INTERRUPT and self.interrupts:
+            return list(self.interrupts)
+        return self.value[key]  # type: ignore[index]
+
+    def __contains__(self, key: object) -> bool:
+        warnings.warn("ask `.value` and `.interrupts` of a GraphOutput.", DeprecationWarning, stacklevel=2)
+        return (key == INTERRUPT and bool(self.interrupts)) or key in self.value  # type: ignore[operator]
 
 
 class PregelTask(NamedTuple):

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import GraphBubbleUp
-
-__all__ = ["GraphDrained", "RunControl"]
-
-
-class GraphDrained(GraphBubbleUp):
-    """A run stopped because a drain was requested; with a checkpointer it goes on when it is called with None."""
-
-    def __init__(self, reason: str | None = None) -> None:
-        super().__init__(reason or "the run was asked to drain")
-        self.reason = reason
+__all__ = ["RunControl"]
 
 
 class RunControl:

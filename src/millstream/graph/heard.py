@@ -7,7 +7,7 @@ node that returns them had them in its input.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..data.ids import new_id
 from ..data.messages import BaseMessage
@@ -17,6 +17,9 @@ from .constants import TAG_NOSTREAM
 from .control import Command
 from .out import Item
 from .schema import object_pairs
+
+if TYPE_CHECKING:
+    from .task import Task
 
 __all__ = ["MessagesTap"]
 
@@ -63,6 +66,12 @@ class MessagesTap:
             self._facts.pop(run, None)
             self._whole(ns, data, facts)
 
+    def say(self, task: Task, message: BaseMessage) -> None:
+        """Tell a message that a task pushes, if its graph is heard."""
+        if self._hears(task.loop.ns):
+            facts = {**task.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
+            self._whole(task.loop.ns, message, facts)
+
     def _hears(self, ns: tuple[str, ...]) -> bool:
         return self._subgraphs or ns == self._base
 
@@ -76,11 +85,11 @@ class MessagesTap:
 
     def _returned(self, run: Run, output: Any) -> None:
         """Tell the new messages among what a node returned."""
-        found = list(_messages_in(output))
+        found = list(_messages_in(run.extra.get("graph_output", output)))
         if not found:
             return
-        self._seen.update(m.id for m in _messages_in(run.input) if m.id is not None)
         task = run.extra["graph_task"]
+        self._seen.update(m.id for m in _messages_in(task.input) if m.id is not None)
         facts = {**run.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
         for message in found:
             self._whole(task.loop.ns, message, facts)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import GraphError, GraphInterrupt
-from .control import Interrupt
+from ..errors import CannotResume, GraphInterrupt, UnknownInterruptError
+from .control import UNNAMED, Interrupt
 from .runtime import current_task
 
 if TYPE_CHECKING:
     from .task import Task
 
-__all__ = ["CannotResume", "interrupt"]
+__all__ = ["NodeInterrupt", "interrupt"]
 
 T = TypeVar("T")
 
 ANY = ""
 _ID = re.compile("[0-9a-f]{32}")
-
-
-class CannotResume(GraphError, RuntimeError):
-    """An answer was given and it cannot be told which question it answers, or nothing was remembered."""
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:
@@ -54,18 +51,34 @@ def asked(value: Any, check: Callable[[Any], T], schema: Any = None) -> T:
     raise GraphInterrupt((Interrupt(value, interrupt_id(task, index), schema),))
 
 
+class NodeInterrupt(GraphInterrupt):
+    """Raised by a node to stop the run there; `interrupt()` does the same and gives the answer when the run goes on."""
+
+    def __init__(self, value: Any, id: str | None = None) -> None:
+        warnings.warn("NodeInterrupt is deprecated; call `interrupt(value)`.", DeprecationWarning, stacklevel=2)
+        super().__init__((Interrupt(value, id) if id is not None else Interrupt(value),))
+
+
+def named(task: Task, asked: GraphInterrupt) -> tuple[Interrupt, ...]:
+    """The questions, each with an id: a NodeInterrupt is made without one."""
+    index = max(task.asked - 1, 0)
+    return tuple(replace(q, id=interrupt_id(task, index)) if q.id == UNNAMED else q for q in asked.interrupts)
+
+
 def interrupt_id(task: Task, index: int) -> str:
     """The id of the question number `index` of a task: the same as long as it is not answered."""
     text = task.ns if not index else f"{task.ns}#{index}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def answers_of(resume: Any, pending: Sequence[Interrupt]) -> dict[str, Any]:
+def answers_of(resume: Any, pending: Sequence[Interrupt], strict: bool = False) -> dict[str, Any]:
     """The answers by the id of their question; `pending` are the questions that wait.
 
     Raises:
-        CannotResume: (a RuntimeError) one answer for several questions.
+        CannotResume: (a RuntimeError) one answer for several questions; if `strict`, every other mismatch too.
     """
+    if strict:
+        _check(resume, pending)
     if isinstance(resume, Mapping) and all(isinstance(k, str) and _ID.fullmatch(k) for k in resume):
         return dict(resume)
     if len(pending) > 1:
@@ -75,6 +88,21 @@ def answers_of(resume: Any, pending: Sequence[Interrupt]) -> dict[str, Any]:
         )
     # Under no id too: a graph inside a task may have been changed since it asked, and its question then has another one.
     return {question.id: resume for question in pending} | ({ANY: resume} if pending else {})
+
+
+def _check(resume: Any, pending: Sequence[Interrupt]) -> None:
+    waiting = [question.id for question in pending]
+    if isinstance(resume, Mapping) and all(isinstance(k, str) and _ID.fullmatch(k) for k in resume):
+        if not resume:
+            raise UnknownInterruptError(f"no answers were given; these questions wait: {waiting}.", reason="empty")
+        if unknown := [id for id in resume if id not in waiting]:
+            raise UnknownInterruptError(f"no question waits under {unknown}; these do: {waiting}.")
+    elif len(waiting) > 1:
+        raise UnknownInterruptError(
+            f"one answer was given and several questions wait: {waiting}; answer by id.", reason="ambiguous"
+        )
+    elif not waiting:
+        raise UnknownInterruptError("an answer was given and no question waits.")
 
 
 def own_answer(task: Task, answers: Mapping[str, Any], given: Sequence[Any]) -> list[Any] | None:

@@ -157,7 +157,7 @@ class Ledger:
         twin = getattr(saver, f"a{method}") if saver.awaitable else None
         return await loop.d.call(loop.scope, getattr(saver, method), twin, *args)
 
-    def answers(self, resume: Any) -> dict[str, Any]:
+    def answers(self, loop: Loop, resume: Any) -> dict[str, Any]:
         """Answers by the id of their question.
 
         Raises:
@@ -170,7 +170,8 @@ class Ledger:
             if channel == INTERRUPT and task not in written
             for question in value
         ]
-        return answers_of(resume, pending)
+        strict = bool(loop.scope.configurable.get("__pregel_strict_resume"))
+        return answers_of(resume, pending, strict)
 
     async def take_answers(self, loop: Loop) -> None:
         """Resume: give the answers that the loop has to the waiting tasks they are for, and store them."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, NodeTimeoutError
 from ..spine.events import EVERYTHING, Event
 from ..spine.run import Run
 from ..spine.scope import Scope
-from .policies import NodeTimeoutError, TimeoutPolicy, seconds_of
+from .policies import TimeoutPolicy, seconds_of
 from .running import run_task
 
 if TYPE_CHECKING:

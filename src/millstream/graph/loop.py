@@ -13,13 +13,16 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
-from ..errors import GraphBubbleUp, GraphInterrupt, GraphRecursionError, InvalidUpdateError
+from ..errors import GraphBubbleUp, GraphDrained, GraphInterrupt, GraphRecursionError, InvalidUpdateError
 from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
 from .control import Interrupt, Send
-from .draining import GraphDrained, RunControl
+from .draining import RunControl
+from .handlers import Status, tell_interrupt
+from .interrupts import named
 from .limits import Deadline
 from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
+from .plan import bounded
 from .running import run_task
 from .runtime import silent
 from .settling import apply, settle
@@ -268,7 +271,8 @@ class Loop:
         tasks = []
         for index, send in enumerate(self.sends):
             if send.node in nodes:
-                tasks.append(Task(self, nodes[send.node], self._sent(send), index))
+                node = nodes[send.node] if send.timeout is None else bounded(nodes[send.node], send.timeout)
+                tasks.append(Task(self, node, self._sent(send), index))
             else:
                 logger.warning("graph %r: ignoring a Send to the unknown node %r", self.name, send.node)
         for name in sorted(self.next):
@@ -283,7 +287,7 @@ class Loop:
             and not (ledger is not None and ledger.passes_break())
             and self._breaks(self.breaks_before)
         ):
-            self._stop(())
+            self._stop((), "interrupt_before")
             return False
         if self.wants & (TASKS | DEBUG):
             for task in tasks:
@@ -371,10 +375,10 @@ class Loop:
 
     def _asked(self, task: Task, asked: GraphInterrupt) -> None:
         """A task waits for a person."""
-        task.interrupts = asked.interrupts
+        task.interrupts = named(task, asked)
         task.waits = True
         for out in self.outs:
-            out.interrupted(self.seen, asked.interrupts)
+            out.interrupted(self.seen, task.interrupts)
 
     async def _failed(self, task: Task, error: BaseException) -> None:
         """A task of the step failed: say so, and keep what its siblings wrote."""
@@ -404,7 +408,7 @@ class Loop:
             await self._cut(error)
             raise
         if self.breaks_after and self._breaks(self.breaks_after):
-            self._stop(())
+            self._stop((), "interrupt_after")
             return False
         if self.control is not None:
             await drain(self, self.control)
@@ -426,8 +430,10 @@ class Loop:
     def _breaks(self, where: frozenset[str]) -> bool:
         return any(task.node.name in where or ("*" in where and not task.node.hidden) for task in self.tasks)
 
-    def _stop(self, questions: tuple[Interrupt, ...], told: bool = False) -> None:
+    def _stop(self, questions: tuple[Interrupt, ...], where: Status = "pending", told: bool = False) -> None:
         """End the run before its end; a graph inside a task takes that task with it."""
+        if self.scope.listeners:
+            tell_interrupt(self, where, questions)
         if not told:
             for out in self.outs:
                 out.interrupted(self.seen, questions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any, TypedDict
@@ -10,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 from ..data.chunks import BaseMessageChunk, message_chunk_to_message
 from ..data.coercion import convert_to_messages
 from ..data.ids import new_id
-from ..data.messages import BaseMessage, RemoveMessage
+from ..data.messages import AIMessage, BaseMessage, RemoveMessage
 from ..errors import InvalidArgument
 from .channels import JOINED_WRITES, LOGGED_REDUCERS, Op
 from .constants import REMOVE_ALL_MESSAGES
@@ -109,10 +110,24 @@ def _merge(left: list[BaseMessage], right: list[BaseMessage]) -> tuple[list[Base
 def _in_openai_form(messages: list[BaseMessage]) -> list[BaseMessage]:
     from ..data.openai_format import convert_to_openai_messages
 
-    shown = convert_to_openai_messages(messages, text_format="block")
-    for message, form in zip(messages, shown, strict=True):
-        message.content = form["content"]
-    return messages
+    found: list[BaseMessage] = []
+    for message in messages:
+        forms: Any = convert_to_openai_messages([message])
+        if len(forms) == 1 and forms[0].get("content") == message.content:
+            found.append(message)
+            continue
+        # One message may be several: results of tools stand apart. The messages given are left as they are.
+        own = convert_to_messages(forms)
+        if len(own) == 1 and type(own[0]) is type(message):
+            new = copy(message)
+            new.content = own[0].content
+            if isinstance(new, AIMessage) and isinstance(own[0], AIMessage):
+                new.tool_calls = new.tool_calls or own[0].tool_calls
+            own = [new]
+        for each in own:
+            each.id = message.id if each is own[0] else f"{message.id}-{own.index(each)}"
+        found += own
+    return found
 
 
 def _joined(writes: Sequence[Any]) -> Sequence[Any]:
@@ -134,3 +149,6 @@ class MessagesState(TypedDict):
     """A state with one key, `messages`, that `add_messages` folds."""
 
     messages: Annotated[list[BaseMessage], add_messages]
+
+
+AnyMessages = Annotated[list[BaseMessage], add_messages]

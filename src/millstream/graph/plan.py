@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from copy import copy
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..flow.runnable import Runnable
@@ -12,7 +14,7 @@ from .channels import BaseChannel
 from .constants import ABSENT, END, PUSH, ROOT, START, TAG_HIDDEN, TO
 from .guarding import Attempt, around, retried
 from .limits import timed
-from .policies import TimeoutPolicy, check_timeout
+from .policies import TimeoutPolicy, check_timeout, timeout_of
 from .retrying import RetryPolicy
 from .running import attempt
 from .schema import Schema
@@ -56,6 +58,7 @@ class PlanNode:
         "next",
         "push_triggers",
         "read",
+        "retry",
         "spec",
         "triggers",
     )
@@ -69,6 +72,7 @@ class PlanNode:
         self.metadata = dict(spec.metadata) if spec is not None and spec.metadata else None
         # How one run of it is made, and what is put around that: settled here, so that options cost only who uses them.
         self.attempt: Attempt = attempt
+        self.retry: Sequence[RetryPolicy] = ()
         self.around: Callable[[Loop, Task], Coroutine[Any, Any, None]] | None = None
         self.inner = graph_in(call)
         self.hidden = spec is not None and TAG_HIDDEN in (getattr(call.runnable, "tags", None) or ())
@@ -182,11 +186,24 @@ class Plan:
 
 def _bound(node: PlanNode, retry: Sequence[RetryPolicy], timeout: TimeoutPolicy | None) -> None:
     """Let a node's attempts be timed, and made again."""
+    node.retry = retry
     if timeout is not None:
         check_timeout(node.name, node.call)
         node.attempt = timed(node.attempt, timeout)
     if retry:
         node.attempt = retried(node.attempt, retry)
+
+
+def bounded(node: PlanNode, timeout: float | timedelta | TimeoutPolicy) -> PlanNode:
+    """The node, with a bound of time of its own for one task.
+
+    Raises:
+        InvalidArgument: (a ValueError) it is a sync function, which nothing can stop.
+    """
+    own = copy(node)
+    own.attempt = attempt
+    _bound(own, node.retry, timeout_of(timeout))
+    return own
 
 
 def reader_of(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:

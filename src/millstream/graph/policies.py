@@ -8,25 +8,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from ..errors import GraphError, InvalidArgument
+from ..errors import InvalidArgument
 from .callables import Call
 
-__all__ = ["CachePolicy", "NodeError", "NodeTimeoutError", "TimeoutPolicy", "check_timeout", "seconds_of", "timeout_of"]
-
-
-class NodeTimeoutError(GraphError, TimeoutError):
-    """A node took too long. `kind` is "run" (as a whole) or "idle" (without a sign of life); times are in seconds."""
-
-    def __init__(self, node: str, timeout: float, kind: Literal["run", "idle"], elapsed: float) -> None:
-        what = "ran" if kind == "run" else "gave no sign of life"
-        super().__init__(
-            f"node {node!r} {what} for {elapsed:.3f} s, and its {kind} timeout is {timeout:g} s; make it faster, or raise "
-            "the timeout."
-        )
-        self.node = node
-        self.timeout = timeout
-        self.kind = kind
-        self.elapsed = elapsed
+__all__ = [
+    "CachePolicy",
+    "NodeError",
+    "TimeoutPolicy",
+    "TracePolicy",
+    "check_timeout",
+    "omit_payload",
+    "seconds_of",
+    "timeout_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +67,22 @@ def check_timeout(name: str, call: Call) -> None:
         raise InvalidArgument(
             f"node {name!r} has a timeout and is a sync function, which nothing can stop; make it `async def`."
         )
+
+
+def omit_payload(payload: Any) -> dict[str, Any]:
+    """For `TracePolicy`: show nothing of a payload."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracePolicy:
+    """What tracers (callback handlers and spans) are shown of a node's input and output: what these functions make of them.
+
+    The node itself, streams and stored state are not changed. `TracePolicy(process_inputs=omit_payload)` hides the input.
+    """
+
+    process_inputs: Callable[[Any], Any] | None = None
+    process_outputs: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..errors import InvalidArgument, ProviderStatusError
-from .policies import NodeTimeoutError
+from ..errors import InvalidArgument, NodeTimeoutError, ProviderStatusError
 
 __all__ = ["RetryPolicy", "pause_after", "policies_of"]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from ..errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, ParentCommand
 from ..spine import fault_points
 from ..spine.events import END, STREAM
 from ..spine.scope import Scope
@@ -48,6 +49,10 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
     except Exception as error:
         _annotate(error, task)
         raise
+    except asyncio.CancelledError as error:
+        if _is_cancelled(loop):
+            raise
+        raise _cancelled_itself(task) from error
     task.done = True
     if fault_points.strike is not None:
         fault_points.strike("task.done")
@@ -56,7 +61,9 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
 async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     node = task.node
     tags = (f"graph:step:{task.step}",)
-    run = scope.begin(node.name, "chain", task.input, tags=tags, extra={"graph_task": task})
+    policy = None if node.spec is None else node.spec.trace
+    shown = task.input if policy is None or policy.process_inputs is None else policy.process_inputs(task.input)
+    run = scope.begin(node.name, "chain", shown, tags=tags, extra={"graph_task": task})
     try:
         result = await task.node.attempt(loop, task, run.scope.child("seq:step:1"))
         if node.branches:
@@ -64,10 +71,16 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     except GraphInterrupt:
         raise  # the node is not over: it goes on when the answer is there
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and not _is_cancelled(loop):
+            run.fail(own := _cancelled_itself(task))
+            raise own from error
         if isinstance(error, Exception):
             _annotate(error, task)
         run.fail(error)
         raise
+    if policy is not None and policy.process_outputs is not None:
+        run.extra["graph_output"] = result  # what the `messages` mode looks at
+        result = policy.process_outputs(result)
     if run.mask & STREAM:
         run.emit(STREAM, result)
     if run.mask & END:
@@ -177,6 +190,18 @@ def _fresh(loop: Loop, task: Task) -> dict[str, Any]:
     for key, writes in grouped([task]).items():
         fresh[key] = channels[key].fold(key, fresh.get(key, ABSENT), writes)
     return fresh
+
+
+def _is_cancelled(loop: Loop) -> bool:
+    """Whether somebody cancelled the run; else a CancelledError is the node's own."""
+    current = None if loop.d.sync else asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
+def _cancelled_itself(task: Task) -> NodeCancelledError:
+    own = NodeCancelledError(task.node.name)
+    _annotate(own, task)
+    return own
 
 
 def _annotate(error: Exception, task: Task) -> None:

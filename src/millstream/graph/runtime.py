@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ..errors import OutsideRun
+from ..errors import InvalidType, OutsideRun
 from ..spine.scope import current_scope
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .limits import Watch
     from .task import Task
 
-__all__ = ["ExecutionInfo", "Runtime", "get_runtime", "get_store", "get_stream_writer"]
+__all__ = ["BaseUser", "ExecutionInfo", "Runtime", "ServerInfo", "get_runtime", "get_store", "get_stream_writer"]
 
 ContextT = TypeVar("ContextT")
 
@@ -22,10 +22,32 @@ ContextT = TypeVar("ContextT")
 class ExecutionInfo:
     """Where in a run a node is. Each fact is worked out when it is read."""
 
-    __slots__ = ("task",)
+    __slots__ = ("_given", "task")
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, given: Mapping[str, Any] | None = None) -> None:
         self.task = task
+        self._given = given
+
+    def patch(self, **facts: Any) -> ExecutionInfo:
+        """A copy in which some facts are others.
+
+        Raises:
+            InvalidType: (a TypeError) there is no such fact.
+        """
+        for name in facts:
+            if name not in _FACTS:
+                raise InvalidType(f"ExecutionInfo has no {name!r}; its facts are {sorted(_FACTS)}.")
+        return ExecutionInfo(self.task, {**(self._given or {}), **facts})
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _FACTS:
+            given = object.__getattribute__(self, "_given")
+            if given and name in given:
+                return given[name]
+        return object.__getattribute__(self, name)
+
+    def __repr__(self) -> str:
+        return f"ExecutionInfo({', '.join(f'{name}={getattr(self, name)!r}' for name in sorted(_FACTS))})"
 
     @property
     def thread_id(self) -> str | None:
@@ -60,6 +82,53 @@ class ExecutionInfo:
     def node_attempt(self) -> int:
         """How many times the node was started for this task, this time included."""
         return self.task.attempt
+
+    @property
+    def node_first_attempt_time(self) -> float | None:
+        """When the first of them began, in seconds since the epoch."""
+        return self.task.begun
+
+
+_FACTS = frozenset(
+    {
+        "checkpoint_id",
+        "checkpoint_ns",
+        "node_attempt",
+        "node_first_attempt_time",
+        "run_id",
+        "task_id",
+        "thread_id",
+    }
+)
+
+
+class BaseUser(Protocol):
+    """Who asks, where a server has found out."""
+
+    @property
+    def identity(self) -> str:
+        """What the user is known by."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """What a server that runs the graph says of itself."""
+
+    assistant_id: str = ""
+    graph_id: str = ""
+    user: BaseUser | None = None
+
+
+def server_info(configurable: Mapping[str, Any]) -> ServerInfo | None:
+    """What the configurable values of a run say of a server; None for one that runs by itself."""
+    if "assistant_id" not in configurable and "graph_id" not in configurable:
+        return None
+    return ServerInfo(
+        assistant_id=str(configurable.get("assistant_id") or ""),
+        graph_id=str(configurable.get("graph_id") or ""),
+        user=configurable.get("langgraph_auth_user"),
+    )
 
 
 def silent(value: Any) -> None:
@@ -106,6 +175,10 @@ class Runtime(Generic[ContextT]):
     def override(self, **changes: Any) -> Runtime[ContextT]:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+    def patch_execution_info(self, **facts: Any) -> Runtime[ContextT]:
+        """A copy whose `execution_info` says something else in some facts."""
+        return replace(self, execution_info=self.execution_info.patch(**facts))
 
     def merge(self, other: Runtime[ContextT]) -> Runtime[ContextT]:
         """A copy in which what `other` sets wins."""

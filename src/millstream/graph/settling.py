@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .loop import Loop
 
-__all__ = ["route", "save", "settle", "wake"]
+__all__ = ["commanded", "route", "save", "settle", "wake"]
 
 logger = logging.getLogger("millstream")
 
@@ -125,6 +125,17 @@ def wake(loop: Loop, names: Iterable[str]) -> None:
     if not ready and not loop.sends:
         ready, loop.deferred = [*loop.deferred], ()
     loop.next = ready
+
+
+def commanded(loop: Loop, record: list[tuple[str, Any]], ops: list[tuple[str, Op]] | None = None) -> None:
+    """Apply what a Command given as input says, to the state and to what runs next."""
+    if not record:
+        return
+    task = Task(loop, loop.plan.start, None, None)
+    task.recall(record)
+    apply(loop, [task], grouped([task]), ops)
+    loop.sends = [*loop.sends, *task.sends]
+    wake(loop, dict.fromkeys([*loop.next, *task.goto]))
 
 
 def save(loop: Loop, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tasks: Sequence[Task] = ()) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EmptyInputError
-from .constants import PREVIOUS, START
+from ..errors import CannotResume, EmptyInputError, GraphDrained
+from .constants import NULL_TASK, PREVIOUS, START
 from .control import Command
-from .draining import GraphDrained, RunControl
-from .interrupts import CannotResume
+from .draining import RunControl
+from .handlers import tell_resume
+from .ledger import finished
 from .running import choose
-from .settling import apply, save, settle, wake
+from .savers.log import Record
+from .settling import apply, commanded, save, settle
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
@@ -95,12 +97,14 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
     """Go on with what waits, after what a Command says was applied."""
     ledger = loop.ledger
     loop.resumed = True
+    if loop.scope.listeners:
+        tell_resume(loop)
     if command is not None:
         if command.resume is not None and ledger is None:
             raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
         if command.resume is not None and ledger is not None:
-            loop.answers = ledger.answers(command.resume)
-        _take_command(loop, command)
+            loop.answers = ledger.answers(loop, command.resume)
+    await _take_command(loop, command)
     if ledger is not None:
         if command is None and await ledger.must_fork(loop):
             save(loop, ledger, "fork", [])
@@ -117,18 +121,20 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
         await _start(loop, await ledger.pending_input(loop))
 
 
-def _take_command(loop: Loop, command: Command[Any]) -> None:
-    """Apply the update and the directions of a Command given as input, before the pending tasks."""
-    if command.update is None and not command.goto:
-        return
+async def _take_command(loop: Loop, command: Command[Any] | None) -> None:
+    """Apply the update and the directions of a Command given as input, before the pending tasks.
+
+    They are stored at once, against the checkpoint that waits: whoever goes on after the run was cut finds them.
+    """
+    ledger = loop.ledger
+    earlier = [] if ledger is None else finished(ledger.records).get(NULL_TASK, [])
     task = Task(loop, loop.plan.start, None, None)
-    task.take(Command(update=command.update, goto=command.goto))
-    if loop.ledger is None:
-        apply(loop, [task], grouped([task]))
-    else:
-        apply(loop, [task], grouped([task]), loop.ledger.ops)
-    loop.sends = [*loop.sends, *task.sends]
-    wake(loop, dict.fromkeys([*loop.next, *task.goto]))
+    if command is not None and (command.update is not None or command.goto):
+        task.take(Command(update=command.update, goto=command.goto))
+        if ledger is not None:
+            await ledger.record(loop, [Record(NULL_TASK, "", [*earlier, *task.record()])])
+    commanded(loop, earlier, ledger.ops if ledger is not None else None)
+    commanded(loop, task.record(), ledger.ops if ledger is not None else None)
 
 
 async def drain(loop: Loop, control: RunControl) -> None:

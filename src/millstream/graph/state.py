@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidArgument, InvalidUpdateError
 from ..flow.driver import Driver
 from ..spine.scope import Scope
-from .constants import END, ERROR, INPUT, INTERRUPT, RESUME, START
+from .constants import END, ERROR, INPUT, INTERRUPT, NULL_TASK, RESUME, START
 from .control import PregelTask, StateSnapshot, StateUpdate
 from .interrupts import is_answered
 from .ledger import Ledger, finished
@@ -19,7 +19,7 @@ from .savers.base import BaseCheckpointSaver
 from .savers.ids import made_at
 from .savers.log import Loaded
 from .savers.tuples import named
-from .settling import apply, save, settle
+from .settling import apply, commanded, save, settle
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
             await choose(loop, task, update.values, TaskScope(task))
         tasks.append(task)
     done = finished(ledger.records)
+    commanded(loop, done.get(NULL_TASK, []), ledger.ops)
     pending = [task for task in loop.upcoming(loop.step) if task.id in done]
     for task in pending:
         task.recall(done[task.id])
@@ -148,6 +149,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
 def _finish(loop: Loop, ledger: Ledger) -> None:
     """Give up what waits; what finished tasks of the step wrote is kept."""
     done = finished(ledger.records)
+    commanded(loop, done.get(NULL_TASK, []), ledger.ops)
     tasks = [task for task in loop.upcoming(loop.step) if task.id in done]
     for task in tasks:
         task.recall(done[task.id])
@@ -190,6 +192,8 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     asked = {task: value for task, channel, value in loaded.records if channel == INTERRUPT}
     given = {task: value for task, channel, value in loaded.records if channel == RESUME}
     tasks = []
+    if live:
+        commanded(loop, written.get(NULL_TASK, []))
     waiting = loop.upcoming(loop.step)
     for task in waiting:
         result = written.get(task.id)

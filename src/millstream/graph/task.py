@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidUpdateError, ParentCommand
 from ..spine.scope import Scope
 from .constants import HANDLER, NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
 from .control import Command, Interrupt, Send
-from .runtime import ExecutionInfo, Runtime, heard, idle
+from .runtime import ExecutionInfo, Runtime, heard, idle, server_info
 from .schema import object_pairs
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Task:
     """One node to be run with one input. `index` is None for a node that an edge triggered, else that of its Send."""
 
     __slots__ = (
+        "_begun",
         "_id",
         "_metadata",
         "answers",
@@ -75,6 +77,7 @@ class Task:
         self.attempt = 1
         self.failure: NodeError | None = None
         self.watch: Watch | None = None
+        self._begun: float | None = None
         self._id: str | None = None
         self._metadata: dict[str, Any] | None = None
 
@@ -89,6 +92,13 @@ class Task:
             digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
             self._id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
         return self._id
+
+    @property
+    def begun(self) -> float:
+        """When its node began first, as far as anybody asked before it ended: the first asking counts."""
+        if self._begun is None:
+            self._begun = time()
+        return self._begun
 
     @property
     def ns(self) -> str:
@@ -148,6 +158,7 @@ class Task:
             stream_writer=self.writer(),
             previous=loop.previous,
             execution_info=ExecutionInfo(self),
+            server_info=server_info(loop.scope.configurable),
             heartbeat=idle if self.watch is None else self.watch.beat,
             control=loop.control,
         )
@@ -215,6 +226,7 @@ class Task:
 
     def begin_again(self) -> None:
         """Forget what a failed attempt wrote."""
+        self.begun  # noqa: B018 - it was, before this attempt
         self.attempt += 1
         self.writes, self.goto, self.sends, self.asked = [], (), (), 0
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 from ..data.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
-from ..errors import GraphBubbleUp, InvalidArgument, ToolException, ValidationError
+from ..errors import GraphBubbleUp, InvalidArgument, ToolInvocationError, ValidationError
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
 from ..flow.step import step
@@ -26,25 +26,9 @@ from .tool_input import TOOL_CALL
 if TYPE_CHECKING:
     from ..chat.tools import BaseTool
 
-__all__ = ["ToolInvocationError", "ToolNode", "tools_condition"]
+__all__ = ["ToolNode", "tools_condition"]
 
 Handles: TypeAlias = bool | str | Callable[..., str] | type[Exception] | tuple[type[Exception], ...]
-
-
-class ToolInvocationError(ToolException):
-    """A model called a tool with arguments that do not fit its schema; the message is meant for the model."""
-
-    def __init__(
-        self, tool_name: str, source: Exception, tool_kwargs: dict[str, Any], errors: Sequence[Any] = ()
-    ) -> None:
-        shown = "\n".join(f" {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors) or f" {source}"
-        super().__init__(
-            f"Error invoking tool '{tool_name}' with kwargs {tool_kwargs} with error:\n{shown}\n"
-            " Please fix the error and try again."
-        )
-        self.tool_name = tool_name
-        self.tool_kwargs = tool_kwargs
-        self.source = source
 
 
 def _only_bad_arguments(error: ToolInvocationError) -> str:

@@ -28,6 +28,7 @@ from ...data import chunks, messages
 from ...data.record import Record
 from ...errors import CorruptCheckpoint, InvalidType
 from ..control import Command, Interrupt, Overwrite, Send
+from ..policies import TimeoutPolicy
 from ..tool_input import ToolCallWithContext
 
 __all__ = ["decode", "encode", "register_type"]
@@ -220,7 +221,7 @@ _PLAIN: Final[dict[type, tuple[int, Callable[[Any], Any]]]] = {
     complex: (_SCALAR, lambda v: ["complex", v.real, v.imag]),
     range: (_SCALAR, lambda v: ["range", v.start, v.stop, v.step]),
     re.Pattern: (_SCALAR, lambda v: ["pattern", v.pattern, v.flags]),
-    Send: (_SCALAR, lambda v: ["send", v.node, v.arg]),
+    Send: (_SCALAR, lambda v: ["send", v.node, v.arg] if v.timeout is None else ["send", v.node, v.arg, v.timeout]),
     ToolCallWithContext: (_SCALAR, lambda v: ["tool_call", v["tool_call"]]),
 }
 
@@ -323,11 +324,11 @@ _SCALARS: Final[dict[str, Callable[..., Any]]] = {
     "pattern": re.compile,
     "path": Path,
     "error": str,
-    "send": Send,
+    "send": lambda node, arg, timeout=None: Send(node, arg, timeout=timeout),
     "tool_call": ToolCallWithContext.of,
 }
 
-for _cls in (Command, Interrupt, Overwrite):
+for _cls in (Command, Interrupt, Overwrite, TimeoutPolicy):
     register_type(_cls, label=_cls.__name__)
 for _module in (messages, chunks):
     for _name in _module.__all__:
