@@ -12,7 +12,7 @@ from colours import Colour, colour
 from recorder import Recorder
 
 from millstream import BlockingCallWarning, RunnableLambda
-from millstream.errors import InvalidArgument
+from millstream.errors import InvalidArgument, InvalidType
 from millstream.flow.mailbox import HIGH_WATER
 from millstream.spine.events import END, ERROR, START
 
@@ -271,3 +271,8 @@ def test_leaving_results_early_ends_the_rest(run_async: Any) -> None:
         assert sorted(cancelled) == [1, 2]
 
     run_async(body())
+
+
+def test_what_is_no_batch_is_named() -> None:
+    with pytest.raises(InvalidType, match=r"an iterable of inputs such as \[5\], not 5"):
+        RunnableLambda(lambda x: x).batch(5)  # type: ignore[arg-type]

@@ -345,8 +345,8 @@ def test_14_sync_call_inside_a_running_loop_works_and_warns(run_async: Any) -> N
 
     async def body() -> None:
         with pytest.warns(BlockingCallWarning, match="use `astream`"):
-            stream = chain.stream(7)
-        assert sorted(map(str, stream)) == ["{'a': 1}", "{'a': 2}", "{'b': 7}"]
+            told = sorted(map(str, chain.stream(7)))
+        assert told == ["{'a': 1}", "{'a': 2}", "{'b': 7}"]
         with pytest.warns(BlockingCallWarning, match="use `ainvoke`"):
             assert chain.invoke(7) == {"a": 3, "b": 7}
         assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -127,3 +127,22 @@ def test_an_error_names_the_innermost_run_once() -> None:
     with pytest.raises(ValueError, match="no") as caught:
         (RunnableLambda(lambda x: x) | RunnableLambda(fail)).invoke(1, {"callbacks": [Recorder()]})
     assert caught.value.__notes__ == ["while running 'fail' (chain)"]
+
+
+def test_a_config_shows_the_metadata_that_it_was_given_and_runs_have_all() -> None:
+    shown: list[Any] = []
+
+    def inner(x: int, config: Any) -> int:
+        shown.append(config["metadata"])
+        return int(RunnableLambda(lambda y, config: shown.append(config["metadata"]) or y, name="innermost").invoke(x))
+
+    def outer(x: int) -> int:
+        bound = RunnableLambda(inner).with_config(metadata={"bound": 1})
+        bound.invoke(x)
+        return int(bound.invoke(x, {"metadata": {"own": 1}, "configurable": {"model": "m"}}))
+
+    recorder = Recorder()
+    RunnableLambda(outer).invoke(1, {"metadata": {"outer": 1}, "callbacks": [recorder]})
+    inherited, given = {"bound": 1, "outer": 1}, {"bound": 1, "own": 1, "model": "m"}
+    assert shown == [inherited, inherited, given, given]
+    assert recorder.events[-2].run.metadata == {**inherited, **given}

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mappi
 from functools import partial
 from typing import Any, TypeAlias
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, InvalidType
 from ..spine.scope import Scope, enter
 from .attend import attended, attended_each, waiting
 from .driver import Driver, Outcome, aclose
@@ -88,6 +88,8 @@ def _parts(
 
 
 def _resolved(d: Driver, inputs: Iterable[Any], config: Any) -> tuple[Iterable[Any], ScopeAt, int]:
+    if not hasattr(inputs, "__iter__") and not hasattr(inputs, "__getitem__"):
+        raise InvalidType(f"a batch takes an iterable of inputs such as [{inputs!r}], not {inputs!r}.")
     if isinstance(config, Sequence):
         inputs = list(inputs)
         if len(config) != len(inputs):

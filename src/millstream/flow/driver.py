@@ -75,8 +75,12 @@ class SyncDriver:
         """What a line yields."""
         return as_async(self.pulled(opens))
 
-    def pulled(self, opens: Callable[[], Coroutine[Any, Any, Opened]]) -> Generator[Any, None, None]:
-        """`line` for a `for`: nothing asynchronous is left of it."""
+    def pulled(
+        self, opens: Callable[[], Coroutine[Any, Any, Opened]], begin: Callable[[], None] | None = None
+    ) -> Generator[Any, None, None]:
+        """`line` for a `for`: nothing asynchronous is left of it. `begin` is called at the first `next`."""
+        if begin is not None:
+            begin()
         yield from _pulled(step(opens()))
 
     async def run_all(

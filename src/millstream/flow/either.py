@@ -21,15 +21,16 @@ class EitherStream(Generic[T]):
     Leave it early with `break` inside `with stream:` or `async with stream:`, or call `close()` or `aclose()`.
     """
 
-    __slots__ = ("__weakref__", "_make", "_stream")
+    __slots__ = ("__weakref__", "_instead", "_make", "_stream")
 
-    def __init__(self, make: Callable[[Driver], AsyncGenerator[T, None]]) -> None:
+    def __init__(self, make: Callable[[Driver], AsyncGenerator[T, None]], instead: str) -> None:
         self._make = make
+        self._instead = instead
         self._stream: AsyncStream[T] | SyncStream[T] | None = None
 
     def _sync(self) -> SyncStream[T]:
         if self._stream is None:
-            self._stream = SyncStream(self._make(SYNC))
+            self._stream = SyncStream(self._make(SYNC), self._instead)
         if isinstance(self._stream, AsyncStream):
             raise InvalidType("this stream is being read with `async for`; a second reader needs a stream of its own.")
         return self._stream

@@ -17,7 +17,7 @@ __all__ = ["blocking_scope", "sync_scope", "warn_if_blocking", "with_default_lim
 
 def sync_scope(config: Mapping[str, Any] | None, instead: str) -> Scope:
     """`enter` for a sync facade, which it warns under a running loop to use `instead`."""
-    warn_if_blocking(instead, stacklevel=4)
+    warn_if_blocking(instead)
     return blocking_scope(config)
 
 
@@ -27,13 +27,16 @@ def blocking_scope(config: Mapping[str, Any] | None) -> Scope:
     return scope if running_loop() is None else scope.without_gates()
 
 
-def warn_if_blocking(instead: str, stacklevel: int = 3) -> None:
-    """Warn the caller's caller, once a place, when it blocks a running event loop (but not in a notebook)."""
+def warn_if_blocking(instead: str) -> None:
+    """Warn the user's line that called us, once a place, when it blocks a running event loop (but not in a notebook)."""
     if running_loop() is not None and not _in_notebook():
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("millstream."):
+            level, frame = level + 1, frame.f_back
         warnings.warn(
             f"a synchronous call blocks the running event loop; use `{instead}` here.",
             BlockingCallWarning,
-            stacklevel=stacklevel,
+            stacklevel=level,
         )
 
 

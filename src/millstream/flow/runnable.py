@@ -28,7 +28,7 @@ from .attend import attended, attended_items
 from .batch import as_completed, batch, each_by_itself
 from .described import Described
 from .driver import ASYNC, SYNC, Driver, Outcome, aclose, as_async
-from .entry import sync_scope, warn_if_blocking
+from .entry import blocking_scope, sync_scope, warn_if_blocking
 from .line import Each, line_of
 from .many import Many
 from .overrides import Kwargs, exec_of, flow_of, folded, has_body, needs_body, once
@@ -110,7 +110,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         """Return an iterator over the output's chunks; nothing runs before the first is asked for."""
         if not has_body(type(self)):
             return SyncStream(_one(self, SYNC, input, config, kwargs))
-        return SyncStream(self._flow(SYNC, once(input), sync_scope(config, "astream"), kwargs, input))
+        return SyncStream(self._flow(SYNC, once(input), blocking_scope(config), kwargs, input), "astream")
 
     def astream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncStream[Out]:
         """Return an async iterator over the output's chunks; nothing runs before the first is asked for."""
@@ -124,7 +124,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         """Return an iterator over the output's chunks for an input that itself comes in chunks."""
         if not has_body(type(self)):
             return SyncStream(_folded_stream(self, SYNC, as_async(input), config, kwargs))
-        return SyncStream(self._flow(SYNC, as_async(input), sync_scope(config, "atransform"), kwargs))
+        return SyncStream(self._flow(SYNC, as_async(input), blocking_scope(config), kwargs), "atransform")
 
     def atransform(
         self, input: AsyncIterable[In], config: RunnableConfig | None = None, **kwargs: Any
@@ -200,8 +200,8 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
         An error is raised where its input completes; inputs that have not started then never do.
         """
-        warn_if_blocking("abatch_as_completed")
-        return SyncStream(as_completed(self, SYNC, inputs, config, return_exceptions, kwargs))
+        items = as_completed(self, SYNC, inputs, config, return_exceptions, kwargs)
+        return SyncStream(items, "abatch_as_completed")
 
     @overload
     def abatch_as_completed(

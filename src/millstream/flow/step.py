@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import _get_running_loop
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 __all__ = ["running_loop", "step", "step_iter"]
@@ -38,8 +38,10 @@ def step(coro: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a coroutine suspended under the sync driver; only the driver may suspend")
 
 
-def step_iter(items: AsyncIterator[T]) -> Generator[T, None, None]:
-    """Iterate a colourless async iterator from sync code; closing this closes it."""
+def step_iter(items: AsyncIterator[T], begin: Callable[[], None] | None = None) -> Generator[T, None, None]:
+    """Iterate a colourless async iterator from sync code; closing this closes it. `begin` is called at the first `next`."""
+    if begin is not None:
+        begin()
     following = items.__anext__
     try:
         while True:

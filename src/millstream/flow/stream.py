@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..errors import InvalidType
 from .driver import SYNC, Driver
+from .entry import warn_if_blocking
 from .line import Line
 from .mailbox import Mailbox
 from .step import step_iter
@@ -62,13 +64,16 @@ class SyncStream(Generic[T]):
     """An iterator over what a run yields. Nothing runs before the first item is asked for.
 
     Leave it early with `break` inside `with stream:`, or call `close()`; a stream that is dropped is closed at once.
+    `instead` names the verb to use where it is iterated on the thread of a running event loop.
     """
 
     __slots__ = ("__weakref__", "_items")
 
-    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+    def __init__(self, items: AsyncGenerator[T, None], instead: str | None = None) -> None:
+        # Who iterates blocks, which may be another thread than the one that made the stream.
+        begin = None if instead is None else partial(warn_if_blocking, instead)
         self._items: Generator[T, None, None] = (
-            SYNC.pulled(items.opened) if isinstance(items, Line) else step_iter(items)
+            SYNC.pulled(items.opened, begin) if isinstance(items, Line) else step_iter(items, begin)
         )
 
     def __iter__(self) -> Generator[T, None, None]:

@@ -11,7 +11,7 @@ from ..spine.views.events import EventFilter, EventsView
 from ..spine.views.log import Chunk, LogView, RunLogPatch
 from .attend import attended_items
 from .driver import ASYNC, Driver
-from .entry import sync_scope, with_default_limit
+from .entry import blocking_scope, with_default_limit
 from .mailbox import Mailbox
 from .runnable import Runnable, flow_of, once
 from .stream import AsyncStream, push
@@ -41,7 +41,7 @@ def log_items(
     kwargs: dict[str, Any],
 ) -> AsyncGenerator[RunLogPatch, None]:
     """The log of one run of `runnable`, as `view` tells it; see `Runnable.astream_log`."""
-    scope = sync_scope(config, "astream_log") if d.sync else enter(config)
+    scope = blocking_scope(config) if d.sync else enter(config)
     mailbox: Mailbox[Any] = Mailbox()
     return _watched(d, runnable, input, scope, kwargs, mailbox, view, lambda item: mailbox.put(Chunk(item)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ..errors import Unsupported
 from ..spine.config import RunnableConfig
@@ -54,6 +54,16 @@ class Watchable:
         )
         return stream_events(self, input, config, chosen, kwargs)  # type: ignore[arg-type]
 
+    def stream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> NoReturn:
+        """There are no events in sync form.
+
+        Raises:
+            Unsupported: (a NotImplementedError) always; it says what to use.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} has no events in sync form; use `astream_events`, or `stream_log` for a plain `for`."
+        )
+
     def astream_log(
         self,
         input: Any,
@@ -100,7 +110,9 @@ class Watchable:
         from .either import EitherStream
 
         chosen = (include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags)
-        return EitherStream(lambda d: _log(self, d, input, config, kwargs, chosen, diff, with_streamed_output_list))
+        return EitherStream(
+            lambda d: _log(self, d, input, config, kwargs, chosen, diff, with_streamed_output_list), "astream_log"
+        )
 
 
 def _log(

@@ -9,7 +9,8 @@ from ..errors import InvalidArgument
 from ..flow.attend import attended, attended_items
 from ..flow.drawing import Graph
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
-from ..flow.runnable import Kwargs, Runnable, folded, once, sync_scope
+from ..flow.entry import blocking_scope, sync_scope
+from ..flow.runnable import Kwargs, Runnable, folded, once
 from ..flow.step import step, step_iter
 from ..flow.stream import AsyncStream, SyncStream
 from ..spine.config import RunnableConfig
@@ -232,8 +233,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """
         _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
-        scope = entered(sync_scope(config, "astream"), config)
-        return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input))
+        scope = entered(blocking_scope(config), config)
+        return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input), "astream")
 
     def astream(
         self,

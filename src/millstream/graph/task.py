@@ -273,6 +273,7 @@ class TaskScope(Scope):
         self.listeners = base.listeners
         self.tags = base.tags
         self.shown_tags = base.shown_tags
+        self.shown_metadata = None
         self.recursion_limit = task.loop.limit
         self.max_concurrency = base.max_concurrency
         self.gates = base.gates
@@ -289,6 +290,7 @@ class TaskScope(Scope):
         new.listeners = self.listeners
         new.tags = self.tags
         new.shown_tags = self.shown_tags
+        new.shown_metadata = self.shown_metadata
         new.recursion_limit = self.recursion_limit
         new.max_concurrency = self.max_concurrency
         new.gates = self.gates

@@ -50,6 +50,7 @@ class Scope:
         "recursion_limit",
         "run_id",
         "run_name",
+        "shown_metadata",
         "shown_tags",
         "tags",
     )
@@ -59,6 +60,7 @@ class Scope:
     tags: tuple[str, ...]
     shown_tags: tuple[str, ...]
     metadata: dict[str, Any]
+    shown_metadata: dict[str, Any] | None
     configurable: dict[str, Any]
     recursion_limit: int | None
     max_concurrency: int | None
@@ -73,6 +75,7 @@ class Scope:
         self.tags = ()
         self.shown_tags = ()
         self.metadata = {}
+        self.shown_metadata = None
         self.configurable = {}
         self.recursion_limit = None
         self.max_concurrency = None
@@ -89,6 +92,7 @@ class Scope:
         new.tags = self.tags
         new.shown_tags = self.shown_tags
         new.metadata = self.metadata
+        new.shown_metadata = self.shown_metadata
         new.configurable = self.configurable
         new.recursion_limit = self.recursion_limit
         new.max_concurrency = self.max_concurrency
@@ -206,6 +210,8 @@ class Scope:
             new.shown_tags = tuple(tags)
             new.tags = _union(new.tags, new.shown_tags)
         if (metadata := config.get("metadata")) is not None:
+            # Runs inherit what the surrounding ones have; a config shows what it was given, in place of theirs.
+            new.shown_metadata = None if new.metadata.keys() <= metadata.keys() else dict(metadata)
             new.metadata = {**new.metadata, **metadata}
         configurable = config.get("configurable")
         extra = {key: value for key, value in config.items() if key not in _KEYS}
@@ -229,6 +235,8 @@ class Scope:
         new.tags = _union(self.tags, under.tags)
         new.shown_tags = tuple(sorted({*self.shown_tags, *under.shown_tags}))
         new.metadata = {**under.metadata, **self.metadata}
+        if self.shown_metadata is not None:
+            new.shown_metadata = {**under.metadata, **self.shown_metadata}
         new.configurable = {**under.configurable, **self.configurable}
         if self.recursion_limit in (None, DEFAULT_RECURSION_LIMIT) and under.recursion_limit is not None:
             new.recursion_limit = under.recursion_limit
@@ -245,7 +253,7 @@ class Scope:
         """
         config: RunnableConfig = {
             "tags": list(self.shown_tags),
-            "metadata": dict(self.metadata),
+            "metadata": dict(self.metadata if self.shown_metadata is None else self.shown_metadata),
             "callbacks": self._manager(is_async) if self.listeners or self.parent else None,
             "recursion_limit": DEFAULT_RECURSION_LIMIT if self.recursion_limit is None else self.recursion_limit,
             "configurable": dict(self.configurable),
@@ -325,5 +333,9 @@ def _joined(left: tuple[Listener, ...], right: Iterable[Listener]) -> tuple[List
 def _copy_to_metadata(scope: Scope) -> None:
     for key in ("model", "checkpoint_ns"):
         value = scope.configurable.get(key)
-        if isinstance(value, str) and key not in scope.metadata:
+        if not isinstance(value, str):
+            continue
+        if key not in scope.metadata:
             scope.metadata = {**scope.metadata, key: value}
+        if scope.shown_metadata is not None and key not in scope.shown_metadata:
+            scope.shown_metadata = {**scope.shown_metadata, key: value}

@@ -41,5 +41,5 @@ if TYPE_CHECKING:
     from .openai_streams import *  # noqa: F403
     from .provider import *  # noqa: F403
     from .responses_streams import *  # noqa: F403
-    from .striking import *  # noqa: F403
     from .store_conformance import *  # noqa: F403
+    from .striking import *  # noqa: F403
