@@ -47,6 +47,7 @@ class Ledger:
         "input",
         "lease",
         "loaded",
+        "newest",
         "ns",
         "ops",
         "parent",
@@ -76,6 +77,7 @@ class Ledger:
         # The last checkpoint on the way that was waited for: of an input, an update or a fork. The steps since then count
         # on from it, so it names them even where what lies between was lost.
         self.root: str | None = None
+        self.newest: str | None = None  # the greatest id of the thread: what is added comes after it
         self.chain: Chain | None = None
         self.loaded: Loaded | None = None
         self.entries: list[Entry] = []
@@ -113,7 +115,7 @@ class Ledger:
     def restore(self, loop: Loop, loaded: Loaded) -> None:
         """Put a checkpoint's state into the loop."""
         self.loaded = loaded
-        self.parent, self.chain = loaded.id, loaded.chain
+        self.parent, self.chain, self.newest = loaded.id, loaded.chain, loaded.newest
         loop.start_from(loaded.id)
         loop.step = loaded.step + 1
         loop.values.update(loaded.values)
@@ -234,7 +236,7 @@ class Ledger:
             self._extra = _metadata(loop.scope)
         if self.ops:
             ops, self.ops = [*self.ops, *ops], []
-        id = checkpoint_id(self.parent)
+        id = self.newest = checkpoint_id(self.newest)
         waits: dict[str, Any] = {}
         keeps_root = source == "loop" and self.root is not None
         if keeps_root:
@@ -400,6 +402,7 @@ class Ledger:
         left = Loaded.__new__(Loaded)
         assert self.parent is not None and self.chain is not None
         left.id, left.parent, left.chain = self.parent, None, self.chain
+        left.newest = self.parent
         left.step = loop.step
         left.values = {
             key: value.copy() if type(value) in (list, dict, set) else value

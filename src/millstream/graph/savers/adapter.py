@@ -125,6 +125,7 @@ def _loaded(found: CheckpointTuple | None) -> Loaded | None:
     checkpoint, metadata = found.checkpoint, dict(found.metadata)
     parent = (found.parent_config or {}).get("configurable", {}).get("checkpoint_id")
     loaded.id, loaded.parent, loaded.chain = checkpoint["id"], parent, Chain(checkpoint["id"], 0, 0)
+    loaded.newest = loaded.id
     loaded.values = dict(checkpoint["channel_values"])
     loaded.waits, loaded.writes = checkpoint.get(WAITS) or ({}, [])
     loaded.records = list(found.pending_writes or ())

@@ -16,7 +16,6 @@ _lock = threading.Lock()
 _random = random.Random(os.urandom(16))
 _last = 0
 
-
 if hasattr(os, "register_at_fork"):  # a forked child must not repeat the ids of its parent
     os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(16)))
 
@@ -24,31 +23,25 @@ if hasattr(os, "register_at_fork"):  # a forked child must not repeat the ids of
 def checkpoint_id(after: str | None = None) -> str:
     """A new id, later in order than every one that this process made before, and than `after`.
 
-    That one may come from a machine whose clock is ahead.
+    Give the thread's newest one: another process may have made it, with a clock that is ahead of this one's, or this one's was set back.
     """
     global _last
     with _lock:
         _last = ticks = max(time.time_ns() // 100 + _OFFSET, _last + 1)
-        if (
-            after is not None
-            and f"{ticks >> 12:012x}" <= after[:8] + after[9:13]
-            and (told := _ticks(after)) is not None
-        ):
-            _last = ticks = max(ticks, told + 1)
+    id = _id_at(ticks)
+    if after is not None and id <= after and (made := _ticks(after)) is not None:
+        id = _id_at(made + 1)
+    return id
+
+
+def _id_at(ticks: int) -> str:
     high, low = divmod(ticks, 0x1000)
     text = f"{high:012x}"
     tail = f"{_random.getrandbits(62) | 0x8000000000000000:016x}"
     return f"{text[:8]}-{text[8:]}-6{low:03x}-{tail[:4]}-{tail[4:]}"
 
 
-def made_at(id: str) -> str | None:
-    """When an id was made, as ISO text in UTC; None for an id of another kind."""
-    ticks = _ticks(id)
-    return None if ticks is None else (_EPOCH + timedelta(microseconds=ticks // 10)).isoformat()
-
-
 def _ticks(id: str) -> int | None:
-    """When an id was made, in intervals of 100 ns; None for an id of another kind."""
     parts = id.split("-")
     if len(parts) != 5 or parts[2][:1] != "6":
         return None
@@ -56,3 +49,9 @@ def _ticks(id: str) -> int | None:
         return int(parts[0] + parts[1] + parts[2][1:], 16)
     except ValueError:
         return None
+
+
+def made_at(id: str) -> str | None:
+    """When an id was made, as ISO text in UTC; None for an id of another kind."""
+    ticks = _ticks(id)
+    return None if ticks is None else (_EPOCH + timedelta(microseconds=ticks // 10)).isoformat()

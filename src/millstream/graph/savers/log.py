@@ -127,9 +127,22 @@ class Row(NamedTuple):
 
 
 class Loaded:
-    """One checkpoint read back."""
+    """One checkpoint read back; `newest` is the greatest id of its thread and namespace, where that is another one."""
 
-    __slots__ = ("chain", "extra", "id", "parent", "parents", "records", "source", "step", "values", "waits", "writes")
+    __slots__ = (
+        "chain",
+        "extra",
+        "id",
+        "newest",
+        "parent",
+        "parents",
+        "records",
+        "source",
+        "step",
+        "values",
+        "waits",
+        "writes",
+    )
 
     def __init__(self, row: Row) -> None:
         self.id = row.id
@@ -137,6 +150,7 @@ class Loaded:
         self.chain = row.chain
         self.values: dict[str, Any] = {}
         self.records: list[tuple[str, str, Any]] = []
+        self.newest: str = row.id
         head = _read(row)
         self.source: str = head[0]
         self.step: int = head[1]

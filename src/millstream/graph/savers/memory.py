@@ -79,8 +79,9 @@ class InMemorySaver(LogSaver):
             log = self.storage.get(thread, {}).get(ns)
             if log is None or not log.ids:
                 return None
+            newest = log.ids[-1]
             if id is None:
-                id = log.ids[-1]
+                id = newest
                 kept = None if anew else self.kept(thread, ns, id)
                 if kept is not None and id not in log.records:
                     return kept
@@ -90,6 +91,7 @@ class InMemorySaver(LogSaver):
             path = {each.id: each for each in log.path_to(row)}
             records = sorted(log.records.get(id, {}).items())
         loaded = rebuilt(thread, ns, row, path.get)
+        loaded.newest = newest
         loaded.records = [(task, channel, decode(data)) for (_, task, _), (channel, data) in records]
         return loaded
 

@@ -31,6 +31,8 @@ COMMIT: Final[Statement] = ("COMMIT", ())
 _NEWEST: Final = """SELECT t.k, c.id, EXISTS (SELECT 1 FROM ms_writes w WHERE w.k = t.k AND w.id = c.id)
     FROM ms_threads t JOIN ms_checkpoints c ON c.k = t.k
     WHERE t.thread = ? AND t.ns = ? ORDER BY c.id DESC LIMIT 1"""
+_BOUNDS: Final = """SELECT t.k, (SELECT MAX(c.id) FROM ms_checkpoints c WHERE c.k = t.k)
+    FROM ms_threads t WHERE t.thread = ? AND t.ns = ?"""
 _COLUMNS: Final = "id, parent, base, since, size, step, once, delta, snapshot"
 _SPAN: Final = f"""SELECT {_COLUMNS} FROM ms_checkpoints
     WHERE k = ? AND id <= ? AND id >= (SELECT base FROM ms_checkpoints WHERE k = ? AND id = ?) ORDER BY id"""
@@ -62,8 +64,14 @@ def load(thread: str, ns: str, id: str | None, kept: Callable[[str, str, str], L
         key, latest, has_writes = newest[0]
         left = None if kept is None else kept(thread, ns, latest)
         return left if left is not None and not has_writes else (yield from _read(thread, ns, key, latest))
-    found = yield "SELECT k FROM ms_threads WHERE thread = ? AND ns = ?", (thread, ns)
-    return (yield from _read(thread, ns, found[0][0], id)) if found else None
+    found = yield _BOUNDS, (thread, ns)
+    if not found:
+        return None
+    key, newest = found[0]
+    loaded = yield from _read(thread, ns, key, id)
+    if loaded is not None:
+        loaded.newest = newest
+    return loaded
 
 
 def _read(thread: str, ns: str, key: int, id: str) -> Plan:
