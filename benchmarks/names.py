@@ -20,7 +20,9 @@ PEER = {
     "langchain_anthropic": "ChatAnthropic",
     "langchain_openai": "ChatOpenAI",
     "langgraph.checkpoint.memory": "InMemorySaver",
-    "langgraph.graph": "END START StateGraph",
+    "langgraph.checkpoint.postgres": "PostgresSaver",
+    "langgraph.checkpoint.sqlite": "SqliteSaver",
+    "langgraph.graph": "END START MessagesState StateGraph",
     "langgraph.prebuilt": "create_react_agent",
 }
 MODULE_OF = {name: module for module, names in PEER.items() for name in names.split()}

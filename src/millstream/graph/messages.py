@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from functools import partial
-from operator import attrgetter
 from typing import Annotated, Any, TypedDict
 
 from ..data.chunks import BaseMessageChunk, message_chunk_to_message
@@ -15,10 +14,9 @@ from ..data.messages import AIMessage, BaseMessage, RemoveMessage
 from ..errors import InvalidArgument
 from .channels import JOINED_WRITES, LOGGED_REDUCERS, Op
 from .constants import REMOVE_ALL_MESSAGES
+from .known_ids import only_new
 
 __all__ = ["MessagesState", "add_messages"]
-
-_id_of = attrgetter("id")
 
 
 def add_messages(left: Any = None, right: Any = None, *, format: str | None = None) -> Any:
@@ -70,11 +68,7 @@ def _merge(left: list[BaseMessage], right: list[BaseMessage]) -> tuple[list[Base
             rest = right[index + 1 :]
             return rest, [("set", rest)]
     ids = {message.id for message in right}
-    if (
-        len(ids) == len(right)
-        and ids.isdisjoint(map(_id_of, left))
-        and not any(isinstance(m, RemoveMessage) for m in right)
-    ):
+    if len(ids) == len(right) and not any(isinstance(m, RemoveMessage) for m in right) and only_new(left, right):
         return left + right, [("append", right)] if right else []
     where: dict[str | None, int] = {m.id: i for i, m in enumerate(left) if m.id in ids}
     merged = left.copy()

@@ -1,0 +1,213 @@
+"""A conversation that grows: what a turn costs when the thread is long already, and what it leaves on disk.
+
+A turn is a question and the answer of the one node: 20 times "question ", 50 times "answer ". What the node and the reducer take themselves is subtracted
+where the case says "engine and saver".
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from cases import Budget, case, size
+
+TURNS = size(400, 60)
+LONG = size(4_000, 120)
+WINDOW = size(20, 5)
+"""How many turns around the one that is named are measured; the figure is their median."""
+
+Turn = Callable[[], None]
+
+
+class Clocked:
+    """Time spent inside what is called through it."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+    def around(self, function: Any) -> Any:
+        def clocked(*args: Any) -> Any:
+            start = perf_counter()
+            try:
+                return function(*args)
+            finally:
+                self.spent += perf_counter() - start
+
+        return clocked
+
+
+@contextmanager
+def saver_of(kind: str, folder: str) -> Iterator[Any]:
+    from names import InMemorySaver, SqliteSaver
+
+    if kind == "memory":
+        yield InMemorySaver()
+    elif kind == "sqlite":
+        with SqliteSaver.from_conn_string(f"{folder}/t.sqlite") as saver:
+            yield saver
+    else:
+        with postgres(folder) as saver:
+            yield saver
+
+
+@contextmanager
+def postgres(folder: str) -> Iterator[Any]:
+    """A server of its own, with what it promises of durability switched on."""
+    import sys
+
+    sys.path.append(str(Path(__file__).parents[2] / "tests" / "support"))
+    from names import PostgresSaver
+    from postgres import cluster  # type: ignore[import-not-found]
+
+    with cluster() as dsn, PostgresSaver.from_conn_string(dsn) as saver:
+        saver.setup()
+        yield saver
+
+
+def chat(saver: Any, clocked: Clocked | None = None) -> Any:
+    from names import START, AIMessage, MessagesState, StateGraph
+
+    def reply(state: Any) -> Any:
+        return {"messages": [AIMessage("answer " * 50)]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("reply", reply if clocked is None else clocked.around(reply))
+    builder.add_edge(START, "reply")
+    return builder.compile(checkpointer=saver)
+
+
+def turns_of(app: Any, thread: str = "1") -> Turn:
+    from names import HumanMessage
+
+    config = {"configurable": {"thread_id": thread}}
+
+    def turn() -> None:
+        app.invoke({"messages": [HumanMessage("question " * 20)]}, config, durability="async")
+
+    return turn
+
+
+def times(turn: Turn, turns: int, clocked: Clocked | None = None) -> list[float]:
+    """Milliseconds of each turn; what was clocked is not counted."""
+    found = []
+    for _ in range(turns):
+        before = clocked.spent if clocked else 0.0
+        start = perf_counter()
+        turn()
+        took = perf_counter() - start
+        found.append((took - ((clocked.spent - before) if clocked else 0.0)) * 1e3)
+    return found
+
+
+def around(found: list[float], turn: int) -> float:
+    return statistics.median(found[turn - WINDOW : turn + WINDOW])
+
+
+def exponent(found: list[float]) -> float:
+    """The b of turn**b that fits the times best, from turn 20 on."""
+    points = [(math.log(n), math.log(t)) for n, t in enumerate(found, 1) if n >= 20]
+    mean_x = statistics.fmean(x for x, _ in points)
+    mean_y = statistics.fmean(y for _, y in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+@contextmanager
+def own_part() -> Iterator[Clocked]:
+    """Clock the reducer as the engine calls it."""
+    from millstream.graph import channels, messages
+
+    clocked = Clocked()
+    plain = channels.LOGGED_REDUCERS[messages.add_messages]
+    channels.LOGGED_REDUCERS[messages.add_messages] = clocked.around(plain)
+    try:
+        yield clocked
+    finally:
+        channels.LOGGED_REDUCERS[messages.add_messages] = plain
+
+
+def late_over_early(kind: str, *, whole: bool) -> float:
+    with tempfile.TemporaryDirectory() as folder, saver_of(kind, folder) as saver, own_part() as clocked:
+        app = chat(saver, clocked)
+        times(turns_of(app, "warm"), 30)
+        found = times(turns_of(app), TURNS + WINDOW, None if whole else clocked)
+        return around(found, TURNS) / around(found, TURNS // 8)
+
+
+def fitted(kind: str) -> float:
+    with tempfile.TemporaryDirectory() as folder, saver_of(kind, folder) as saver, own_part() as clocked:
+        app = chat(saver, clocked)
+        times(turns_of(app, "warm"), 30)
+        return exponent(times(turns_of(app), TURNS, clocked))
+
+
+def stored(kind: str, turns: int) -> float:
+    """Bytes of a thread: of the files, with the saver closed, or of what is kept in memory or in the server's tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        with saver_of(kind, folder) as saver:
+            times(turns_of(chat(saver)), turns)
+            if kind == "memory":
+                logs = [log for each in saver.storage.values() for log in each.values()]
+                rows = [row for log in logs for row in log.rows.values()]
+                return float(sum(len(row.delta) + len(row.snapshot or b"") + 150 for row in rows))
+            if kind == "postgres":
+                return float(saver.stored_bytes())
+        return float(sum(os.path.getsize(Path(folder) / name) for name in os.listdir(folder)))
+
+
+def load_long_over_short(kind: str) -> float:
+    """Reading the latest state of a long thread against a short one, per message of each."""
+    config: Any = {"configurable": {"thread_id": "1"}}
+
+    def loading(turns: int) -> float:
+        with tempfile.TemporaryDirectory() as folder, saver_of(kind, folder) as saver:
+            times(turns_of(chat(saver)), turns)
+            found = []
+            for _ in range(15):
+                start = perf_counter()
+                loaded = saver.get_tuple(config)
+                found.append(perf_counter() - start)
+                assert len(loaded.checkpoint["channel_values"]["messages"]) == 2 * turns
+            messages = loaded.checkpoint["channel_values"]["messages"]
+            return statistics.median(found) - decoding(messages)
+
+    return loading(LONG) / loading(LONG // 100)
+
+
+def decoding(messages: list[Any]) -> float:
+    """Seconds that reading these messages from their bytes takes, whatever saver they come from."""
+    from millstream.graph.savers.codec import decode, encode
+
+    data = encode({"messages": messages})
+    found = []
+    for _ in range(15):
+        start = perf_counter()
+        decode(data)
+        found.append(perf_counter() - start)
+    return statistics.median(found)
+
+
+@case("conversation in memory, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)
+def memory_late_over_early() -> float:
+    return late_over_early("memory", whole=False)
+
+
+@case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
+def memory_whole_late_over_early() -> float:
+    return late_over_early("memory", whole=True)
+
+
+@case("conversation on SQLite, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)
+def sqlite_late_over_early() -> float:
+    return late_over_early("sqlite", whole=False)
+
+
+@case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
+def sqlite_whole_late_over_early() -> float:
+    return late_over_early("sqlite", whole=True)
