@@ -163,10 +163,10 @@ _EXPORTS: dict[str, str] = {
     "graph.retrying": "RetryPolicy",
     "graph.runtime": "BaseUser ExecutionInfo Runtime ServerInfo get_runtime get_store get_stream_writer",
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
-    "graph.savers.codec": "register_type",
     "graph.savers.leases": "Lease",
     "graph.savers.memory": "InMemorySaver MemorySaver",
     "graph.savers.postgres": "AsyncPostgresSaver PostgresSaver",
+    "graph.savers.registry": "register_type",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
     "graph.store.base": """BaseStore GetOp InvalidNamespaceError Item ListNamespacesOp MatchCondition PutOp SearchItem
         SearchOp TTLConfig""",
@@ -553,12 +553,12 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.runtime import get_stream_writer as get_stream_writer
     from .graph.savers.base import BaseCheckpointSaver as BaseCheckpointSaver
     from .graph.savers.base import CheckpointTuple as CheckpointTuple
-    from .graph.savers.codec import register_type as register_type
     from .graph.savers.leases import Lease as Lease
     from .graph.savers.memory import InMemorySaver as InMemorySaver
     from .graph.savers.memory import MemorySaver as MemorySaver
     from .graph.savers.postgres import AsyncPostgresSaver as AsyncPostgresSaver
     from .graph.savers.postgres import PostgresSaver as PostgresSaver
+    from .graph.savers.registry import register_type as register_type
     from .graph.savers.sqlite import AsyncSqliteSaver as AsyncSqliteSaver
     from .graph.savers.sqlite import SqliteSaver as SqliteSaver
     from .graph.store.base import BaseStore as BaseStore

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream import AIMessage, HumanMessage, RemoveMessage, add_messages
+from millstream import AIMessage, HumanMessage, InvalidArgument, RemoveMessage, add_messages
 from millstream.graph import known_ids
 from millstream.graph.channels import LOGGED_REDUCERS
 
@@ -53,7 +53,10 @@ def test_turns_end_as_without_remembering(turns: list[list[tuple[str, int]]]) ->
             else:
                 left[place], left[-1] = left[-1], left[place]
         kept = dict(known_ids._known)
-        expected = plainly(left, right)
+        try:
+            expected = plainly(left, right)
+        except InvalidArgument:  # the turn changed a message after it asked for its removal
+            continue
         known_ids._known.update(kept)
         left = reduce(left, right)[0]
         assert [(m.id, m.content) for m in left] == [(m.id, m.content) for m in expected]

@@ -279,6 +279,10 @@ class _Structured(Runnable[Any, Any]):
             wanted = wanted[1]
         self._wanted = wanted
 
+    def stored_types(self) -> list[Any]:
+        """What checkpoints are to hold."""
+        return [self._wanted]
+
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         caller = self._caller
         model: Any = caller.model if caller._choose is None else await caller._chosen(d, input, scope)

@@ -26,6 +26,7 @@ from .loop import Loop
 from .options import Options, options_of
 from .out import read_keys
 from .savers.base import BaseCheckpointSaver
+from .savers.registry import register_graph
 from .state import history, read_state, update_state
 from .stream_parts import ensure_valid_checkpointer
 from .streaming import chunks_of, listen
@@ -73,8 +74,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self.interrupt_after_nodes = tuple(interrupt_after)
         self.debug = debug
         self.name = name
-        if isinstance(checkpointer, BaseCheckpointSaver):
-            checkpointer.learn(builder)
+        register_graph(builder)
 
     # -- facts -------------------------------------------------------------------------------------------------------
 

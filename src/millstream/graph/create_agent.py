@@ -180,6 +180,10 @@ class _Model(Runnable[Any, Any]):
         # What is asked when nothing about the request was changed: bound once.
         self._usual: Any = None
 
+    def stored_types(self) -> list[Any]:
+        """What checkpoints are to hold."""
+        return [] if self._strategy is None else [self._strategy.schema]
+
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if not self._wraps:
             return _update_of(await self._ask(d, scope, self._request(input, None)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +23,7 @@ from .plan import Plan, PlanNode
 from .policies import CachePolicy, TimeoutPolicy, check_timeout, timeout_of
 from .retrying import RetryPolicy, pause_after, policies_of
 from .runtime import current_task
+from .savers.registry import register_all
 from .task import Task
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ ValueT = TypeVar("ValueT")
 SaveT = TypeVar("SaveT")
 
 logger = logging.getLogger("millstream")
-
-# The types that tasks name, until the first workflow that stores anything.
-_unregistered: list[Any] = []
 
 
 class TaskFunction(Generic[P, R]):
@@ -64,7 +61,7 @@ class TaskFunction(Generic[P, R]):
         self._retry = policies_of(retry_policy)
         parameters, hints = parameter_hints(function)
         self._names = [parameter.name for parameter in parameters]
-        _learn(hints.values())
+        register_all(hints.values())
         self._timed: Attempt | None = None
         bound = timeout_of(timeout)
         if bound is not None:
@@ -229,8 +226,7 @@ class entrypoint:  # noqa: N801 - used as a decorator
         name = function.__name__
         builder.add_node(name, function, input_schema=Annotated[Any, "value"], **self._options)
         builder.add_edge(START, name)
-        if self._checkpointer is not None:
-            _register([*hints.values(), *_unregistered])
+        register_all(hints.values())
         plan = EntryPlan(builder, name)
         return CompiledStateGraph(
             builder, plan, checkpointer=self._checkpointer, store=self._store, cache=self._cache, name="LangGraph"
@@ -275,18 +271,3 @@ async def _entered(loop: Loop, task: Task, scope: Scope) -> Any:
         value, save = value.value, value.save
     task.writes = [(END, value), (PREVIOUS, save)]
     return value
-
-
-def _learn(hints: Any) -> None:
-    """Take note of types whose values may be stored; the codec is loaded only where something is."""
-    if "millstream.graph.savers.codec" in sys.modules:
-        _register(list(hints))
-    else:
-        _unregistered.extend(hints)
-
-
-def _register(hints: list[Any]) -> None:
-    from .savers.codec import register_all
-
-    register_all(hints)
-    _unregistered.clear()

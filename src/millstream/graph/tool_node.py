@@ -15,7 +15,7 @@ from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
 from ..flow.step import step
 from ..spine.scope import Scope
-from .callables import pure
+from .callables import parameter_hints, pure
 from .constants import PARENT, REMOVE_ALL_MESSAGES
 from .control import Command, Send
 from .injected import Filler, fillers_of, runtime_for
@@ -68,6 +68,14 @@ class ToolNode(Runnable[Any, Any]):
             self.tools_by_name[made.name] = made
         self._tools = tuple(self.tools_by_name.values())
         self._runs = {tool.name: (exec_of(tool), fillers_of(tool, self._tools)) for tool in self._tools}
+
+    def stored_types(self) -> list[Any]:
+        """What checkpoints are to hold of calls and results: the types of arguments and of what functions return."""
+        functions = [
+            getattr(tool, name, None) for tool in self.tools_by_name.values() for name in ("func", "coroutine")
+        ]
+        hints = [hint for function in functions if function for hint in parameter_hints(function)[1].values()]
+        return [*hints, *(tool.__dict__.get("args_schema") for tool in self.tools_by_name.values())]
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         calls, state, as_list = self._parse(input)

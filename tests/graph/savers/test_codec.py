@@ -32,8 +32,9 @@ from millstream import (
     ToolMessage,
     register_type,
 )
-from millstream.graph.savers import codec
-from millstream.graph.savers.codec import decode, encode, register_all
+from millstream.graph.savers import registry
+from millstream.graph.savers.codec import MARK, decode, encode
+from millstream.graph.savers.registry import register_all
 
 
 class Colour(enum.Enum):
@@ -167,7 +168,7 @@ def test_an_unknown_type_is_an_error_that_names_it() -> None:
 
     register_type(Gone, label="app.Gone")
     data = encode([Gone(1)])
-    del codec._types["app.Gone"]
+    del registry._types["app.Gone"]
     with pytest.raises(CorruptCheckpoint, match=r"'app.Gone'.*register_type"):
         decode(data)
 
@@ -175,7 +176,7 @@ def test_an_unknown_type_is_an_error_that_names_it() -> None:
 def test_bytes_choose_no_code() -> None:
     """Labels are looked up among registered classes only: the name of something importable means nothing."""
     for label in ("subprocess.Popen", "os.system", "builtins.eval"):
-        data = ormsgpack.packb(ormsgpack.Ext(1, ormsgpack.packb([label, ["echo"]])))
+        data = MARK + ormsgpack.packb(ormsgpack.Ext(77, b"\x01" + ormsgpack.packb([label, ["echo"]])))
         with pytest.raises(CorruptCheckpoint, match=re.escape(label)):
             decode(data)
 
@@ -209,4 +210,4 @@ def test_schemas_register_what_they_name() -> None:
 
     Tree.__annotations__["leaves"] = list[Leaf] | None
     register_all([dict[str, Tree]])
-    assert {Tree, Leaf} <= codec._labels.keys()
+    assert {Tree, Leaf} <= registry._labels.keys()

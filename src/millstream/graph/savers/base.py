@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ...errors import Unsupported
-from .codec import register_all
-
-if TYPE_CHECKING:
-    from ..builder import StateGraph
 
 __all__ = ["BaseCheckpointSaver", "CheckpointTuple", "Config"]
 
@@ -30,11 +26,6 @@ class CheckpointTuple(NamedTuple):
 
 class BaseCheckpointSaver:
     """The base of savers. A graph compiled with one remembers its threads."""
-
-    def learn(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
-        """Take note of the types that a graph's schemas name, so that their values can be read back."""
-        register_all([builder.state_schema, builder.input_schema, builder.output_schema])
-        register_all(schema.type for schema in builder.schemas())
 
     def get_tuple(self, config: Config) -> CheckpointTuple | None:
         """The checkpoint that `config` names, or the latest of its thread and namespace."""

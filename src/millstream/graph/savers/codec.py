@@ -9,31 +9,31 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path, PurePath
-from types import UnionType
-from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Final
 from uuid import UUID
 
 import ormsgpack
 from ormsgpack import Ext
 
-from ...data import chunks, messages
+from ...data import ai_chunk, chunks, messages
+from ...data.documents import Document
 from ...data.record import Record
 from ...errors import CorruptCheckpoint, InvalidType
 from ..control import Command, Interrupt, Overwrite, Send
 from ..policies import TimeoutPolicy
 from ..tool_input import ToolCallWithContext
+from .registry import class_of, is_model, is_storable, label_of, register_type
 
-__all__ = ["decode", "encode", "register_type"]
-
-T = TypeVar("T")
+__all__ = ["MARK", "MAX_KEYS", "decode", "encode"]
 
 _PACK: Final = (
     ormsgpack.OPT_NON_STR_KEYS
@@ -47,12 +47,19 @@ _PACK: Final = (
 )
 _UNPACK: Final = ormsgpack.OPT_NON_STR_KEYS
 
-# Extension types. Numbers are part of stored files: never change one, add at the end.
+# One extension type for all of ours, whose first byte says which of them it is: other bytes are refused, not taken for something.
+# Numbers are part of stored files: never change one, add at the end.
+_CODE: Final = 77
 _OBJECT, _TUPLE, _SET, _FROZENSET, _DEQUE, _TEXT, _INT, _SCALAR, _ENUM, _PAIRS, _AS_BASE = range(1, 12)
 
+MARK: Final = b"\xc1"
+"""What all that we encode begins with: a byte that begins nothing in MessagePack, nor in JSON or other encodings of text."""
+
+MAX_KEYS: Final = 500_000
+"""A dict with more keys is neither stored nor read: so few bytes would take so much memory."""
+
+_PREFIX: Final = [bytes([kind]) for kind in range(16)]
 _refused = threading.local()
-_labels: dict[type, str] = {}
-_types: dict[str, type] = {}
 
 
 def encode(value: Any) -> bytes:
@@ -62,15 +69,33 @@ def encode(value: Any) -> bytes:
         InvalidType: (a TypeError) it holds something that cannot be stored.
     """
     try:
-        return ormsgpack.packb(value, default=_default, option=_PACK)
+        data = ormsgpack.packb(value, default=_default, option=_PACK)
     except ormsgpack.MsgpackEncodeError:
         if (refusal := _refusal()) is not None:
             raise refusal from None
-    # A text with lone surrogates, which a model can produce; or a key that is no scalar.
+        data = _encoded_with_care(value)
+    if len(data) >= 2 * MAX_KEYS:
+        _check_sizes(data)
+    return MARK + data
+
+
+def _encoded_with_care(value: Any) -> bytes:
+    """The bytes of a value with texts that have lone surrogates, which a model can produce; or with keys that are no scalars."""
     try:
         return ormsgpack.packb(_mended(value), default=_default, option=_PACK)
-    except ormsgpack.MsgpackEncodeError as error:
-        raise _refusal() or InvalidType(f"a value cannot be stored in a checkpoint: {error}") from error
+    except (ormsgpack.MsgpackEncodeError, RecursionError, ValueError) as error:
+        why = "it is nested too deep, or holds itself" if isinstance(error, RecursionError) else str(error)
+        raise _refusal() or InvalidType(f"a value cannot be stored in a checkpoint: {why}") from error
+
+
+def _check_sizes(data: bytes) -> None:
+    try:
+        _check_keys(data)
+    except CorruptCheckpoint:
+        _refusal()
+        raise InvalidType(
+            f"a value cannot be stored in a checkpoint: a dict in it has more than {MAX_KEYS:,} keys."
+        ) from None
 
 
 def decode(data: bytes) -> Any:
@@ -79,8 +104,10 @@ def decode(data: bytes) -> Any:
     Raises:
         CorruptCheckpoint: they cannot be read.
     """
+    if data[:1] != MARK:
+        raise CorruptCheckpoint("stored bytes cannot be read: they are in another encoding, or none.")
     try:
-        return ormsgpack.unpackb(data, ext_hook=_ext, option=_UNPACK)
+        return _unpacked(data[1:])
     except Exception as error:
         raise _refusal() or CorruptCheckpoint(f"stored bytes cannot be read: {error}") from error
 
@@ -96,60 +123,6 @@ def _refuse(error: Exception) -> Exception:
     return error
 
 
-def register_type(cls: type[T], *, label: str | None = None) -> type[T]:
-    """Let values of `cls` (a dataclass, pydantic model, enum or named tuple) be stored and read back.
-
-    Give a `label` when the class may move to another module: stored values carry it. Usable as a decorator.
-    """
-    label = label or f"{cls.__module__}.{cls.__qualname__}"
-    _types[label] = cls
-    _labels.setdefault(cls, label)
-    return cls
-
-
-def register_all(hints: Iterable[Any]) -> None:
-    """Register every class that can be stored among type hints, and those that their fields name."""
-    waiting, seen = list(hints), set()
-    while waiting:
-        hint = waiting.pop()
-        if id(hint) in seen:
-            continue
-        seen.add(id(hint))
-        origin = get_origin(hint)
-        if origin is Annotated:
-            waiting.append(get_args(hint)[0])
-        elif origin in (Union, UnionType) or origin is not None:
-            waiting += [arg for arg in get_args(hint) if not isinstance(arg, (str, int))]
-        elif isinstance(hint, type):
-            if _is_storable(hint) and hint not in _labels:
-                register_type(hint)
-            if _is_storable(hint) or getattr(hint, "__annotations__", None):
-                waiting += _field_hints(hint)
-
-
-def _field_hints(cls: type) -> Iterable[Any]:
-    if cls.__module__.startswith(("millstream.", "builtins", "typing")):
-        return ()
-    try:
-        return get_type_hints(cls).values()
-    except Exception:  # a name that cannot be resolved here
-        return ()
-
-
-def _is_model(cls: type) -> bool:
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and issubclass(cls, pydantic.BaseModel)
-
-
-def _is_storable(cls: type) -> bool:
-    return (
-        dataclasses.is_dataclass(cls)
-        or _is_model(cls)
-        or issubclass(cls, Enum)
-        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
-    )
-
-
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -157,27 +130,31 @@ def _pack(value: Any) -> bytes:
     return ormsgpack.packb(value, default=_default, option=_PACK)
 
 
+def _as(kind: int, data: bytes) -> Ext:
+    return Ext(_CODE, _PREFIX[kind] + data)
+
+
 def _default(value: Any) -> Ext:
     cls = type(value)
     if cls is tuple:
-        return Ext(_TUPLE, _pack(list(value)))
+        return _as(_TUPLE, _pack(list(value)))
     if isinstance(value, Record):
-        return Ext(_OBJECT, _pack([_label(cls), _record_fields(value)]))
+        return _as(_OBJECT, _pack([_label(cls), _record_fields(value)]))
     plain = _PLAIN.get(cls)
     if plain is not None:
         tag, turn = plain
-        return Ext(tag, _pack(turn(value)))
+        return _as(tag, _pack(turn(value)))
     if isinstance(value, Enum):
-        return Ext(_ENUM, _pack([_label(cls), value.value]))
-    if _is_storable(cls):
-        return Ext(_OBJECT, _pack([_label(cls), _fields(value)]))
+        return _as(_ENUM, _pack([_label(cls), value.value]))
+    if is_storable(cls):
+        return _as(_OBJECT, _pack([_label(cls), _fields(value)]))
     for base, turn in _BASES:
         if isinstance(value, base):
-            return Ext(_SCALAR, _pack(turn(value)))
+            return _as(_SCALAR, _pack(turn(value)))
     builtin: Any
     for builtin in (dict, list, str, int, float, bytes):  # subclasses are stored as what they extend
         if isinstance(value, builtin):
-            return Ext(_AS_BASE, _pack(builtin(value)))
+            return _as(_AS_BASE, _pack(builtin(value)))
     raise _refuse(
         InvalidType(
             f"{value!r} of type {cls.__module__}.{cls.__qualname__} cannot be stored in a checkpoint. Keep it out of the "
@@ -187,16 +164,30 @@ def _default(value: Any) -> Ext:
 
 
 def _label(cls: type) -> str:
-    label = _labels.get(cls)
+    label = label_of(cls)
     if label is None:
-        register_type(cls)
-        label = _labels[cls]
+        raise _refuse(
+            InvalidType(
+                f"values of {cls.__module__}.{cls.__qualname__} cannot be stored in a checkpoint: the class is not registered, so they could "
+                "not be read back. Name it in the state schema, or call millstream.register_type() with it when the program starts."
+            )
+        )
     return label
 
 
 def _record_fields(value: Record) -> dict[str, Any]:
     """The fields of a message or document that say something; the others are as a new one has them."""
-    return {k: v for k, v in value._state().items() if k != "type" and v is not None and v != [] and v != {}}
+    names = value._field_names()
+    return {
+        k: v
+        for k, v in value._state().items()
+        if k != "type" and not (v is None and k in names) and not (k in _EMPTY_AT_FIRST and not v)
+    }
+
+
+_EMPTY_AT_FIRST: Final = frozenset(
+    ["additional_kwargs", "invalid_tool_calls", "metadata", "response_metadata", "tool_call_chunks", "tool_calls"]
+)
 
 
 def _fields(value: Any) -> Any:
@@ -239,7 +230,7 @@ def _mended(value: Any) -> Any:
             value.encode()
             return value
         except UnicodeEncodeError:
-            return Ext(_TEXT, value.encode("utf-8", "surrogatepass"))
+            return _as(_TEXT, value.encode("utf-8", "surrogatepass"))
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(_mended(each) for each in value) if type(value) in (list, tuple) else value
     if type(value) is dict:
@@ -248,11 +239,11 @@ def _mended(value: Any) -> Any:
                 return {_utf8_key(k): _mended(v) for k, v in value.items()}
             except UnicodeEncodeError:
                 pass
-        return Ext(_PAIRS, _pack([[_mended(k), _mended(v)] for k, v in value.items()]))
+        return _as(_PAIRS, _pack([[_mended(k), _mended(v)] for k, v in value.items()]))
     if isinstance(value, Record):
-        return Ext(_OBJECT, _pack([_label(type(value)), _mended(_record_fields(value))]))
-    if not isinstance(value, type) and _is_storable(type(value)) and not isinstance(value, Enum):
-        return Ext(_OBJECT, _pack([_label(type(value)), _mended(_fields(value))]))
+        return _as(_OBJECT, _pack([_label(type(value)), _mended(_record_fields(value))]))
+    if not isinstance(value, type) and is_storable(type(value)) and not isinstance(value, Enum):
+        return _as(_OBJECT, _pack([_label(type(value)), _mended(_fields(value))]))
     return value
 
 
@@ -265,51 +256,140 @@ def _utf8_key(key: Any) -> Any:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _ext(tag: int, data: Any) -> Any:
-    if tag == _TEXT:
-        return bytes(data).decode("utf-8", "surrogatepass")
-    value = ormsgpack.unpackb(data, ext_hook=_ext, option=_UNPACK)
-    if tag == _OBJECT:
-        return _object(*value)
-    if tag == _TUPLE:
-        return tuple(value)
-    if tag == _SCALAR:
-        return _SCALARS[value[0]](*value[1:])
-    if tag == _ENUM:
-        return _class(value[0])(value[1])
-    if tag == _PAIRS:
-        return dict(value)
-    if tag == _AS_BASE:
-        return value
-    return _READ[tag](value)
-
-
-def _class(label: str) -> Any:
+def _ext(code: int, data: Any) -> Any:
+    data = bytes(data)
+    read = _READ.get(data[0]) if code == _CODE and data else None
+    if read is None:
+        raise _refuse(CorruptCheckpoint(f"stored bytes have an extension (code {code}) that is not one of ours."))
+    if data[0] == _TEXT:
+        return data[1:].decode("utf-8", "surrogatepass")
     try:
-        return _types[label]
-    except KeyError:
+        return read(_unpacked(data[1:]))
+    except CorruptCheckpoint:
+        raise
+    except Exception as error:
+        raise _refuse(CorruptCheckpoint(f"a stored value does not fit its type: {error}")) from error
+
+
+def _unpacked(data: bytes) -> Any:
+    _check_keys(data)
+    return ormsgpack.unpackb(data, ext_hook=_ext, option=_UNPACK)
+
+
+def _class(label: Any) -> Any:
+    cls = class_of(label) if type(label) is str else None
+    if cls is None:
         raise _refuse(
             CorruptCheckpoint(
                 f"a stored value has the type {label!r}, which this program has not registered; name it in the state "
                 "schema or call register_type() with the class before reading."
             )
-        ) from None
+        )
+    return cls
 
 
-def _object(label: str, fields: Any) -> Any:
+def _object(value: Any) -> Any:
+    """A value of a registered class. What does not fit is refused before the class has a say."""
+    label, fields = value
     cls = _class(label)
     if isinstance(fields, list):
-        return cls(*fields)
-    if _is_model(cls):
+        if not hasattr(cls, "_fields") or len(fields) != len(cls._fields):
+            raise ValueError(f"{label!r} has other fields")
+        return tuple.__new__(cls, fields)
+    _check_fields(cls, label, fields)
+    if is_model(cls):
         return cls.model_construct(**fields)
+    if issubclass(cls, Record):
+        _check_record(label, fields)
     return cls(**fields)
 
 
+def _member(label: str, value: Any) -> Any:
+    cls = _class(label)
+    if not issubclass(cls, Enum):
+        raise ValueError(f"{label!r} is no enumeration")
+    return cls(value)
+
+
+def _check_fields(cls: Any, label: str, fields: Any) -> None:
+    if type(fields) is not dict or not all(type(name) is str for name in fields):
+        raise ValueError(f"the fields of {label!r} are none")
+    known, required = _fields_of(cls)
+    if not required <= fields.keys() or not (known is None or fields.keys() <= known):
+        raise ValueError(f"{label!r} has other fields than {sorted(fields)}")
+
+
+@lru_cache(maxsize=1024)
+def _fields_of(cls: Any) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """Names of the fields that a class may have (None: any) and must have."""
+    if is_model(cls):
+        fields = cls.model_fields
+        open = cls.model_config.get("extra") == "allow"
+        return None if open else frozenset(fields), frozenset()  # a model may have been constructed without some
+    if issubclass(cls, Record):
+        return None if cls.__dictoffset__ else frozenset(cls._field_names()), cls._required
+    if not dataclasses.is_dataclass(cls):
+        raise ValueError(f"{cls.__qualname__} has no fields")
+    given = [field for field in dataclasses.fields(cls) if field.init]
+    missing = dataclasses.MISSING
+    needed = [f.name for f in given if f.default is missing and f.default_factory is missing]
+    return frozenset(field.name for field in given), frozenset(needed)
+
+
+def _check_record(label: str, fields: dict[str, Any]) -> None:
+    """The types on which our own code relies; messages take anything else as it is."""
+    for name, types in _RELIED_ON.items():
+        if name in fields and not isinstance(fields[name], types):
+            raise ValueError(f"{name!r} of {label!r} cannot be {fields[name]!r:.80}")
+
+
+_RELIED_ON: Final[dict[str, Any]] = {
+    "id": (str, NoneType),
+    "name": (str, NoneType),
+    "role": str,
+    "content": (str, list),
+    "page_content": str,
+    "metadata": dict,
+    "tool_call_id": str,
+    "status": str,
+    "additional_kwargs": dict,
+    "response_metadata": dict,
+    "usage_metadata": (dict, NoneType),
+    "tool_calls": list,
+    "invalid_tool_calls": list,
+    "tool_call_chunks": list,
+}
+
+
+def _check_keys(data: bytes) -> None:
+    """Refuse a dict with more than `MAX_KEYS` keys before anything is made of it. Only such a large one has the marker that is looked for."""
+    if len(data) < 2 * MAX_KEYS:
+        return
+    place = data.find(_BIG_DICT)
+    while place >= 0:
+        count = int.from_bytes(data[place + 1 : place + 5], "big")
+        # Inside a text or a number these bytes may mean anything: a dict needs two bytes an item.
+        if count > MAX_KEYS and 2 * count <= len(data) - place - 5:
+            raise _refuse(
+                CorruptCheckpoint(f"stored bytes hold a dict with {count:,} keys; {MAX_KEYS:,} are the most.")
+            )
+        place = data.find(_BIG_DICT, place + 1)
+
+
+_BIG_DICT: Final = b"\xdf"
+
 _READ: Final[dict[int, Callable[[Any], Any]]] = {
+    _OBJECT: _object,
+    _TUPLE: tuple,
     _SET: set,
     _FROZENSET: frozenset,
     _DEQUE: lambda v: deque(v[0], v[1]),
+    _TEXT: str,
     _INT: int,
+    _SCALAR: lambda v: _SCALARS[v[0]](*v[1:]),
+    _ENUM: lambda v: _member(*v),
+    _PAIRS: dict,
+    _AS_BASE: lambda v: v,
 }
 
 _SCALARS: Final[dict[str, Callable[..., Any]]] = {
@@ -328,9 +408,9 @@ _SCALARS: Final[dict[str, Callable[..., Any]]] = {
     "tool_call": ToolCallWithContext.of,
 }
 
-for _cls in (Command, Interrupt, Overwrite, TimeoutPolicy):
+for _cls in (Command, Interrupt, Overwrite, Document, TimeoutPolicy):
     register_type(_cls, label=_cls.__name__)
-for _module in (messages, chunks):
+for _module in (ai_chunk, messages, chunks):
     for _name in _module.__all__:
         _found = getattr(_module, _name)
         if isinstance(_found, type) and issubclass(_found, Record):
