@@ -28,9 +28,10 @@ def checkpoint_id(after: str | None = None) -> str:
     global _last
     with _lock:
         _last = ticks = max(time.time_ns() // 100 + _OFFSET, _last + 1)
-    id = _id_at(ticks)
-    if after is not None and id <= after and (made := _ticks(after)) is not None:
-        id = _id_at(made + 1)
+        id = _id_at(ticks)
+        if after is not None and id <= after and (made := _ticks(after)) is not None:
+            _last = ticks = made + 1
+            id = _id_at(ticks)
     return id
 
 
