@@ -146,8 +146,8 @@ async def _takes_any_text_for_a_key_or_refuses_it(s: StoreCalls) -> None:
         "\0",
         "a\0b",
         "\ud800",
-        "é",
-        "é",
+        "\u00e9",
+        "e\u0301",
         "k" * 1_000_000,
     ]
     kept = {}

@@ -15,7 +15,7 @@ from .base import BaseCheckpointSaver, CheckpointTuple, Config, Strategy
 from .leases import Lease
 from .log import Chain, Entry, Loaded, Record, needs_values
 from .retention import pruned, without_runs
-from .tuples import coordinates, entry_of, lease_of, matches, named, shown
+from .tuples import bound_of, coordinates, entry_of, lease_of, matches, named, shown
 
 __all__ = ["SPECIAL", "LogSaver", "Work"]
 
@@ -166,7 +166,7 @@ class LogSaver(BaseCheckpointSaver):
         before: Config | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        for thread, ns, id in self.find(config, _bound(before)):
+        for thread, ns, id in self.find(config, bound_of(config, before, limit)):
             if limit is not None and limit <= 0:
                 return
             loaded = self.load(thread, ns, id, True)
@@ -221,7 +221,7 @@ class LogSaver(BaseCheckpointSaver):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         self._check_awaitable("alist")
-        for thread, ns, id in await self.twin("find", config, _bound(before)):
+        for thread, ns, id in await self.twin("find", config, bound_of(config, before, limit)):
             if limit is not None and limit <= 0:
                 return
             loaded = await self.twin("load", thread, ns, id, True)
@@ -300,7 +300,3 @@ class LogSaver(BaseCheckpointSaver):
             except StopIteration:
                 return
             result = await self.twin(method, *args)
-
-
-def _bound(before: Config | None) -> str | None:
-    return None if before is None else (before.get("configurable") or {}).get("checkpoint_id")

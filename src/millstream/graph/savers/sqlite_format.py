@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...errors import CorruptCheckpoint, StorageBusy, StorageError, StorageFull, UnsupportedFormat
+from ...errors import CorruptCheckpoint, InvalidArgument, StorageBusy, StorageError, StorageFull, UnsupportedFormat
 from .sql import BEGIN, COMMIT, FORMAT, Plan
 
 __all__ = ["is_busy", "meaning", "prepare"]
@@ -67,6 +67,8 @@ def is_busy(error: Exception) -> bool:
 
 def meaning(error: Exception, path: str) -> Exception:
     """An error of SQLite's as one of ours; any other as it is."""
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidArgument(f"SQLite cannot keep text with lone surrogates in a name or id: {error}")
     code = _code(error)
     if code is None:
         return error

@@ -11,20 +11,41 @@ from .ids import made_at
 from .leases import Lease
 from .log import Entry, Loaded
 
-__all__ = ["coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
+__all__ = ["bound_of", "coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
 
 
 def coordinates(config: Config) -> tuple[str, str, str | None]:
     """Thread, namespace and checkpoint that a config names.
 
     Raises:
-        InvalidArgument: (a ValueError) it names no thread.
+        InvalidArgument: (a ValueError) it names no thread, or one of the others by something that is no text.
     """
     configurable = config.get("configurable") or {}
     thread = configurable.get("thread_id")
     if thread is None:
         raise InvalidArgument('config["configurable"] needs a "thread_id" to say which thread is meant.')
-    return str(thread), configurable.get("checkpoint_ns") or "", configurable.get("checkpoint_id")
+    return str(thread), _text(configurable, "checkpoint_ns") or "", _text(configurable, "checkpoint_id")
+
+
+def bound_of(config: Config | None, before: Config | None, limit: int | None) -> str | None:
+    """The id that those which `list` shows must be before.
+
+    Raises:
+        InvalidArgument: (a ValueError) one of the three is not of its kind.
+    """
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise InvalidArgument(f"`limit` is a whole number from 0 on, or None for all, not {limit!r}.")
+    configurable = (config or {}).get("configurable") or {}
+    for name in ("checkpoint_ns", "checkpoint_id"):
+        _text(configurable, name)
+    return None if before is None else _text(before.get("configurable") or {}, "checkpoint_id")
+
+
+def _text(configurable: Mapping[str, Any], name: str) -> str | None:
+    text = configurable.get(name)
+    if text is not None and not isinstance(text, str):
+        raise InvalidArgument(f'config["configurable"]["{name}"] must be a text, not {text!r}.')
+    return text
 
 
 def shown(thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
