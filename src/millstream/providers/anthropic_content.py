@@ -89,6 +89,10 @@ def _image(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _file(block: Mapping[str, Any]) -> dict[str, Any]:
+    if block.get("source_type") == "text":
+        return _plain_text(block)
+    if isinstance(inner := block.get("file"), Mapping):  # OpenAI's form
+        block = {**inner, "url": inner.get("file_data")}
     made: dict[str, Any] = {"type": "document", "source": _source(block, "application/pdf")}
     name = block.get("filename") or (block.get("extras") or {}).get("filename")
     return {**made, "title": name} if name else made

@@ -188,7 +188,7 @@ class ChatOpenAI(WireModel):
         if (reasoning := parameters.get("reasoning")) and self._is_openai:
             del parameters["reasoning"]
             parameters.setdefault("reasoning_effort", reasoning.get("effort"))
-        return {"messages": to_openai(messages), "model": self.model_name, **parameters}
+        return {"messages": to_openai(messages, marks=not self._is_openai), "model": self.model_name, **parameters}
 
     def _responses_body(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]

@@ -18,25 +18,25 @@ from ..data.messages import (
 from ..data.openai_format import openai_block
 from ..errors import InvalidType
 
-__all__ = ["to_openai"]
+__all__ = ["is_text_file", "to_openai"]
 
 # What a model said that a server takes back as content. All else it made for itself, or another server made it.
 _SAID = frozenset({"text", "image_url", "input_audio"})
 _NOT_SENT = frozenset({"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "thinking", "reasoning", "redacted_thinking", "reasoning_content", "function_call"})  # fmt: skip
 
 
-def to_openai(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
-    """The `messages` of a request.
+def to_openai(messages: Iterable[BaseMessage], *, marks: bool = False) -> list[dict[str, Any]]:
+    """The `messages` of a request. `marks`: with `cache_control` where texts have it, which OpenAI itself refuses.
 
     Raises:
         InvalidType: (TypeError) a message of a kind that has no role there.
     """
-    return [_message(message) for message in messages]
+    return [_message(message, marks) for message in messages]
 
 
-def _message(message: BaseMessage) -> dict[str, Any]:
+def _message(message: BaseMessage, marks: bool) -> dict[str, Any]:
     said = isinstance(message, AIMessage)
-    out: dict[str, Any] = {"role": _role(message), "content": _content(message.content, said)}
+    out: dict[str, Any] = {"role": _role(message), "content": _content(message.content, said, marks)}
     if message.name:
         out["name"] = message.name
     if isinstance(message, ToolMessage):
@@ -86,20 +86,30 @@ def _call(id: str | None, name: str | None, arguments: str | None) -> dict[str, 
     return {"type": "function", "id": id, "function": {"name": name or "", "arguments": arguments or ""}}
 
 
-def _content(content: str | list[Any], said: bool) -> str | list[Any]:
+def _content(content: str | list[Any], said: bool, marks: bool) -> str | list[Any]:
     if isinstance(content, str):
         return content
-    return [_block(block) for block in content if isinstance(block, str) or _is_sent(block.get("type"), said)]
+    return [_block(block, marks) for block in content if isinstance(block, str) or _is_sent(block.get("type"), said)]
 
 
 def _is_sent(kind: Any, said: bool) -> bool:
     return kind in _SAID if said else kind not in _NOT_SENT
 
 
-def _block(block: Any) -> Any:
+def _block(block: Any, marks: bool) -> Any:
     """A content block in OpenAI's form; one that is not known is passed on, because some server may know it."""
     if isinstance(block, str):
         return {"type": "text", "text": block}
     if block.get("type") == "text":
-        return {"type": "text", "text": block.get("text", "")}
+        mark = block.get("cache_control") if marks else None
+        return {"type": "text", "text": block.get("text", ""), **({"cache_control": mark} if mark else {})}
+    if is_text_file(block):
+        return {"type": "text", "text": block["text"]}
+    if isinstance(block.get("image_url"), str):
+        return {**block, "image_url": {"url": block["image_url"]}}
     return openai_block(block) or block
+
+
+def is_text_file(block: Mapping[str, Any]) -> bool:
+    """It is a file that is its text (an older form of the block `text-plain`)."""
+    return block.get("type") == "file" and block.get("source_type") == "text" and isinstance(block.get("text"), str)

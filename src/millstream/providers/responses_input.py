@@ -8,6 +8,7 @@ from typing import Any
 from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from ..data.openai_format import openai_block
 from ..errors import InvalidType
+from .openai_messages import is_text_file
 from .wire_json import dumps
 
 __all__ = ["after_last_response", "to_responses"]
@@ -77,6 +78,8 @@ def _given(block: Any, text: str = "input_text") -> dict[str, Any]:
     """A block of what is given to the model. One of a kind that is not known is passed on."""
     if isinstance(block, str):
         return {"type": text, "text": block}
+    if is_text_file(block):
+        return {"type": text, "text": block["text"]}
     made = openai_block(block) or block
     kind = made.get("type")
     if kind == "text":
@@ -85,8 +88,8 @@ def _given(block: Any, text: str = "input_text") -> dict[str, Any]:
         given = made.get("image_url")
         image = given if isinstance(given, Mapping) else {"url": given}
         return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
-    if kind == "image" and block.get("file_id"):
-        return {"type": "input_image", "file_id": block["file_id"], "detail": block.get("detail") or "auto"}
+    if kind == "image" and (file_id := block.get("file_id") or block.get("id")):
+        return {"type": "input_image", "file_id": file_id, "detail": block.get("detail") or "auto"}
     if kind == "file":
         return {"type": "input_file", **(made["file"] if isinstance(made.get("file"), Mapping) else _linked(block))}
     return dict(made)
@@ -173,6 +176,12 @@ def _annotations(block: Mapping[str, Any]) -> list[Any]:
 
 def _reasoning(block: Mapping[str, Any], stored: bool) -> dict[str, Any] | None:
     """A thought goes back by its id where it is stored, else by its encrypted content; without both it cannot."""
+    if "reasoning" in block:  # the form that all providers share
+        block = {
+            **(block.get("extras") or {}),
+            "id": block.get("id"),
+            "summary": [{"type": "summary_text", "text": block["reasoning"]}] if block["reasoning"] else [],
+        }
     secret = block.get("encrypted_content")
     if "summary" not in block and "content" not in block and not secret:
         return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from ..chat.models import BaseChatModel
@@ -12,6 +13,7 @@ from ..data.outputs import ChatResult
 from ..flow.step import step
 from .asking import Begun, read_async, read_sync
 from .http import Link
+from .standard_content import standard_chunk, standard_message
 from .wired import Wired
 
 __all__ = ["WireModel"]
@@ -63,19 +65,34 @@ class WireModel(Wired, BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return step(self._answer(self._sync_link(), messages, stop, kwargs))
+        return self._as_told(step(self._answer(self._sync_link(), messages, stop, kwargs)))
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return await self._answer(self._async_link(), messages, stop, kwargs)
+        return self._as_told(await self._answer(self._async_link(), messages, stop, kwargs))
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        return read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
+        chunks = read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
+        return map(standard_chunk, chunks) if self.output_version == "v1" else chunks
 
     def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        return read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
+        chunks = read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
+        return _standard(chunks) if self.output_version == "v1" else chunks
+
+    def _as_told(self, result: ChatResult) -> ChatResult:
+        """With content in the form that `output_version` names."""
+        if self.output_version == "v1":
+            for generation in result.generations:
+                standard_message(generation.message)
+        return result
+
+
+async def _standard(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield standard_chunk(chunk)
