@@ -152,9 +152,9 @@ def test_p7_a_restart_is_survived(cluster: Cluster, colour: str, durability: str
         while sum(checkpoints(cluster).values()) < RUNS * 3:  # noqa: ASYNC110 - nothing tells when
             await asyncio.sleep(0.01)
         back, stored = await strike(cluster, away, again=False)
-        took += await progress_after(cluster, back, stored)
+        took.extend(await progress_after(cluster, back, stored))
         back, stored = await strike(cluster, away / 4, again=True)
-        took += await progress_after(cluster, back, stored)
+        took.extend(await progress_after(cluster, back, stored))
         async with asyncio.timeout(30):
             results = await running
         attempts += len(results)
