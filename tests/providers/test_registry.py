@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,3 +253,11 @@ def test_an_agent_whose_model_is_chosen() -> None:
         state = agent.invoke({"messages": "1+2?"}, config(model="anthropic:claude-x"))
     assert state["messages"][-1].text == "Three."
     assert isinstance(init_chat_model("claude-x", api_key=KEY), ChatAnthropic)
+
+
+def test_the_page_about_providers_is_true() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lookup" / "models.md").read_text()
+    for provider, (_, endpoint) in COMPATIBLE.items():
+        names = [f"`{name}`" for name in (*endpoint.key_variables, *endpoint.url_variables)]
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{provider}` | {endpoint.url} |"))
+        assert all(name in row for name in names), row
