@@ -735,3 +735,38 @@ def test_a_copy_of_a_subclass_runs_by_itself() -> None:
     first = Mine()
     assert first.invoke({"n": 1}) == 2
     assert first.model_copy(update={"factor": 5}).invoke({"n": 1}) == 5
+
+
+def test_run_takes_the_config_as_keywords_and_answers_a_call(colour: Colour) -> None:
+    @tool
+    def double(n: int, config: RunnableConfig) -> str:
+        """Double."""
+        return f"{n * 2} {config['tags']} {config['metadata']} {config['run_name'] if 'run_name' in config else None}"
+
+    async def body(colour: Colour) -> None:
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            return double.run(*args, **kwargs) if colour.sync else await double.arun(*args, **kwargs)
+
+        named = {"tags": ["a"], "config": {"tags": ["b"], "metadata": {"k": 1}}}
+        assert await run({"n": 2}, **named) == "4 ['a', 'b'] {'k': 1} None"
+        answer = await run({"n": 3}, tool_call_id="c", metadata=None)
+        assert (answer.tool_call_id, answer.content[:1]) == ("c", "6")
+
+    colour.run(body)
+
+
+def test_a_docstring_that_is_to_be_parsed_documents_an_argument() -> None:
+    def plain(n: int) -> int:
+        """Double."""
+        return n * 2
+
+    def nothing() -> int:
+        """Nothing to document."""
+        return 0
+
+    with pytest.raises(InvalidArgument, match="documents no argument; write an `Args:` section"):
+        tool(parse_docstring=True)(plain)
+    lenient = tool(parse_docstring=True, error_on_invalid_docstring=False)(plain)
+    assert lenient.description == "Double."
+    assert StructuredTool.from_function(plain, parse_docstring=True).description == "Double."
+    assert tool(parse_docstring=True)(nothing).description == "Nothing to document."

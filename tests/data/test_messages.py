@@ -174,10 +174,15 @@ def test_old_openai_tool_calls_are_parsed() -> None:
 
 def test_text_and_pretty() -> None:
     assert AIMessage([{"type": "text", "text": "a"}, "b", {"type": "image", "url": "u"}]).text == "ab"
-    lines = AIMessage("hi", name="bot", tool_calls=[CALL]).pretty_repr().splitlines()
+    cut = {"name": "g", "args": "{x", "id": "c2", "error": "cut"}
+    lines = AIMessage("hi", name="bot", tool_calls=[CALL], invalid_tool_calls=[cut]).pretty_repr().splitlines()
     assert len(lines[0]) == 80
     assert " Ai Message " in lines[0]
-    assert lines[1:] == ["Name: bot", "", "hi", "Tool Calls:", "  f (c1)", "    a: 1"]
+    assert lines[1:] == [
+        *["Name: bot", "", "hi", "Tool Calls:", "  f (c1)", " Call ID: c1", "  Args:", "    a: 1"],
+        *["Invalid Tool Calls:", "  g (c2)", " Call ID: c2", "  Error: cut", "  Args:", "    {x"],
+    ]
+    assert AIMessage("", tool_calls=[CALL]).pretty_repr().splitlines()[1:3] == ["Tool Calls:", "  f (c1)"]
 
 
 def test_dump_shares_nothing() -> None:

@@ -73,8 +73,11 @@ class StructuredTool(BaseTool):
         if parse_docstring:
             known = set(inspect.signature(source).parameters)
             text, documented = google_docstring(doc, known, f"tool {name!r}")
-            if error_on_invalid_docstring and not text and description is None:
-                raise InvalidArgument(f"tool {name!r} is to parse its docstring, but has none to parse; write one.")
+            if error_on_invalid_docstring and not documented and known - {"callbacks", "run_manager"}:
+                raise InvalidArgument(
+                    f"tool {name!r} is to parse its docstring, which documents no argument; write an `Args:` section "
+                    "after a blank line, or pass error_on_invalid_docstring=False."
+                )
         else:
             text = dedented(doc)
         if args_schema is None:

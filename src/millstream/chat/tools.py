@@ -18,6 +18,8 @@ from ..flow.attend import attended
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..spine.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
+from ..spine.config import RunnableConfig
+from ..spine.config_tools import merge_configs
 from ..spine.events import CUSTOM, MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope
@@ -123,6 +125,34 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
     def _documented_args(self) -> dict[str, str]:
         """The descriptions of arguments that are written elsewhere than in their annotations."""
         return {}
+
+    # -- what users call, beside the methods of every runnable -------------------------------------------------------
+
+    def run(
+        self, tool_input: Any, *, tool_call_id: str | None = None, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """`invoke`, with `callbacks`, `tags`, `metadata`, `run_name` and `run_id` as keywords of their own.
+
+        With `tool_call_id` the arguments are those of a model's call, and a ToolMessage answers it.
+        """
+        given, config, kwargs = self._run_input(tool_input, tool_call_id, config, kwargs)
+        return self.invoke(given, config, **kwargs)
+
+    async def arun(
+        self, tool_input: Any, *, tool_call_id: str | None = None, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """`run` in async form."""
+        given, config, kwargs = self._run_input(tool_input, tool_call_id, config, kwargs)
+        return await self.ainvoke(given, config, **kwargs)
+
+    def _run_input(
+        self, given: Any, call_id: str | None, config: RunnableConfig | None, kwargs: Kwargs
+    ) -> tuple[Any, RunnableConfig, Kwargs]:
+        own = {key: kwargs[key] for key in _CONFIG_KEYS & kwargs.keys() if kwargs[key] is not None}
+        rest = {key: value for key, value in kwargs.items() if key not in _CONFIG_KEYS}
+        if call_id is not None:
+            given = {"type": "tool_call", "name": self.name, "args": given, "id": call_id}
+        return given, merge_configs(config, own), rest
 
     # -- what is called ----------------------------------------------------------------------------------------------
 
@@ -303,6 +333,9 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
             f"tool {self.name!r} has response_format='content_and_artifact', so it must return a pair "
             f"(content, artifact), not {type(content).__name__}."
         )
+
+
+_CONFIG_KEYS = frozenset({"callbacks", "tags", "metadata", "run_name", "run_id"})
 
 
 def injected_args(tool: BaseTool) -> dict[str, Any]:

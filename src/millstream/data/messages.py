@@ -209,18 +209,17 @@ class AIMessage(BaseMessage):
 
     def pretty_repr(self, html: bool = False) -> str:
         """The message for people to read, with its tool calls below."""
-        shown = [super().pretty_repr(html)]
+        shown = [super().pretty_repr(html).strip()]
         for heading, calls in (("Tool Calls:", self.tool_calls), ("Invalid Tool Calls:", self.invalid_tool_calls)):
             if calls:
                 shown.append(heading)
             for call in calls:
-                shown.append(f"  {call['name']} ({call['id']})")
                 args = call["args"]
-                pairs = args.items() if isinstance(args, dict) else (("arguments", args),)
-                shown += [f"    {key}: {value}" for key, value in pairs]
                 error = call.get("error")
-                if error:
-                    shown.append(f"    error: {error}")
+                shown += [f"  {call['name'] or 'Tool'} ({call['id']})", f" Call ID: {call['id']}"]
+                shown += [f"  Error: {error}"] if error else []
+                shown.append("  Args:")
+                shown += [f"    {k}: {v}" for k, v in args.items()] if isinstance(args, dict) else [f"    {args}"]
         return "\n".join(shown)
 
 
