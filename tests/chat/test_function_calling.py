@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Annotated, Any, NotRequired, TypedDict
 
 import pytest
+import typing_extensions
 from pydantic import BaseModel, Field
 
 from millstream import InjectedToolArg, InvalidArgument, Tool, convert_to_openai_function, convert_to_openai_tool, tool
@@ -194,3 +195,21 @@ def test_schemas_are_copied() -> None:
     assert plain_schema(given) == {"type": "object", "properties": {"a": {"enum": [{"title": "kept"}]}}}
     strict_schema(given)
     assert repr(given) == before
+
+
+class OfTheirs(typing_extensions.TypedDict):
+    x: int
+    y: NotRequired[str]
+
+
+class OfPython(TypedDict):
+    x: int
+    y: NotRequired[str]
+
+
+@pytest.mark.parametrize("kind", [OfTheirs, OfPython])
+def test_a_typed_dict_of_either_kind(kind: Any) -> None:
+    made = convert_to_openai_tool(kind)["function"]
+    assert made["name"] == kind.__name__
+    assert made["parameters"]["properties"] == {"x": {"type": "integer"}, "y": {"type": "string"}}
+    assert made["parameters"]["required"] == ["x"]

@@ -741,7 +741,7 @@ def test_run_takes_the_config_as_keywords_and_answers_a_call(colour: Colour) -> 
     @tool
     def double(n: int, config: RunnableConfig) -> str:
         """Double."""
-        return f"{n * 2} {config['tags']} {config['metadata']} {config['run_name'] if 'run_name' in config else None}"
+        return f"{n * 2} {config['tags']} {config['metadata']} {config.get('run_name')}"
 
     async def body(colour: Colour) -> None:
         async def run(*args: Any, **kwargs: Any) -> Any:

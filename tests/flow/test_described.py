@@ -76,7 +76,7 @@ def test_a_graph_and_its_drawings() -> None:
     assert (len(graph.nodes), len(graph.edges)) == (5, 4)
     first, last = graph.first_node(), graph.last_node()
     assert first is not None and last is not None
-    assert (first.name, last.name) == ("RunnableSequenceInput", "RunnableSequenceOutput")
+    assert (first.name, last.name) == ("reads_keys_input", "last_output")
     assert graph.draw_mermaid().splitlines()[0] == "graph TD;"
     assert "\treads_keys --> asks;" in graph.draw_mermaid()
     assert "| asks |" in graph.draw_ascii()

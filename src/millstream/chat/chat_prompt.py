@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from pydantic import Field
 
+from ..data.any_message import AnyMessage
 from ..data.messages import BaseMessage
 from ..errors import InvalidArgument
 from ..flow.driver import ASYNC, SYNC, Driver
@@ -135,6 +136,10 @@ class ChatPromptTemplate(BaseChatPromptTemplate):
                 optional.update(part.optional_variables)
         self.input_variables = sorted(needed - self.partial_variables.keys())
         self.optional_variables = sorted(optional - needed)
+
+    def _type_of(self, name: str) -> Any:
+        placed = {part.variable_name for part in self.messages if isinstance(part, MessagesPlaceholder)}
+        return list[AnyMessage] if name in placed else str
 
     async def _made(self, d: Driver, scope: Scope, values: Mapping[str, Any]) -> list[BaseMessage]:
         values = self._given(values)

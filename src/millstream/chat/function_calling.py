@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from ..errors import InvalidArgument
 from .docstrings import dedented, google_docstring
-from .json_schema import plain_schema, strict_schema
+from .json_schema import is_typed_dict, plain_schema, strict_schema
 from .tool_schema import Parameters, model_of, parameters_of
 from .tools import BaseTool
 
-__all__ = ["convert_to_openai_function", "convert_to_openai_tool"]
+__all__ = ["convert_to_openai_function", "convert_to_openai_tool", "typed_dict_keys"]
 
 
 def convert_to_openai_tool(tool: Any, *, strict: bool | None = None) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _function(source: Any) -> dict[str, Any]:
     if isinstance(source, type):
         if issubclass(source, BaseModel):
             return _described(source.__name__, _doc(source), _json(source))
-        if typing.is_typeddict(source):
+        if is_typed_dict(source):
             return _from_typed_dict(source)
     if callable(source):
         return _from_callable(source)
@@ -86,17 +86,24 @@ def _from_dict(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_typed_dict(source: Any) -> dict[str, Any]:
-    hints = typing.get_type_hints(source, include_extras=True)
-    text, documented = google_docstring(source.__doc__, set(hints), source.__name__)
-    found = Parameters()
-    optional = {key for key, annotation in hints.items() if not _is_required(source, key, annotation)}
-    for key, annotation in hints.items():
-        found.visible[key] = (_without_default(annotation), None if key in optional else ...)
+    found = typed_dict_keys(source)
+    text, documented = google_docstring(source.__doc__, set(found.visible), source.__name__)
     schema = _json(model_of(source.__name__, "", found, documented))
-    for key in optional:
-        schema["properties"][key].pop("default", None)
+    for key, (_, default) in found.visible.items():
+        if default is None:
+            schema["properties"][key].pop("default", None)
     # `dict` shows its own docstring where a TypedDict has none.
     return _described(source.__name__, text if source.__doc__ != dict.__doc__ else "", schema)
+
+
+def typed_dict_keys(source: Any) -> Parameters:
+    """The keys of a TypedDict, in the place of parameters; those that may be left out have the default None."""
+    hints = typing.get_type_hints(source, include_extras=True)
+    keys: dict[str, tuple[Any, Any]] = {
+        key: (_without_default(annotation), ... if _is_required(source, key, annotation) else None)
+        for key, annotation in hints.items()
+    }
+    return Parameters(visible=keys)
 
 
 def _is_required(source: Any, key: str, annotation: Any) -> bool:

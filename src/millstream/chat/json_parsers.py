@@ -112,6 +112,9 @@ class PydanticOutputParser(JsonOutputParser[T]):
 
         def __init__(self, *, pydantic_object: type[T], **fields: Any) -> None: ...
 
+    def _output_shape(self) -> Any:
+        return self.pydantic_object
+
     def parse(self, text: str) -> T:
         """The instance.
 

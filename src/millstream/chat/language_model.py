@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import Field
 
+from ..data.any_message import AnyMessage
 from ..data.coercion import convert_to_messages, get_buffer_string
 from ..data.outputs import LLMResult
 from ..data.prompt_values import PromptValue
@@ -93,6 +94,11 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
             return count_tokens_approximately(messages, tools=described)
         texts = [get_buffer_string([message]) for message in convert_to_messages(messages)]
         return sum(map(self.get_num_tokens, [*texts, *map(str, described)]))
+
+    # -- schemas -----------------------------------------------------------------------------------------------------
+
+    def _input_shape(self) -> Any:
+        return PromptValue | str | list[AnyMessage]
 
     # -- running -----------------------------------------------------------------------------------------------------
 

@@ -92,6 +92,9 @@ class BaseLLM(BaseLanguageModel[str]):
         """`generate` in async form."""
         return await self._generated(ASYNC, prompts, stop, callbacks, **kwargs)
 
+    def _output_shape(self) -> Any:
+        return str
+
     # -- running -----------------------------------------------------------------------------------------------------
 
     def _generate_forms(self) -> tuple[Any, Any]:

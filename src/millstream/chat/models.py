@@ -183,6 +183,9 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
             self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
         ) -> AsyncStream[AIMessageChunk]: ...
 
+    def _output_shape(self) -> Any:
+        return AIMessage
+
     # -- running -----------------------------------------------------------------------------------------------------
 
     def _generate_forms(self) -> tuple[Any, Any]:

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, ClassVar, TypeVar
 
 from ..data.ai_chunk import AIMessageChunk
+from ..data.any_message import AnyMessage
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatGeneration, Generation
 from ..errors import Unsupported, ValidationError
 from ..flow.driver import Driver, aclose
 from ..flow.runnable import Kwargs
+from ..flow.schemas import function_output
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .component import Component, is_ours, whole_of
@@ -52,6 +54,13 @@ class BaseGenerationOutputParser(Component[Any, T]):
     async def aparse_result(self, result: list[Any], *, partial: bool = False) -> T:
         """The same in async form; without an override `parse_result` is used."""
         return self.parse_result(result, partial=partial)
+
+    def _input_shape(self) -> Any:
+        return str | AnyMessage
+
+    def _output_shape(self) -> Any:
+        made = function_output(getattr(self, self._written[0]))
+        return Any if _is_open(made) else made
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await self._parsed(d, scope, [generation_of(input)])
@@ -164,6 +173,11 @@ class StrOutputParser(BaseTransformOutputParser[str]):
         return cls is StrOutputParser or all(
             getattr(cls, name) is getattr(StrOutputParser, name) for name in self._written
         )
+
+
+def _is_open(annotation: Any) -> bool:
+    """Whether a type has a variable in it, which says nothing here."""
+    return isinstance(annotation, TypeVar) or bool(getattr(annotation, "__parameters__", ()))
 
 
 def _text_in_stream(item: Any) -> str:

@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ..data.prompt_values import PromptValue, StringPromptValue
 from ..errors import InvalidArgument, InvalidType, MissingKey
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
+from ..flow.schemas import schema_of
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .component import Component, is_ours, whole_of
@@ -59,6 +60,21 @@ class BasePromptTemplate(Component[Any, PromptValue]):
                 "partial_variables": {**self.partial_variables, **kwargs},
             }
         )
+
+    def get_input_schema(self, config: Any = None) -> type[BaseModel]:
+        """A pydantic model with a field for each variable."""
+        return schema_of("PromptInput", self._input_shape())  # type: ignore[no-any-return]
+
+    def _input_shape(self) -> Any:
+        needed: dict[str, Any] = {name: (self._type_of(name), ...) for name in self.input_variables}
+        return needed | {name: (self._type_of(name), None) for name in self.optional_variables}
+
+    def _type_of(self, name: str) -> Any:
+        """The type of a variable."""
+        return str
+
+    def _output_shape(self) -> Any:
+        return PromptValue
 
     def _given(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """`values` over what was given ahead.

@@ -10,7 +10,9 @@ from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Runnable, exec_of
 from ..spine.run import Run
 from ..spine.scope import Scope
-from .structured_tool import StructuredTool
+from .function_calling import typed_dict_keys
+from .json_schema import is_typed_dict
+from .structured_tool import StructuredTool, Tool
 from .tool_schema import Parameters, model_of
 
 __all__ = ["convert_runnable_to_tool"]
@@ -21,13 +23,17 @@ class _RunnableTool(StructuredTool):
 
     runnable: Any
 
-    def _run(self, **arguments: Any) -> Any:
-        return self.runnable.invoke(arguments)
+    def _run(self, *texts: Any, **arguments: Any) -> Any:
+        return self.runnable.invoke(*texts or (arguments,))
 
     async def _call(
         self, d: Driver, leaf: Any, args: tuple[Any, ...], named: dict[str, Any], scope: Scope, run: Run | None
     ) -> Any:
         return await exec_of(self.runnable)(d, args[0] if args else named, scope, NO_KWARGS)
+
+
+class _TextTool(Tool, _RunnableTool):
+    """The same for a runnable that takes one text."""
 
 
 def convert_runnable_to_tool(
@@ -49,6 +55,11 @@ def convert_runnable_to_tool(
     if args_schema is None and arg_types is not None:
         parameters = Parameters(visible={key: (annotation, ...) for key, annotation in arg_types.items()})
         args_schema = model_of(name, description or "", parameters)
+    shape = None if args_schema is not None else runnable._input_shape()
+    if shape is str:
+        return _TextTool(name=name, func=None, description=description or f"{name}: takes a text.", runnable=runnable)
+    if is_typed_dict(shape):
+        args_schema = model_of(name, description or "", typed_dict_keys(shape))
     if args_schema is None:
         read = getattr(runnable, "get_input_schema", None)
         args_schema = read() if read is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -28,7 +27,7 @@ def structured_output(model: BaseChatModel, schema: Any, include_raw: bool) -> R
 
 def form_parser(schema: Any) -> Any:
     """The parser of a call of the tool that `schema` is: an instance for a pydantic class, else a dict."""
-    if isinstance(schema, type) and issubclass(schema, BaseModel) and not typing.is_typeddict(schema):
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
         return PydanticToolsParser(tools=[schema], first_tool_only=True)
     name = convert_to_openai_tool(schema)["function"]["name"]
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)

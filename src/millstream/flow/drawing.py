@@ -130,9 +130,11 @@ class Graph:
 def graph_of(runnable: Any) -> Graph:
     """The graph of a runnable: its input, its parts, its output."""
     graph = Graph()
-    first = graph.add_node(runnable.get_input_schema(), runnable.get_name("Input"))
+    schema = runnable.get_input_schema()
+    first = graph.add_node(schema, schema.__name__)
     lasts = _add(graph, runnable, [first])
-    output = graph.add_node(runnable.get_output_schema(), runnable.get_name("Output"))
+    schema = runnable.get_output_schema()
+    output = graph.add_node(schema, schema.__name__)
     for last in lasts:
         graph.add_edge(last, output)
     return graph

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.scope import Scope
@@ -13,6 +13,11 @@ from .many import Many
 from .overrides import hearer_of, outcomes_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .runs import watched_each
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ..spine.config import RunnableConfig
 
 __all__ = ["RunnableSequence", "joined"]
 
@@ -48,6 +53,16 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         for part in self.steps[1:]:
             shape = part._output_shape_after(shape)
         return shape
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the first step."""
+        return self.steps[0].get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the last step, unless what this gives depends on the steps before."""
+        last = self.steps[-1]
+        shape = self._output_shape()
+        return last.get_output_schema(config) if shape == last._output_shape() else super().get_output_schema(config)
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return self.steps
