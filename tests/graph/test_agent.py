@@ -317,3 +317,10 @@ def test_calls_that_wait_are_stored_without_the_state_that_they_have(colour: Col
 def test_a_state_of_ones_own_has_what_an_agent_needs() -> None:
     with pytest.raises(ValueError, match=r"Missing required key\(s\) \['remaining_steps'\]"):
         create_react_agent(ScriptedChatModel(turns=["x"]), [], state_schema=MessagesState)
+
+
+def test_debug_prints_what_happens(colour: Colour, capsys: pytest.CaptureFixture[str]) -> None:
+    app = create_react_agent(ScriptedChatModel(turns=["x"]), [], debug=True)
+    colour.run(lambda c: run(c, app, ASK))
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition("]")[0] for line in printed] == ["[values", "[updates", "[values"]

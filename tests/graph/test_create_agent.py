@@ -396,3 +396,18 @@ def test_the_run_ends_where_all_that_was_called_gives_the_answer(colour: Colour)
         assert texts(await run(c, create_agent(both, [direct, add]), ASK)) == ["q", "", "straight", "2", "end"]
 
     colour.run(body)
+
+
+def test_the_schemas_of_an_agent_can_be_read() -> None:
+    class Counting(TypedDict, total=False):
+        asked: int
+        hidden: Annotated[int, PrivateStateAttr]
+
+    class Count(AgentMiddleware):
+        state_schema = Counting
+
+    app = create_agent(model(), middleware=[Count()], response_format=Total)
+    given, result = app.get_input_jsonschema(), app.get_output_jsonschema()
+    assert sorted(given["properties"]) == ["asked", "messages"]
+    assert sorted(result["properties"]) == ["asked", "messages", "structured_response"]
+    assert given["required"] == ["messages"]

@@ -346,3 +346,18 @@ def test_arguments_are_checked_by_a_node_of_their_own() -> None:
         node.invoke([HumanMessage("x")])
     with pytest.raises(KeyError, match="nope"):
         node.invoke([call(("nope", {}, "1"))])
+
+
+def test_a_runtime_may_say_its_context_alone(colour: Colour) -> None:
+    @tool
+    def whose(runtime: ToolRuntime[Context]) -> str:
+        "W."
+        return runtime.context.tenant
+
+    async def body(c: Colour) -> None:
+        app = graph_of(state=MessagesState, tools=ToolNode([whose])).compile()
+        result = await run(c, app, {"messages": [call(("whose", {}, "c"))]}, context=Context("t"))
+        assert result["messages"][1].text == "t"
+
+    colour.run(body)
+    assert whose.args == {}

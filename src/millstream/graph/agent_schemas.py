@@ -30,7 +30,8 @@ def schemas_of(state_schema: Any, middleware: Sequence[AgentMiddleware], answers
     fields: dict[str, Any] = {}
     for schema in (_Own, _Answering if answers else None, *added, state_schema):
         if schema is not None:
-            fields.update(get_type_hints(schema, include_extras=True))
+            hints = get_type_hints(schema, include_extras=True)
+            fields.update(hints if getattr(schema, "__total__", True) else {k: _optional(h) for k, h in hints.items()})
     marks = {name: mark for name, hint in fields.items() if (mark := _mark(hint)) is not None}
     return (
         _typed_dict("AgentState", fields, fields),
@@ -42,6 +43,13 @@ def schemas_of(state_schema: Any, middleware: Sequence[AgentMiddleware], answers
 def _typed_dict(name: str, fields: dict[str, Any], names: Iterable[str]) -> Any:
     make: Any = TypedDict  # with fields that are known only now
     return make(name, {each: fields[each] for each in names})
+
+
+def _optional(hint: Any) -> Any:
+    """The hint of a key of a class with `total=False`, which says so nowhere else."""
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    said = getattr(get_origin(inner), "_name", None) in ("Required", "NotRequired")
+    return hint if said else NotRequired[hint]
 
 
 def _mark(hint: Any) -> OmitFromSchema | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_type_hints, is_typeddict
 
 from ..errors import InvalidArgument
 from ..flow.attend import attended, attended_items
@@ -264,11 +265,14 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     # -- the native forms --------------------------------------------------------------------------------------------
 
+    def _options(self, kwargs: dict[str, Any]) -> Options:
+        return options_of({**kwargs, "debug": True} if self.debug else kwargs)
+
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await super()._exec(d, input, showing(scope), kwargs)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        options = options_of(kwargs)
+        options = self._options(kwargs)
         loop = loop_for(self, d, scope, options)
         if options.modes is None and not options.prints:
             await loop.run(input)
@@ -287,7 +291,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     ) -> AsyncGenerator[Any, None]:
         scope = showing(scope)
         if given is not MISSING and not scope.listeners:
-            return chunks_of(self, loop_for(self, d, scope.inner(), options_of(kwargs)), given, options_of(kwargs))
+            options = self._options(kwargs)
+            return chunks_of(self, loop_for(self, d, scope.inner(), options), given, options)
         return self._flow_watched(d, inputs, scope, kwargs, given)
 
     async def _flow_watched(
@@ -300,7 +305,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 await aclose(inputs)
             if given is MISSING:
                 return
-        options = options_of(kwargs)
+        options = self._options(kwargs)
         run = scope.begin(self.get_name(), "chain", given) if scope.listeners else None
         loop = loop_for(self, d, scope.inner() if run is None else run.scope, options)
         chunks = chunks_of(self, loop, given, options)
@@ -472,4 +477,9 @@ def _level_below(xray: int | bool) -> int | bool:
 def _json_schema(type_: Any) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
+    if is_typeddict(type_) and sys.version_info < (3, 12):  # pydantic refuses those of `typing` there
+        import typing_extensions
+
+        make: Any = typing_extensions.TypedDict
+        type_ = make(type_.__name__, get_type_hints(type_, include_extras=True), total=type_.__total__)
     return TypeAdapter(type_).json_schema()

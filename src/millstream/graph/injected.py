@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from ..chat.marks import InjectedToolArg
 from ..errors import InvalidArgument
@@ -13,12 +13,19 @@ from .runtime import ExecutionInfo, silent
 from .task import Task, task_of
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from ..chat.tools import BaseTool
 
-__all__ = ["InjectedState", "InjectedStore", "ToolRuntime"]
+    ContextT = TypeVar("ContextT", default=Any)
+    StateT = TypeVar("StateT", default=Any)
+else:
+    from typing import TypeVar
 
-ContextT = TypeVar("ContextT")
-StateT = TypeVar("StateT")
+    ContextT = TypeVar("ContextT")
+    StateT = TypeVar("StateT")
+
+__all__ = ["InjectedState", "InjectedStore", "ToolRuntime"]
 
 
 class InjectedState(InjectedToolArg):
@@ -50,6 +57,11 @@ class ToolRuntime(InjectedToolArg, Generic[ContextT, StateT]):
     tools: tuple[Any, ...] = ()
     execution_info: Any = None
     server_info: Any = None
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, given):  # before Python 3.13 a type variable has no default
+            return super(ToolRuntime, cls).__class_getitem__(given if isinstance(given, tuple) else (given, Any))
 
     def emit_output_delta(self, delta: Any) -> None:
         """Put a piece of the tool's output on the `tools` stream."""
