@@ -225,7 +225,9 @@ class NodeCancelledError(GraphError):
     """A node raised a cancellation that nobody had asked for. `node` names it."""
 
     def __init__(self, node: str) -> None:
-        super().__init__(f"node {node!r} raised CancelledError though its run was not cancelled; let it raise another error.")
+        super().__init__(
+            f"node {node!r} raised CancelledError though its run was not cancelled; let it raise another error."
+        )
         self.node = node
 
 
@@ -269,6 +271,7 @@ class ToolInvocationError(ToolException):
         self.tool_name = tool_name
         self.tool_kwargs = tool_kwargs
         self.source = source
+
 
 class StorageError(MillstreamError):
     """A saver, store or log could not do its work."""

@@ -261,6 +261,31 @@ def test_local_handlers_hear_the_next_run_only() -> None:
     assert local.log == ["start outer 1", "end 1"] * 2 and all_.log[:2] == ["start outer 1", "start inner 1"]
 
 
+def test_a_child_has_what_is_inheritable_and_no_more() -> None:
+    """Local handlers, tags and metadata are of the run that the manager begins, not of those below it."""
+    everywhere, local = Notes(), Notes()
+    manager = CallbackManager.configure([everywhere], [local], False, ["it"], ["lt"], {"im": 1}, {"lm": 1})
+    run = manager.on_chain_start(None, {}, name="outer")
+    assert (set(run.tags), run.metadata) == ({"it", "lt"}, {"im": 1, "lm": 1})
+    child = run.get_child("below")
+    assert (child.handlers, set(child.tags), child.metadata) == ([everywhere], {"it", "below"}, {"im": 1})
+    RunnableLambda(lambda x: x, name="inner").invoke(1, {"callbacks": run.get_child(), "metadata": {"own": 1}})
+    run.on_chain_end({})
+    assert everywhere.log == ["start outer {}", "start inner 1", "end 1", "end {}"]
+    assert everywhere.kwargs[1]["metadata"] == {"im": 1, "own": 1}
+    assert local.log == ["start outer {}", "end {}"]
+
+
+def test_a_step_that_brings_its_handlers_still_has_its_place_in_its_tags() -> None:
+    told = Notes()
+    step = RunnableLambda(lambda x: x, name="step")
+    for bound in (step.with_config(callbacks=[told]), step.with_config(callbacks=[told]).bind()):
+        (step | bound).invoke(1)
+    tags: list[Any] = []
+    (step | step.with_listeners(on_start=lambda run: tags.append(run.tags))).invoke(1)
+    assert [each["tags"] for each in told.kwargs] + tags == [["seq:step:2"]] * 5
+
+
 def test_configure_takes_managers_and_lists() -> None:
     a, b = Notes(), Notes()
     base = CallbackManager([], [a], tags=["l"])

@@ -89,9 +89,17 @@ def outcomes_of(runnable: Any) -> Callable[[Driver, Many], Awaitable[list[Outcom
 
 def hearer_of(runnable: Any) -> Any:
     """What `runnable` runs first, where that may have callbacks of its own, else None; see `Scope.child`."""
-    while "bound" in getattr(runnable, "__dict__", ()):
+    while "bound" in (own := getattr(runnable, "__dict__", {})):
+        if own.get("_functions") or (own.get("config") or {}).get("callbacks"):
+            return _Hears
         runnable = runnable.bound
     return runnable if "callbacks" in getattr(type(runnable), "model_fields", ()) else None
+
+
+class _Hears:
+    """In place of a binding that brings callbacks."""
+
+    callbacks = True
 
 
 async def once(value: Any) -> AsyncGenerator[Any, None]:

@@ -411,7 +411,8 @@ class CallbackManager(BaseCallbackManager):
         serialized = serialized or {}
         name = keywords.get("name") or serialized.get("name") or (serialized.get("id") or [type])[-1]
         told = {"serialized": serialized, "sent": keywords.get("invocation_params") or {}}
-        run = scope.begin(name, keywords.get("run_type") or type, input, extra={**told, **(extra or {})})
+        metadata, extra = self._local_metadata, {**told, **(extra or {})}
+        run = scope.begin(name, keywords.get("run_type") or type, input, metadata=metadata, extra=extra)
         return run.scope, run
 
     def _begin_each(

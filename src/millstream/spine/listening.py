@@ -145,6 +145,11 @@ class Once:
         """As the listener inside."""
         return getattr(self.listener, "label", type(self.listener).__name__)
 
+    @property
+    def spent(self) -> bool:
+        """Whether it has its run."""
+        return self._run is not None
+
     def interest(self, run: Run) -> int:
         """What the listener wants of the first run, nothing of those below it."""
         if self._run is None:

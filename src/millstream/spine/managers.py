@@ -54,8 +54,10 @@ class BaseCallbackManager(Handed):
     def _of(cls, scope: Scope) -> Self:
         new = cls.__new__(cls)
         new._base = scope
-        new._local = [each.listener for each in scope.listeners if isinstance(each, Once)]
-        if new._local:
+        once = [each for each in scope.listeners if isinstance(each, Once)]
+        # What has had its run is not for those below it.
+        new._local = [each.listener for each in once if not each.spent]
+        if once:
             new._base = scope.copy()
             new._base.listeners = inheritable(scope.listeners)
         new._local_metadata = {}
@@ -64,11 +66,10 @@ class BaseCallbackManager(Handed):
     @property
     def scope(self) -> Scope:
         """The scope for the next run."""
-        if not self._local and not self._local_metadata:
+        if not self._local:
             return self._base
         scope = self._base.copy()
         scope.listeners = (*scope.listeners, *map(Once, self._local))
-        scope.metadata = {**scope.metadata, **self._local_metadata}
         return scope
 
     @property

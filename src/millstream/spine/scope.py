@@ -322,6 +322,10 @@ def _take_callbacks(scope: Scope, callbacks: Any) -> None:
         scope.tags = given.tags
         scope.own_tags = given.own_tags
         scope.listeners = given.listeners
+        if given.metadata is not scope.metadata:
+            shown = scope.metadata if scope.shown_metadata is None else scope.shown_metadata
+            scope.metadata = {**given.metadata, **shown}
+            scope.shown_metadata = None if given.metadata.keys() <= shown.keys() else shown
     else:
         scope.listeners = _joined(scope.listeners, as_listeners(callbacks))
 
