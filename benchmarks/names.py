@@ -24,6 +24,7 @@ PEER = {
     "langgraph.checkpoint.sqlite": "SqliteSaver",
     "langgraph.graph": "END START MessagesState StateGraph",
     "langgraph.prebuilt": "create_react_agent",
+    "langgraph.types": "Send",
 }
 MODULE_OF = {name: module for module, names in PEER.items() for name in names.split()}
 

@@ -1,10 +1,11 @@
-"""A step of a graph with one node, that goes round by a conditional edge."""
+"""A step of a graph with one node, that goes round by a conditional edge; and one node sent to many tasks at once."""
 
 from __future__ import annotations
 
 import asyncio
+import operator
 from time import perf_counter
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from cases import Budget, case, floor, size
 
@@ -12,8 +13,15 @@ STEPS = size(500, 20)
 CONFIG = {"recursion_limit": STEPS + 10, "configurable": {"thread_id": "1"}}
 
 
+TASKS = size(500, 20)
+
+
 class State(TypedDict):
     n: int
+
+
+class Folded(TypedDict):
+    found: Annotated[list[int], operator.add]
 
 
 def count(state: Any) -> dict[str, int]:
@@ -70,6 +78,46 @@ def async_over_sync_step() -> float:
 @case("graph step, sync, in-memory saver", "µs/step", Budget(1 / 10))
 def saved_step() -> float:
     return invoked(graph(count, saved=True))
+
+
+async def find(item: int) -> dict[str, list[int]]:
+    await asyncio.sleep(0)
+    return {"found": [item]}
+
+
+@case("Send to 500 async tasks", "µs/task", Budget(1 / 8))
+def sent() -> float:
+    from names import START, Send, StateGraph
+
+    builder = StateGraph(Folded)
+    builder.add_node("find", find)
+    builder.add_conditional_edges(START, lambda state: [Send("find", item) for item in range(TASKS)], ["find"])
+    it = builder.compile()
+
+    async def main() -> float:
+        await it.ainvoke({"found": []})
+        start = perf_counter()
+        for _ in range(5):
+            result = await it.ainvoke({"found": []})
+        took = (perf_counter() - start) / 5 / TASKS * 1e6
+        assert result == {"found": list(range(TASKS))}
+        return took
+
+    return asyncio.run(main())
+
+
+@floor(sent)
+def sent_floor() -> float:
+    async def main() -> float:
+        start = perf_counter()
+        for _ in range(5):
+            parts = await asyncio.gather(*map(find, range(TASKS)))
+            found = [each for part in parts for each in part["found"]]
+        took = (perf_counter() - start) / 5 / TASKS * 1e6
+        assert found == list(range(TASKS))
+        return took
+
+    return asyncio.run(main())
 
 
 @floor(sync_step)

@@ -9,6 +9,7 @@ from ..errors import InvalidArgument, InvalidUpdateError, MissingKey
 from .callables import Call, parameter_hints
 from .constants import END, START
 from .control import Send
+from .purity import Glance, only_looks
 from .schema import has_fields
 
 __all__ = ["Branch"]
@@ -28,6 +29,8 @@ class Branch:
         self.input_type = first if isinstance(first, type) and has_fields(first) else None
         if self.call.run is None:
             raise InvalidArgument(f"the path {self.name!r} is a generator function; a path returns its destination.")
+        if self.call.fn is path and not self.call.inject and only_looks(path):
+            self.call.run = Glance(path, self.call.run)
 
     def targets(self, result: Any, source: str) -> list[str | Send]:
         """The destinations that a result of the path names.
