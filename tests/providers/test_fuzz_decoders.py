@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promising import count, record
+from promising import FULL, count, record
 from recordings import recorded
 from wires import WIRES, Wire, joined, own_streams
 
 from millstream import AIMessageChunk, ProviderInterrupted
 from millstream.data.accumulator import Accumulator
 from millstream.providers.sse import SSEDecoder
+
+pytestmark = pytest.mark.timeout(1_800 if FULL else 60)
 
 Outcome = tuple[list[AIMessageChunk], str | None]
 
