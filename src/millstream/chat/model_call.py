@@ -21,6 +21,7 @@ from ..spine.run import Run
 from ..spine.scope import Scope
 from .cached_call import cached_call
 from .model_input import as_messages
+from .restarts import note_broken_stream, tell_restart
 
 if TYPE_CHECKING:
     from .models import BaseChatModel
@@ -35,6 +36,7 @@ class ModelCall(Stage):
     """
 
     __slots__ = (
+        "_attempt",
         "_last",
         "_message_id",
         "_run_id",
@@ -70,6 +72,7 @@ class ModelCall(Stage):
         self._last: Any = None
         self._run_id = scope.run_id
         self._message_id: str | None = None
+        self._attempt = 1
         self.can_stream = self._can_stream()
 
     @property
@@ -149,10 +152,10 @@ class ModelCall(Stage):
 
     def stopped(self, error: BaseException, left: bool) -> None:
         run = self.run
-        if run is None:
-            return
         if not left:
             self._failed(error)
+        elif run is None:
+            return
         # An early close counts as a normal end where the consumer is sync, as an error where it is async.
         elif self.d.sync:
             self._end(run)
@@ -166,6 +169,7 @@ class ModelCall(Stage):
         if scope.listeners:
             facts = model._get_ls_params(stop=self.stop, **self.kwargs)
             sent = {**self.kwargs, "stop": self.stop}
+            self._attempt = tell_restart(scope.parent, self.messages)
             self.run = model._begin(scope, self.messages, facts, {"sent": sent})
             self.inner = self.run.scope
         else:
@@ -288,11 +292,15 @@ class ModelCall(Stage):
         return closing
 
     def _failed(self, error: BaseException) -> None:
+        shown = self._last
+        if shown is not None and getattr(getattr(error, "partial", None), "id", "") is None:
+            error.partial.id = shown.id  # type: ignore[attr-defined] # what was shown under this id
         run = self.run
         if run is None:
             return
-        if isinstance(error, Exception) and self._whole:
+        if isinstance(error, Exception) and self._whole and shown is not None:
             run.extra["partial"] = self._whole.message()
+            note_broken_stream(self.scope.parent, shown.id, self.messages, self._attempt)
         run.fail(error)
 
     def _end(self, run: Run) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ...chat.restarts import MESSAGE_RESET
 from ...data.ids import new_id, run_message_id
 from ...errors import GraphBubbleUp
-from ...spine.events import END, ERROR, MISSING, START, STREAM, TOKENS, TOOL_CALL, Event
+from ...spine.events import CUSTOM, END, ERROR, MISSING, START, STREAM, TOKENS, TOOL_CALL, Event
 from .utf16 import Utf16Joiner
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class NativeView:
         self.usage: dict[str, int] = dict.fromkeys(_USAGE, 0)  # totals of the run
         self._answers: dict[Run, _Answer] = {}
         self._told: set[str] = set()  # ids of messages that were shown
+        self._broken: dict[
+            Run | None, dict[str, Any]
+        ] = {}  # by the run around it: a message whose model is asked again
         self._open: dict[str, _Call] = {}  # calls without a result, by id
         self._tools: dict[Run, str] = {}  # tool runs and the id that their records carry
 
@@ -60,14 +64,19 @@ class NativeView:
                 # `nostream` is how a node asks for silence; what the call cost is told all the same.
                 return END if "nostream" in run.tags else _MODEL
             case "tool":
-                return 0 if "nostream" in run.tags else START | END | ERROR
+                return CUSTOM if "nostream" in run.tags else START | END | ERROR | CUSTOM
             case "chain" if run.metadata.get("langgraph_node") == run.name:
-                return END
-        return 0
+                return END | CUSTOM
+        return CUSTOM
 
     def feed(self, event: Event) -> list[Record]:
         """The records that this event gives, in order."""
         run = event.run
+        if event.kind == CUSTOM:
+            name, value = event.data
+            if name == MESSAGE_RESET:
+                self._broken[run] = value
+            return []
         match run.type:
             case "chat_model" | "llm":
                 return self._model(event.kind, run, event.data)
@@ -88,15 +97,26 @@ class NativeView:
         if answer is None:
             answer = self._answers[run] = _Answer({"message_id": _message_id(run, data), **_place(run)})
             self._told.add(answer.place["message_id"])
+        records = self._restarted(answer, run) if self._broken else []
         if kind == STREAM:
-            return _tokens(answer, answer.text.feed(_text(data)))
+            return records + _tokens(answer, answer.text.feed(_text(data)))
         if kind == TOOL_CALL:
-            return self._called(answer, data)
-        records = _tokens(answer, answer.text.close())
+            return records + self._called(answer, data)
+        records += _tokens(answer, answer.text.close())
         if kind == END:
             records += self._answered(run, answer, data)
         del self._answers[run]
         return records
+
+    def _restarted(self, answer: _Answer, run: Run) -> list[Record]:
+        """What tells that this answer stands for one that broke off, before anything of it is shown."""
+        broken = self._broken.pop(run.parent, None)
+        if broken is None:
+            return []
+        told = {"number": broken["attempt"], "supersedes": broken["message_id"]}
+        # Calls that only the broken message made get no result.
+        self._open = {id: call for id, call in self._open.items() if call.message_id != broken["message_id"]}
+        return [("attempt", {**told, **answer.place})]
 
     def _answered(self, run: Run, answer: _Answer, message: Any) -> list[Record]:
         records: list[Record] = []
@@ -120,7 +140,7 @@ class NativeView:
             return []
         answer.calls.add(call_id)
         place = {key: value for key, value in answer.place.items() if key != "message_id"}
-        self._open[call_id] = _Call(call_id, call["name"], call["args"], place)
+        self._open[call_id] = _Call(call_id, call["name"], call["args"], place, answer.place["message_id"])
         return [("tool_call", {"id": call_id, "name": call["name"], "args": call["args"], **answer.place})]
 
     # Tools
@@ -201,13 +221,14 @@ class NativeView:
 class _Call:
     """A tool call that was shown and has no result yet."""
 
-    __slots__ = ("args", "failed", "id", "name", "place")
+    __slots__ = ("args", "failed", "id", "message_id", "name", "place")
 
-    def __init__(self, id: str, name: str, args: Any, place: dict[str, Any]) -> None:
+    def __init__(self, id: str, name: str, args: Any, place: dict[str, Any], message_id: str | None = None) -> None:
         self.id = id
         self.name = name
         self.args = args
         self.place = place
+        self.message_id = message_id
         self.failed = False
 
 

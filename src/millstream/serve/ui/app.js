@@ -57,9 +57,12 @@ function take(record, turn, mine, totals, retry) {
     case "token":
       turn.token(record.message_id, String(record.content));
       break;
+    case "attempt":
+      turn.drop(record.supersedes);
+      break;
     case "tool_call":
       say(`Using ${record.name}`);
-      turn.toolCall(record.id, String(record.name), record.args);
+      turn.toolCall(record.id, String(record.name), record.args, record.message_id);
       break;
     case "tool_result":
       turn.toolResult(record.id, String(record.name), record.result, record.status);

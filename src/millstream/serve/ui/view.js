@@ -131,10 +131,26 @@ class Turn {
     this.#view.later(answer);
   }
 
-  toolCall(id, name, args) {
+  /** Takes back what a message showed whose model is asked again. */
+  drop(messageId) {
+    this.#view.flush();
+    this.#view.keeping(() => {
+      this.#answers.get(messageId)?.node.remove();
+      this.#answers.delete(messageId);
+      for (const [id, card] of this.#tools) {
+        if (card.messageId !== messageId) continue;
+        card.node.remove();
+        this.#tools.delete(id);
+      }
+    });
+    this.wait();
+  }
+
+  toolCall(id, name, args, messageId = null) {
     if (this.#tools.has(id)) return;
     this.#view.flush();
     const card = new ToolCard(name, args);
+    card.messageId = messageId;
     this.#tools.set(id, card);
     this.#put(card.node);
   }
