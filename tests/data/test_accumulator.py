@@ -146,3 +146,35 @@ def test_at_the_end_a_call_that_was_cut_is_none() -> None:
     ended = Accumulator([*chunks, C("", chunk_position="last")])
     assert list(ended.finish()) == []
     assert [call["name"] for call in ended.message().tool_calls] == ["g"]
+
+
+def block(text: str, index: int = 0, **more: Any) -> list[Any]:
+    return [{"type": "text", "text": text, "index": index, **more}]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda content, metadata, id: AIMessageChunk(content, response_metadata=metadata, id=id),
+            st.sampled_from(["", "a", [], "b", ["c"], *(block(t, i) for t in ("", "d") for i in (0, 1))])
+            | st.just([*block("e"), *block("f", 1)])
+            | st.just(block("g", 1, citations=["h"])),
+            st.sampled_from([{}, {"model_provider": "p"}, {"model_provider": "p"}, {"model_provider": "p", "x": "y"}]),
+            st.sampled_from(["lc_run--1", "lc_run--1", None, "msg_1"]),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_what_providers_repeat_in_each_chunk_is_held_once(chunks: list[C]) -> None:
+    assert Accumulator(chunks).message() == reduce(add, chunks)
+
+
+def test_a_stream_in_blocks_is_held_as_strings() -> None:
+    first = AIMessageChunk([], response_metadata={"model_provider": "p", "model_name": "m"}, id="lc_run--1")
+    whole = Accumulator([first])
+    for number in range(100):
+        whole.feed(AIMessageChunk(block(f"{number} "), response_metadata={"model_provider": "p"}, id="lc_run--1"))
+    assert len(whole) == 101  # nothing was summed on the way
+    assert whole.message().text == "".join(f"{number} " for number in range(100))
+    assert whole.message().response_metadata == {"model_provider": "p", "model_name": "m"}

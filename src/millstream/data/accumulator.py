@@ -35,13 +35,17 @@ class Accumulator:
     ```
     """
 
-    __slots__ = ("_arriving", "_by_index", "_chunks", "_texts")
+    __slots__ = ("_arriving", "_by_index", "_chunks", "_place", "_tags", "_texts")
 
     def __init__(self, chunks: Iterable[Any] = ()) -> None:
         self._chunks: list[Any] = []
         # The texts of the chunks behind the last of `_chunks` that hold nothing else. A long answer is held as strings,
         # not as thousands of objects that the garbage collector looks at again and again.
         self._texts: list[str] = []
+        # The index of the text block that they are of; None where they are plain content.
+        self._place: Any = None
+        # Metadata that chunks repeat and the sum has once.
+        self._tags: dict[str, Any] = {}
         # Made for the first tool call: most messages have none.
         self._arriving: list[_Arriving] | None = None
         self._by_index: dict[Any, list[_Arriving]] = _NO_CALLS
@@ -60,20 +64,32 @@ class Accumulator:
             return self._follow(chunk)
         if (
             chunks
-            and chunk._content.__class__ is str
             and chunk.id == chunks[0].id
             and not chunk.additional_kwargs
-            and not chunk.response_metadata
+            and (not chunk.response_metadata or chunk.response_metadata == self._tags)
             and chunk.usage_metadata is None
             and chunk.chunk_position is None
         ):
-            self._texts.append(chunk._content)
-        else:
-            self._hold(chunk)
+            content = chunk._content
+            if content.__class__ is str:
+                if self._place is not None:
+                    self._settle()
+                self._texts.append(content)
+                return ()
+            if content.__class__ is list and len(content) == 1 and _is_text(content[0]):
+                block = content[0]
+                if self._place != block["index"]:
+                    self._settle()
+                    self._place = block["index"]
+                self._texts.append(block["text"])
+                return ()
+        self._hold(chunk)
         return ()
 
     def _hold(self, chunk: BaseMessage) -> None:
         self._settle()
+        if not self._chunks and "model_provider" in chunk.response_metadata:
+            self._tags = {"model_provider": chunk.response_metadata["model_provider"]}
         if len(self._chunks) >= _HELD:
             self._chunks = [merge_chunks(self._chunks)]
         self._chunks.append(chunk)
@@ -81,8 +97,11 @@ class Accumulator:
     def _settle(self) -> None:
         """Make a chunk of the texts."""
         if self._texts:
-            self._chunks.append(AIMessageChunk("".join(self._texts), id=self._chunks[0].id))
+            text, place = "".join(self._texts), self._place
+            content: Any = text if place is None else [{"type": "text", "text": text, "index": place}]
+            self._chunks.append(AIMessageChunk(content, id=self._chunks[0].id))
             self._texts = []
+        self._place = None
 
     def message(self) -> Any:
         """The whole so far: the chunks joined, or the one message that was fed. Not to be changed while feeding goes on.
@@ -134,6 +153,17 @@ class Accumulator:
                     call.told = True
                     complete.append(told)
         return complete
+
+
+def _is_text(block: Any) -> bool:
+    """It is the next piece of a numbered text block, and nothing else."""
+    return (
+        block.__class__ is dict
+        and len(block) == 3
+        and block.get("type") == "text"
+        and block.get("text").__class__ is str
+        and block.get("index").__class__ is int
+    )
 
 
 _MARK = re.compile(r'[{}\[\]"\\]')
