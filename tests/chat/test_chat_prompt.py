@@ -161,3 +161,21 @@ def test_no_fresh_message_is_shared_between_uses() -> None:
     first, second = prompt.invoke({}).to_messages()[0], prompt.invoke({}).to_messages()[0]
     assert first == second
     assert first is not second
+
+
+def test_people_can_read_a_prompt() -> None:
+    prompt = ChatPromptTemplate([("system", "Be {manner}."), MessagesPlaceholder("past"), HumanMessage("lit"), "{q}"])
+    lines = prompt.pretty_repr().splitlines()
+    titles = [line.strip("= ") for line in lines[::4]]
+    assert titles == ["System Message", "Messages Placeholder", "Human Message", "Human Message"]
+    assert {len(line) for line in lines[::4]} == {80}
+    assert lines[2::4] == ["Be {manner}.", "{past}", "lit", "{q}"]
+    assert "<b>" in prompt.pretty_repr(html=True)
+    blocks = HumanMessagePromptTemplate.from_template([{"type": "text", "text": "{x}"}])
+    assert "{'type': 'text', 'text': '{x}'}" in blocks.pretty_repr()
+
+
+def test_a_placeholder_by_itself_names_what_it_lacks() -> None:
+    with pytest.raises(KeyError, match="the placeholder 'past' needs a list of messages"):
+        MessagesPlaceholder("past").format_messages()
+    assert MessagesPlaceholder("past", optional=True).format_messages() == []

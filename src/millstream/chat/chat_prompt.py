@@ -82,7 +82,7 @@ class ChatPromptTemplate(BaseChatPromptTemplate):
     def pretty_repr(self, html: bool = False) -> str:
         """The parts, each under a title line, with the fields as they are written."""
         shown = [
-            item.pretty_repr() if isinstance(item, BaseMessage) else f"{type(item).__name__}: {item!r}"
+            item.pretty_repr(html) if hasattr(item, "pretty_repr") else f"{type(item).__name__}: {item!r}"
             for item in self.messages
         ]
         return "\n\n".join(shown)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from ..data.coercion import convert_to_messages
-from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
-from ..errors import InvalidArgument
+from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, title_line
+from ..errors import InvalidArgument, MissingKey
 from .component import Configured
 from .content_templates import ContentTemplate
 from .prompts import PromptTemplate
@@ -36,6 +36,20 @@ class BaseMessagePromptTemplate(Configured, ABC):
     @abstractmethod
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
         """The messages for these variables; others are ignored."""
+
+    def pretty_repr(self, html: bool = False) -> str:
+        """What it makes for people to read, under a title line, with the fields as they are written."""
+        return f"{title_line(self._title(), html)}\n\n{self._as_written()}"
+
+    def pretty_print(self) -> None:
+        """Print `pretty_repr()`."""
+        print(self.pretty_repr())
+
+    def _title(self) -> str:
+        return type(self).__name__.removesuffix("PromptTemplate").removesuffix("Message") + " Message"
+
+    def _as_written(self) -> str:
+        return "\n".join(f"{{{name}}}" for name in self.input_variables)
 
 
 class _MessagePromptTemplate(BaseMessagePromptTemplate):
@@ -83,6 +97,9 @@ class _MessagePromptTemplate(BaseMessagePromptTemplate):
         if isinstance(self.prompt, PromptTemplate):
             return self.prompt.input_variables
         return sorted(self._content_blocks().names)
+
+    def _as_written(self) -> str:
+        return str(self.prompt.template if isinstance(self.prompt, PromptTemplate) else self.prompt)
 
     def format(self, **kwargs: Any) -> BaseMessage:
         """The message for these variables."""
@@ -164,8 +181,20 @@ class MessagesPlaceholder(BaseMessagePromptTemplate):
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
         return self._fill_all(kwargs)
 
+    def _title(self) -> str:
+        return "Messages Placeholder"
+
+    def _as_written(self) -> str:
+        return f"{{{self.variable_name}}}"
+
     def _fill_all(self, values: Mapping[str, Any]) -> list[BaseMessage]:
-        value = values.get(self.variable_name, []) if self.optional else values[self.variable_name]
+        if self.variable_name not in values and not self.optional:
+            raise MissingKey(
+                f"the placeholder {self.variable_name!r} needs a list of messages; if it may be left out, "
+                "make it optional.",
+                key=self.variable_name,
+            )
+        value = values.get(self.variable_name, [])
         if not isinstance(value, (list, tuple)):
             raise InvalidArgument(
                 f"the variable {self.variable_name!r} stands for a list of messages, but is {type(value).__name__}."

@@ -48,9 +48,9 @@ class Template:
 def _names(text: str) -> tuple[str, ...]:
     names: dict[str, None] = {}
     try:
-        for _, name, spec, _ in Formatter().parse(text):
+        for _, name, spec, conversion in Formatter().parse(text):
             if name is not None:
-                _check_field(text, name, spec or "")
+                _check_field(text, name, spec or "", conversion)
                 names[name] = None
         return tuple(names)
     except InvalidArgument:
@@ -59,7 +59,7 @@ def _names(text: str) -> tuple[str, ...]:
         raise InvalidArgument(f"template {shortened(text)} is not a valid f-string template: {error}.") from error
 
 
-def _check_field(text: str, name: str, spec: str) -> None:
+def _check_field(text: str, name: str, spec: str, conversion: str | None) -> None:
     where = f"in template {shortened(text)}"
     if not name or name.isdigit():
         raise InvalidArgument(f"the field {{{name}}} {where} has no name; fields are filled by name.")
@@ -71,6 +71,10 @@ def _check_field(text: str, name: str, spec: str) -> None:
     if '"' in name or "'" in name or "\n" in name:
         raise InvalidArgument(
             f"the field {{{shortened(name)}}} {where} looks like literal braces; write them as {{{{ and }}}}."
+        )
+    if conversion not in (None, "r", "s", "a"):
+        raise InvalidArgument(
+            f"the field {{{name}}} {where} has the conversion {conversion!r}; there are !r, !s and !a."
         )
     if "{" in spec or "}" in spec:
         raise InvalidArgument(f"the field {{{name}}} {where} has a nested format spec; write the spec out.")

@@ -30,6 +30,14 @@ __all__ = [
 ]
 
 
+def title_line(title: str, html: bool = False) -> str:
+    """The line of 80 characters that stands over what is shown to people; `html` makes it bold."""
+    title = f" {title} "
+    rule = "=" * ((80 - len(title)) // 2)
+    line = f"{rule}{title}{rule}{'=' * (len(title) % 2)}"
+    return f"<b>{line}</b>" if html else line
+
+
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
 class BaseMessage(Record):
     """What all messages share. `content` is text, or a list of texts and content blocks.
@@ -114,11 +122,7 @@ class BaseMessage(Record):
 
     def pretty_repr(self, html: bool = False) -> str:
         """The message for people to read, under an 80-character title line; `html` makes the title bold."""
-        title = f" {self._title} Message "
-        rule = "=" * ((80 - len(title)) // 2)
-        line = f"{rule}{title}{rule}{'=' * (len(title) % 2)}"
-        if html:
-            line = f"<b>{line}</b>"
+        line = title_line(f"{self._title} Message", html)
         name = f"\nName: {self.name}" if self.name else ""
         return f"{line}{name}\n\n{self.content}"
 

@@ -26,7 +26,6 @@ from .launch import entered, loop_for, showing
 from .loop import Loop
 from .options import Options, options_of
 from .out import read_keys
-from .savers.base import BaseCheckpointSaver
 from .savers.registry import register_graph
 from .state import history, read_state, update_state
 from .stream_parts import ensure_valid_checkpointer
