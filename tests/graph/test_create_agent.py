@@ -411,3 +411,15 @@ def test_the_schemas_of_an_agent_can_be_read() -> None:
     assert sorted(given["properties"]) == ["asked", "messages"]
     assert sorted(result["properties"]) == ["asked", "messages", "structured_response"]
     assert given["required"] == ["messages"]
+
+
+def test_an_agents_own_paths_are_no_runs() -> None:
+    @before_model(can_jump_to=["end"])
+    def look(state: Any, runtime: Any) -> None: ...
+
+    app = create_agent(model(calling(("add", {"a": 1, "b": 2}, "1")), AIMessage("end")), [add], middleware=[look])
+
+    async def names() -> set[str]:
+        return {event["name"] async for event in app.astream_events(ASK)}
+
+    assert asyncio.run(names()) == {"LangGraph", "look.before_model", "model", "Model", "tools", "add"}

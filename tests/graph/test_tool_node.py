@@ -138,7 +138,7 @@ def test_by_default_a_tools_own_error_is_raised(colour: Colour) -> None:
 def test_forms_of_input() -> None:
     node = ToolNode([div])
     assert [m.content for m in node.invoke([call(GOOD)])] == ["2.0"]
-    assert [m.content for m in node.invoke(call(GOOD).tool_calls)] == ["2.0"]
+    assert [m.content for m in node.invoke(call(GOOD).tool_calls)["messages"]] == ["2.0"]
     with_context = {"__type": "tool_call_with_context", "tool_call": call(GOOD).tool_calls[0], "state": {}}
     assert node.invoke(with_context)["messages"][0].content == "2.0"
     with pytest.raises(ValueError, match="no AIMessage"):

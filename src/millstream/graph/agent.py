@@ -115,7 +115,29 @@ def create_react_agent(
     )
 
 
-class _CallModel(Runnable[Any, Any]):
+class _Step(Runnable[Any, Any]):
+    """What a node of the agent does: a run, and the models that it calls are seen beside that run, not below it."""
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        run = scope.begin(self.get_name(), "chain", input) if scope.listeners else None
+        try:
+            output = await self._work(d, input, scope)
+        except BaseException as error:
+            if run is not None:
+                run.fail(error)
+            raise
+        if run is not None:
+            run.end(output)
+        return output
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return await self._exec(d, input, scope, kwargs)
+
+    async def _work(self, d: Driver, input: Any, scope: Scope) -> Any:
+        raise NotImplementedError
+
+
+class _CallModel(_Step):
     """The node `agent`: prompt and model, and what an agent must see to around them."""
 
     name = "call_model"
@@ -134,30 +156,17 @@ class _CallModel(Runnable[Any, Any]):
         self.model = model
         self._run: Any = None if model is None else exec_of(RunnableSequence(prompt, model))
 
-    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        run = scope.begin(self.get_name(), "chain", input) if scope.listeners else None
-        try:
-            messages = self.messages(input)
-            _check_history(messages)
-            ask = self._run
-            if self._choose is not None:
-                ask = exec_of(RunnableSequence(self._prompt, await self._chosen(d, input, scope)))
-            # In the node's own scope: the model is seen beside this run, not below it.
-            answer = await ask(d, self.with_messages(input, messages), scope, NO_KWARGS)
-            answer.name = self._agent
-            if answer.tool_calls and self._starves(input, answer):
-                answer = AIMessage(OUT_OF_STEPS, id=answer.id, name=self._agent)
-        except BaseException as error:
-            if run is not None:
-                run.fail(error)
-            raise
-        output = {"messages": [answer]}
-        if run is not None:
-            run.end(output)
-        return output
-
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        return await self._exec(d, input, scope, kwargs)
+    async def _work(self, d: Driver, input: Any, scope: Scope) -> Any:
+        messages = self.messages(input)
+        _check_history(messages)
+        ask = self._run
+        if self._choose is not None:
+            ask = exec_of(RunnableSequence(self._prompt, await self._chosen(d, input, scope)))
+        answer = await ask(d, self.with_messages(input, messages), scope, NO_KWARGS)
+        answer.name = self._agent
+        if answer.tool_calls and self._starves(input, answer):
+            answer = AIMessage(OUT_OF_STEPS, id=answer.id)
+        return {"messages": [answer]}
 
     def messages(self, state: Any) -> list[BaseMessage]:
         """The messages for the model."""
@@ -266,7 +275,7 @@ class _AfterTools(Runnable[Any, Any]):
         return self._entry
 
 
-class _Structured(Runnable[Any, Any]):
+class _Structured(_Step):
     """A last call of the model that puts the answer into the form that was asked for."""
 
     name = "generate_structured_response"
@@ -283,7 +292,7 @@ class _Structured(Runnable[Any, Any]):
         """What checkpoints are to hold."""
         return [self._wanted]
 
-    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+    async def _work(self, d: Driver, input: Any, scope: Scope) -> Any:
         caller = self._caller
         model: Any = caller.model if caller._choose is None else await caller._chosen(d, input, scope)
         while isinstance(model, RunnableBinding):
@@ -292,9 +301,6 @@ class _Structured(Runnable[Any, Any]):
             d, [*self._before, *_get(input, "messages")], scope, NO_KWARGS
         )
         return {"structured_response": answer}
-
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        return await self._exec(d, input, scope, kwargs)
 
 
 class _Chosen:

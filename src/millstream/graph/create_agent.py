@@ -256,7 +256,34 @@ class _Model(Runnable[Any, Any]):
         return ask
 
 
-class _Route(Runnable[Any, Any]):
+class _Path(Runnable[Any, Any]):
+    """A path of the agent's own: it is no run of its own, so nobody who watches sees it."""
+
+    def choose(self, state: Any) -> Any:
+        """Where to go."""
+        raise NotImplementedError
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return self.choose(input)
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return self.choose(input)
+
+
+class _Jump(_Path):
+    """After a hook: to what follows, or where it says."""
+
+    name = "jump"
+
+    def __init__(self, targets: dict[str, str], following: str) -> None:
+        self._targets = targets
+        self._following = following
+
+    def choose(self, state: Any) -> str:
+        return self._targets.get(state.get("jump_to"), self._following)
+
+
+class _Route(_Path):
     """Where the agent goes after its model: to the tools, one task a call, back to the model, or to the end."""
 
     name = "model_to_tools"
@@ -267,9 +294,9 @@ class _Route(Runnable[Any, Any]):
         self._tools = tools
         self._jumps = jumps
 
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        messages = input["messages"]
-        jump = input.get("jump_to")
+    def choose(self, state: Any) -> Any:
+        messages = state["messages"]
+        jump = state.get("jump_to")
         if jump is not None and jump != "tools" and jump in self._jumps:
             return self._jumps[jump]
         answered: set[Any] = set()
@@ -284,11 +311,11 @@ class _Route(Runnable[Any, Any]):
             return self._leave
         waiting = [call for call in last.tool_calls if call["id"] not in answered]
         if waiting and self._tools:
-            return [Send("tools", ToolCallWithContext.of(call, state=input)) for call in waiting]
-        return self._leave if waiting or "structured_response" in input else self._entry
+            return [Send("tools", ToolCallWithContext.of(call, state=state)) for call in waiting]
+        return self._leave if waiting or "structured_response" in state else self._entry
 
 
-class _AfterTools(Runnable[Any, Any]):
+class _AfterTools(_Path):
     """After the tools: on, unless all that were run give the answer themselves, or the answer is there."""
 
     name = "tools_to_model"
@@ -298,11 +325,11 @@ class _AfterTools(Runnable[Any, Any]):
         self._entry = entry
         self._leave = leave
 
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        if input.get("structured_response") is not None:
+    def choose(self, state: Any) -> str:
+        if state.get("structured_response") is not None:
             return self._leave
         asked = (
-            next((m for m in reversed(input["messages"]) if isinstance(m, AIMessage)), None) if self._direct else None
+            next((m for m in reversed(state["messages"]) if isinstance(m, AIMessage)), None) if self._direct else None
         )
         if asked is not None and asked.tool_calls and all(call["name"] in self._direct for call in asked.tool_calls):
             return self._leave
@@ -321,12 +348,9 @@ def _follow(graph: StateGraph[Any, Any, Any, Any], hook: _Hook, following: str, 
     if not hook.jumps:
         graph.add_edge(hook.node, following)
         return
-    targets = {jump: jumps[jump] for jump in hook.jumps}
+    targets = {str(jump): jumps[jump] for jump in hook.jumps}
 
-    def jump(state: Any) -> str:
-        return targets.get(state.get("jump_to"), following)
-
-    graph.add_conditional_edges(hook.node, jump, _once(following, *targets.values()))
+    graph.add_conditional_edges(hook.node, _Jump(targets, following), _once(following, *targets.values()))
 
 
 class _Layer:

@@ -36,9 +36,9 @@ def _only_bad_arguments(error: ToolInvocationError) -> str:
 
 
 class ToolNode(Runnable[Any, Any]):
-    """A node that runs tools. Its input is a state (or list) whose last AI message has tool calls, or the calls.
+    """A node that runs tools. Its input is a state (or list) whose last AI message has tool calls, or a list of calls.
 
-    Calls run at once and are answered in their order. `handle_tool_errors` says which failures become an error message
+    It gives `{"messages": [...]}`, for a list of messages a list. Calls run at once and are answered in their order. `handle_tool_errors` says which failures become an error message
     for the model (by default only arguments that do not fit) and which are raised: True for all, a text, a function of
     the exception (its annotation says which), an exception class or several, or False.
     """
@@ -109,8 +109,8 @@ class ToolNode(Runnable[Any, Any]):
         if isinstance(input, dict) and input.get("__type") == TOOL_CALL:
             return [input["tool_call"]], input["state"], False
         if isinstance(input, list):
-            if input and isinstance(input[-1], dict) and input[-1].get("type") == "tool_call":
-                return input, input, True
+            if _are_calls(input):
+                return input, input, False
             return self._calls(input), input, True
         messages = input.get(self.messages_key) if isinstance(input, dict) else getattr(input, self.messages_key, None)
         if not messages:
@@ -154,7 +154,7 @@ class ToolNode(Runnable[Any, Any]):
             if not isinstance(error, self._handled):
                 raise
             return self._error(call, self._told(error))
-        return self._checked(call, output, isinstance(state, list))
+        return self._checked(call, output, isinstance(state, list) and not _are_calls(state))
 
     async def _wrapped(self, d: Driver, call: dict[str, Any], state: Any, scope: Scope) -> Any:
         """The answer to a call as the wrapper makes it: `handler(request)` runs the tool."""
@@ -286,6 +286,10 @@ def tools_condition(state: Any, messages_key: str = "messages") -> Literal["tool
         raise InvalidArgument(f"tools_condition: no messages under {messages_key!r} in {state!r}.")
     last = messages[-1]
     return "tools" if getattr(last, "tool_calls", None) else "__end__"
+
+
+def _are_calls(given: list[Any]) -> bool:
+    return bool(given) and isinstance(given[-1], dict) and given[-1].get("type") == "tool_call"
 
 
 def _as_tool(given: Any) -> BaseTool:
