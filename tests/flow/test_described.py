@@ -98,3 +98,17 @@ def test_a_runnable_as_a_tool() -> None:
     with pytest.raises(InvalidArgument, match="give `arg_types="):
         RunnableLambda(print).as_tool()
     assert tool("named", RunnableLambda(asks)).name == "named"
+
+
+def test_a_fork_at_the_edge_is_the_input_or_the_output() -> None:
+    def names(runnable: Any) -> list[str]:
+        return [node.name for node in runnable.get_graph().nodes.values()]
+
+    one, fork = RunnableLambda(lambda x: x, name="one"), RunnableParallel(a=lambda x: x, b=lambda x: x)
+    inside = ["RunnableParallel<a,b>Input", "RunnableLambda", "RunnableLambda", "RunnableParallel<a,b>Output"]
+    assert names(fork) == inside
+    assert names(fork | one) == [*inside, "one", "one_output"]
+    assert names(one | fork) == ["one_input", "one", *inside]
+    graph = fork.get_graph()
+    first, last = graph.first_node(), graph.last_node()
+    assert first is not None and last is not None and None not in (first.data, last.data)

@@ -134,9 +134,10 @@ def graph_of(runnable: Any) -> Graph:
     first = graph.add_node(schema, schema.__name__)
     lasts = _add(graph, runnable, [first])
     schema = runnable.get_output_schema()
-    output = graph.add_node(schema, schema.__name__)
-    for last in lasts:
-        graph.add_edge(last, output)
+    if len(lasts) == 1 and lasts[0].data is None:  # where a fork ends, which is the output
+        lasts[0].data = schema
+    else:
+        _behind(graph, graph.add_node(schema, schema.__name__), lasts)
     return graph
 
 
@@ -155,7 +156,9 @@ def _add(graph: Graph, runnable: Any, after: list[Node]) -> list[Node]:
     if isinstance(runnable, RunnableParallel) and len(runnable.steps) == 1:
         return _add(graph, next(iter(runnable.steps.values())), after)
     if isinstance(runnable, RunnableParallel) and runnable.steps:
-        fork = _behind(graph, graph.add_node(None, runnable.get_name("Input")), after)
+        name = runnable.get_name("Input")
+        at_input = len(graph.nodes) == 1 and after[0].name == name
+        fork = after[0] if at_input else _behind(graph, graph.add_node(None, name), after)
         ends = [end for part in runnable.steps.values() for end in _add(graph, part, [fork])]
         return [_behind(graph, graph.add_node(None, runnable.get_name("Output")), ends)]
     return [_behind(graph, graph.add_node(runnable, runnable.get_name()), after)]

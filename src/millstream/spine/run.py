@@ -158,7 +158,7 @@ class Run:
             except Exception as error:
                 report(heard, self, error)  # type: ignore[arg-type]
             return
-        for listener, wanted in heard:
+        for listener, wanted in heard:  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
             if wanted & kind:
                 _tell(listener, event)
 
