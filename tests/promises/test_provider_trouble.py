@@ -35,7 +35,8 @@ from millstream import (
 from millstream.providers import wired
 from millstream.providers.clients import close_clients
 from millstream.providers.frame_decoder import FrameDecoder
-from millstream.providers.http import AsyncLink, SyncLink
+from millstream.providers.http_async import AsyncLink
+from millstream.providers.http_sync import SyncLink
 from millstream.testing import Reply, StandInProvider
 
 pytestmark = pytest.mark.timeout(1_800 if FULL else 60)

@@ -24,7 +24,9 @@ from millstream import (
 from millstream.errors import InvalidArgument
 from millstream.flow.step import step
 from millstream.providers.asking import StreamAsking, read_async, read_sync
-from millstream.providers.http import AsyncLink, Post, SyncLink
+from millstream.providers.http import Post
+from millstream.providers.http_async import AsyncLink
+from millstream.providers.http_sync import SyncLink
 from millstream.providers.openai_answer import answer_chunk
 from millstream.providers.openai_chat import OpenAIChatDecoder
 from millstream.testing import Reply, StandInProvider, chat_answer, chat_error, chat_frame, chat_stream

@@ -38,7 +38,8 @@ from millstream import (
     tool,
 )
 from millstream.providers import wired
-from millstream.providers.http import AsyncLink, SyncLink
+from millstream.providers.http_async import AsyncLink
+from millstream.providers.http_sync import SyncLink
 from millstream.testing import Reply, StandInProvider
 
 KEY = "sk-do-not-tell-4711-XYZ"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -124,14 +125,8 @@ class ChatAnthropic(WireModel):
         return self._post(f"{root}/messages", body, kwargs, **headers)
 
     def _asking(self, body: Mapping[str, Any], kwargs: Mapping[str, Any]) -> StreamAsking:
-        provider, secrets, blocks = self._endpoint.provider, self._secrets, shows_blocks(body)
-        usage = kwargs.get("stream_usage", self.stream_usage)
-        return StreamAsking(
-            decoder=lambda: AnthropicDecoder(provider=provider, secrets=secrets, blocks=blocks, usage=usage),
-            whole=lambda answer: answer_chunk(answer, provider=provider, blocks=blocks),
-            retries=self.max_retries,
-            secrets=secrets,
-        )
+        blocks, usage = shows_blocks(body), kwargs.get("stream_usage", self.stream_usage)
+        return self._stream_asking(AnthropicDecoder, partial(answer_chunk, blocks=blocks), blocks=blocks, usage=usage)
 
     # -- tools -------------------------------------------------------------------------------------------------------
 

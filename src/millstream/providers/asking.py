@@ -17,7 +17,9 @@ from ..data.ai_chunk import AIMessageChunk
 from ..errors import ProviderConnectionError, ProviderError, ProviderInterrupted
 from ..flow.step import step
 from .endpoint import key_header
-from .http import Answer, AsyncAnswer, Link, Post, SyncAnswer, reraise
+from .http import Answer, Link, Post, reraise
+from .http_async import AsyncAnswer
+from .http_sync import SyncAnswer
 from .retry import wait_before_retry
 from .status import error_in_body, status_error
 from .wire_json import dumps, loads

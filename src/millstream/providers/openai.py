@@ -229,24 +229,11 @@ class ChatOpenAI(WireModel):
         return self.organization
 
     def _asking(self) -> StreamAsking:
-        provider = self._endpoint.provider
-        secrets = self._secrets
-        return StreamAsking(
-            decoder=lambda: OpenAIChatDecoder(provider=provider, secrets=secrets),
-            whole=lambda answer: answer_chunk(answer, provider=provider),
-            retries=self.max_retries,
-            secrets=secrets,
-        )
+        return self._stream_asking(OpenAIChatDecoder, answer_chunk)
 
     def _asking_responses(self, kwargs: Mapping[str, Any]) -> StreamAsking:
-        provider, secrets = self._endpoint.provider, self._secrets
         usage = kwargs.get("stream_usage", self.stream_usage) is not False
-        return StreamAsking(
-            decoder=lambda: ResponsesDecoder(provider=provider, secrets=secrets, usage=usage),
-            whole=lambda answer: response_chunk(answer, provider=provider),
-            retries=self.max_retries,
-            secrets=secrets,
-        )
+        return self._stream_asking(ResponsesDecoder, response_chunk, usage=usage)
 
     # -- tools -------------------------------------------------------------------------------------------------------
 

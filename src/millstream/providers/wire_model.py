@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 from ..chat.models import BaseChatModel
+from ..data.ai_chunk import AIMessageChunk
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..flow.step import step
-from .asking import Begun, read_async, read_sync
+from .asking import Begun, Decoder, StreamAsking, read_async, read_sync
 from .http import Link
 from .standard_content import standard_chunk, standard_message
 from .wired import Wired
@@ -59,6 +60,18 @@ class WireModel(Wired, BaseChatModel):
         self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Begun[Any]:
         """Ask for a stream, until it has begun."""
+
+    def _stream_asking(
+        self, decoder: Callable[..., Decoder], whole: Callable[..., AIMessageChunk], **options: Any
+    ) -> StreamAsking:
+        """How a wire is asked: by a decoder of its streams, made with `options`, and a reader of answers that come whole."""
+        provider, secrets = self._endpoint.provider, self._secrets
+        return StreamAsking(
+            decoder=lambda: decoder(provider=provider, secrets=secrets, **options),
+            whole=lambda answer: whole(answer, provider=provider),
+            retries=self.max_retries,
+            secrets=secrets,
+        )
 
     # -- asking ------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,9 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from .endpoint import OTHER_NAMES, Endpoint, resolved_settings
-from .http import AsyncLink, Key, Post, SyncLink
+from .http import Key, Post
+from .http_async import AsyncLink
+from .http_sync import SyncLink
 from .timeouts import Timeouts
 from .wire_json import dumps
 
