@@ -49,11 +49,47 @@ _CALLS: Final = frozenset(
     }
 )
 _METHODS: Final = frozenset(
-    ["append", "casefold", "copy", "count", "endswith", "extend", "get", "index", "isdigit", "items", "join", "keys", "lower", "lstrip", "removeprefix", "removesuffix", "rsplit", "rstrip", "split", "startswith", "strip", "title", "upper", "values"]
+    [
+        "append",
+        "casefold",
+        "copy",
+        "count",
+        "endswith",
+        "extend",
+        "get",
+        "index",
+        "isdigit",
+        "items",
+        "join",
+        "keys",
+        "lower",
+        "lstrip",
+        "removeprefix",
+        "removesuffix",
+        "rsplit",
+        "rstrip",
+        "split",
+        "startswith",
+        "strip",
+        "title",
+        "upper",
+        "values",
+    ]
 )
 _DATA: Final = (str, int, float, bool, bytes, type(None), tuple, frozenset, enum.Enum, dict, list, set)
 _REFUSED: Final = frozenset(
-    ["IMPORT_NAME", "PUSH_NULL", "CALL_FUNCTION_EX", "STORE_GLOBAL", "DELETE_GLOBAL", "SEND", "BEFORE_WITH", "LOAD_NAME", "LOAD_SPECIAL", "CALL_KW_EX"]
+    [
+        "IMPORT_NAME",
+        "PUSH_NULL",
+        "CALL_FUNCTION_EX",
+        "STORE_GLOBAL",
+        "DELETE_GLOBAL",
+        "SEND",
+        "BEFORE_WITH",
+        "LOAD_NAME",
+        "LOAD_SPECIAL",
+        "CALL_KW_EX",
+    ]
 )
 _DEEP: Final = 4
 SLOW: Final = 0.005
