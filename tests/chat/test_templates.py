@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from millstream import (
+    AIMessagePromptTemplate,
+    ChatMessagePromptTemplate,
     ChatPromptTemplate,
+    FewShotPromptTemplate,
     HumanMessage,
     HumanMessagePromptTemplate,
     InvalidArgument,
@@ -14,6 +17,7 @@ from millstream import (
 )
 from millstream.chat.templates import Template
 
+PLAIN = PromptTemplate.from_template("plain")
 REFUSED = [
     "{m.__class__.__init__.__globals__}",
     "{m.content[0]}",
@@ -47,6 +51,10 @@ REFUSED = [
         lambda text: ChatPromptTemplate([("human", [{"type": "image_url", "image_url": {"url": text}}])]),
         HumanMessagePromptTemplate.from_template,
         lambda text: SystemMessagePromptTemplate(prompt=PromptTemplate(template=text)),
+        AIMessagePromptTemplate.from_template,
+        lambda text: ChatMessagePromptTemplate.from_template(text, role="r"),
+        lambda text: FewShotPromptTemplate(examples=[], example_prompt=PLAIN, suffix=text),
+        lambda text: FewShotPromptTemplate(examples=[], example_prompt=PLAIN, suffix="x", prefix=text),
         lambda text: ChatPromptTemplate([]) + text,
         lambda text: PromptTemplate.from_template("x") + text,
     ],

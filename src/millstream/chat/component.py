@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import MillstreamError
-from ..flow.runnable import Runnable, folded
+from ..flow.driver import Driver
+from ..flow.runnable import Kwargs, Runnable, folded
 from ..spine.events import MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope
 
-__all__ = ["Component", "Configured", "RunnableSerializable", "is_ours", "whole_of"]
+__all__ = ["Component", "Configured", "RunnableSerializable", "WholeComponent", "is_ours", "whole_of"]
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -75,6 +76,29 @@ class Component(Configured, Runnable[Input, Output]):
             metadata={**(metadata or {}), **given} if given else metadata,
             extra={**(extra or {}), "object": self},
         )
+
+
+class WholeComponent(Component[Input, Output]):
+    """A component that works on the whole of its input and has one result: its run has a start and an end, no chunk."""
+
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if not scope.listeners:
+            return await self._body(d, input, scope.inner(), kwargs)
+        run = self._begin(scope, input)
+        try:
+            output = await self._body(d, input, run.scope, kwargs)
+        except BaseException as error:
+            run.fail(error)
+            raise
+        run.end(output)
+        return output
+
+    async def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        whole = await whole_of(inputs, given)
+        if whole is not MISSING:
+            yield await self._exec(d, whole, scope, kwargs)
 
 
 class RunnableSerializable(Component[Input, Output]):

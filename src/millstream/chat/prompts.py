@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, Field
@@ -13,15 +13,14 @@ from ..errors import InvalidArgument, InvalidType, MissingKey
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..flow.schemas import schema_of
-from ..spine.events import MISSING
 from ..spine.scope import Scope
-from .component import Component, is_ours, whole_of
+from .component import WholeComponent, is_ours
 from .template_formats import AnyTemplate, compiled
 
 __all__ = ["BasePromptTemplate", "PromptTemplate", "StringPromptTemplate"]
 
 
-class BasePromptTemplate(Component[Any, PromptValue]):
+class BasePromptTemplate(WholeComponent[Any, PromptValue]):
     """Makes a prompt value from a dict of variables.
 
     A variable may be given ahead with `partial`: a value, or a function without arguments that is called at each use.
@@ -108,28 +107,8 @@ class BasePromptTemplate(Component[Any, PromptValue]):
             )
         return {self.input_variables[0]: input}
 
-    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        if not scope.listeners:
-            return await self._body(d, input, scope.inner(), kwargs)
-        run = self._begin(scope, input)
-        try:
-            output = await self._body(d, input, run.scope, kwargs)
-        except BaseException as error:
-            run.fail(error)
-            raise
-        run.end(output)
-        return output
-
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> PromptValue:
         return self.format_prompt(**self._variables(input))
-
-    async def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        # A prompt is run on the whole of its input and has one value: it reports a start with its input, an end, no chunk.
-        whole = await whole_of(inputs, given)
-        if whole is not MISSING:
-            yield await self._exec(d, whole, scope, kwargs)
 
 
 class StringPromptTemplate(BasePromptTemplate):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator
 from functools import lru_cache
 from typing import Any
 
@@ -15,15 +14,13 @@ from ..flow.attend import attended
 from ..flow.driver import ASYNC, Driver
 from ..flow.runnable import Kwargs
 from ..spine.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
-from ..spine.events import MISSING
-from ..spine.run import Run
 from ..spine.scope import Scope, enter
-from .component import Component, whole_of
+from .component import WholeComponent
 
 __all__ = ["BaseRetriever"]
 
 
-class BaseRetriever(Component[str, list[Document]]):
+class BaseRetriever(WholeComponent[str, list[Document]]):
     """Finds documents. A subclass writes `_get_relevant_documents`, and the async form where it can do better than a thread.
 
     Example:
@@ -60,44 +57,20 @@ class BaseRetriever(Component[str, list[Document]]):
         return list[Document]
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        work = super()._exec
         if self.callbacks:
-            return await attended(d, self._heard(scope), lambda scope: self._asked(d, input, scope, kwargs))
-        return await self._asked(d, input, scope, kwargs)
+            return await attended(d, self._heard(scope), lambda scope: work(d, input, scope, kwargs))
+        return await work(d, input, scope, kwargs)
 
-    async def _asked(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        run: Run | None = None
-        if scope.listeners:
-            run = self._begin(scope, input)
-            scope = run.scope
-        else:
-            scope = scope.inner()
-        try:
-            found = await self._found(d, input, scope, run, kwargs)
-        except BaseException as error:
-            if run is not None:
-                run.fail(error)
-            raise
-        if run is not None:
-            run.end(found)
-        return found
-
-    async def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        # It is run on the whole of its input and finds all at once: its run has a start and an end, no chunk.
-        whole = await whole_of(inputs, given)
-        if whole is not MISSING:
-            yield await self._exec(d, whole, scope, kwargs)
-
-    async def _found(self, d: Driver, query: Any, scope: Scope, run: Run | None, kwargs: Kwargs) -> Any:
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         cls = type(self)
         fn, afn = self._get_relevant_documents, None
         if not d.sync and cls._aget_relevant_documents is not BaseRetriever._aget_relevant_documents:
             afn = self._aget_relevant_documents
         if _takes_manager(cls._get_relevant_documents if afn is None else cls._aget_relevant_documents):
             made = CallbackManagerForRetrieverRun if afn is None else AsyncCallbackManagerForRetrieverRun
-            kwargs = {**kwargs, "run_manager": made(scope, run)}
-        return await d.call(scope, fn, afn, query, **kwargs)
+            kwargs = {**kwargs, "run_manager": made(scope, scope.parent)}
+        return await d.call(scope, fn, afn, input, **kwargs)
 
 
 @lru_cache(maxsize=256)

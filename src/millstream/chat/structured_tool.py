@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from pydantic import BaseModel, Field
 
@@ -144,41 +144,26 @@ class Tool(StructuredTool):
         return values, {}
 
 
+class _Options(TypedDict, total=False):
+    description: str | None
+    return_direct: bool
+    args_schema: Any
+    infer_schema: bool
+    response_format: ResponseFormat
+    parse_docstring: bool
+    error_on_invalid_docstring: bool
+    extras: dict[str, Any] | None
+
+
 @overload
 def tool(
-    name_or_callable: Callable[..., Any],
-    runnable: None = None,
-    *,
-    description: str | None = None,
-    return_direct: bool = False,
-    args_schema: Any = None,
-    infer_schema: bool = True,
-    response_format: ResponseFormat = "content",
-    parse_docstring: bool = False,
-    error_on_invalid_docstring: bool = True,
-    extras: dict[str, Any] | None = None,
+    name_or_callable: Callable[..., Any], runnable: None = None, **options: Unpack[_Options]
 ) -> StructuredTool: ...
 @overload
-def tool(
-    name_or_callable: str,
-    runnable: Runnable[Any, Any],
-    *,
-    description: str | None = None,
-    args_schema: Any = None,
-) -> StructuredTool: ...
+def tool(name_or_callable: str, runnable: Runnable[Any, Any], **options: Unpack[_Options]) -> StructuredTool: ...
 @overload
 def tool(
-    name_or_callable: str | None = None,
-    runnable: None = None,
-    *,
-    description: str | None = None,
-    return_direct: bool = False,
-    args_schema: Any = None,
-    infer_schema: bool = True,
-    response_format: ResponseFormat = "content",
-    parse_docstring: bool = False,
-    error_on_invalid_docstring: bool = True,
-    extras: dict[str, Any] | None = None,
+    name_or_callable: str | None = None, runnable: None = None, **options: Unpack[_Options]
 ) -> Callable[[Callable[..., Any]], StructuredTool]: ...
 def tool(
     name_or_callable: str | Callable[..., Any] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -20,10 +20,10 @@ from ..flow.runnable import Kwargs
 from ..spine.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from ..spine.config import RunnableConfig
 from ..spine.config_tools import merge_configs
-from ..spine.events import CUSTOM, MISSING
+from ..spine.events import CUSTOM
 from ..spine.run import Run
 from ..spine.scope import Scope
-from .component import Component, whole_of
+from .component import WholeComponent
 from .marks import injection_mark
 from .tool_results import tool_message
 from .tool_schema import Parameters, model_of, parameters_of, subset, warn_untyped
@@ -36,7 +36,7 @@ ErrorHandler: TypeAlias = bool | str | Callable[[Any], Any] | None
 PROGRESS = "tool_progress"
 
 
-class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
+class BaseTool(WholeComponent[str | dict[str, Any] | ToolCall, Any]):
     """A function with a name, a description and a schema, which a model may call.
 
     A subclass writes `_run`, `_arun` or both. Called with a dict of arguments it returns the result; called with a
@@ -205,14 +205,6 @@ class BaseTool(Component[str | dict[str, Any] | ToolCall, Any]):
         if run is not None:
             run.end(output)
         return output
-
-    async def _flow(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
-    ) -> AsyncGenerator[Any, None]:
-        # A tool is run on the whole of its input and has one result: its run has a start and an end, no chunk.
-        whole = await whole_of(inputs, given)
-        if whole is not MISSING:
-            yield await self._exec(d, whole, scope, kwargs)
 
     def _read(self, input: Any) -> tuple[str | None, Any]:
         """The id of the call, where there is one, and the arguments."""
