@@ -115,8 +115,21 @@ def test_functions_that_only_look(fn: Any) -> None:
 
 @pytest.mark.parametrize(
     "fn",
-    [sleeps, sleeps_below, waits, asks, calls_what_it_is_given, calls_by_name, imports, opens, prints, names_nothing]
-    + [around(sleeps), asyncio.sleep, AIMessage, print, Glance],
+    [
+        *(
+            sleeps,
+            sleeps_below,
+            waits,
+            asks,
+            calls_what_it_is_given,
+            calls_by_name,
+            imports,
+            opens,
+            prints,
+            names_nothing,
+        ),
+        *(around(sleeps), asyncio.sleep, AIMessage, print, Glance),
+    ],
 )
 def test_functions_that_may_do_more(fn: Any) -> None:
     assert not only_looks(fn)
@@ -150,8 +163,8 @@ def routed(path: Any) -> str:
 
 def test_where_a_path_runs() -> None:
     here = threading.current_thread().name
-    assert routed(lambda state: END if state["n"] else END) == here
-    assert routed(lambda state: print(end="") or (END if state["n"] else END)) != here
+    assert routed(lambda state: [END, END][state["n"]]) == here
+    assert routed(lambda state: print(end="") or [END, END][state["n"]]) != here
 
 
 def test_a_path_that_asks_for_something_of_the_run_goes_the_usual_way() -> None:

@@ -29,7 +29,7 @@ class Branch:
         self.input_type = first if isinstance(first, type) and has_fields(first) else None
         if self.call.run is None:
             raise InvalidArgument(f"the path {self.name!r} is a generator function; a path returns its destination.")
-        if self.call.fn is path and not self.call.inject and only_looks(path):
+        if not self.call.inject and only_looks(path):
             self.call.run = Glance(path, self.call.run)
 
     def targets(self, result: Any, source: str) -> list[str | Send]:

@@ -155,9 +155,8 @@ def _harmless(code: CodeType, found: Callable[[str], Any], depth: int) -> bool:
             return False
         if name == "LOAD_GLOBAL" and not _known(found(step.argval), depth):
             return False
-        if name in ("LOAD_DEREF", "LOAD_CLASSDEREF") and step.argval in code.co_freevars:
-            if not _is_inner(code, step.argval) and not _known(found(step.argval), depth):
-                return False
+        if name == "LOAD_DEREF" and step.argval in code.co_freevars and not _known(found(step.argval), depth):
+            return False
         if _is_method(step) and step.argval not in _METHODS:
             return False
         inner = step.argval if name == "LOAD_CONST" else None
@@ -169,10 +168,6 @@ def _harmless(code: CodeType, found: Callable[[str], Any], depth: int) -> bool:
 def _within(code: CodeType, found: Callable[[str], Any]) -> Callable[[str], Any]:
     """Names as code inside `code` sees them: its variables are data, whatever they are."""
     return lambda name: None if name in code.co_cellvars else found(name)
-
-
-def _is_inner(code: CodeType, name: str) -> bool:
-    return name in code.co_cellvars
 
 
 def _is_method(step: dis.Instruction) -> bool:
