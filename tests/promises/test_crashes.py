@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster import Cluster
+from graph_helpers import thread
 from promising import FULL, count, record
 
-from millstream import SqliteSaver, StateGraph
+from millstream import PostgresSaver, SqliteSaver, StateGraph
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -53,6 +55,36 @@ class Server:
         self._process.stdout.close()
 
 
+@dataclass
+class Backend:
+    """Where threads are kept: a file for each, or one database for all."""
+
+    name: str
+    dsn: str | None = None
+
+    def place(self, folder: Path) -> str:
+        return self.dsn or str(folder / "t.sqlite")
+
+    def open(self, place: str) -> Any:
+        kind: Any = SqliteSaver if self.dsn is None else PostgresSaver
+        return kind.from_conn_string(place)
+
+
+SQLITE = Backend("sqlite")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, postgres: Cluster) -> Iterator[Backend]:
+    if request.param == "sqlite":
+        yield SQLITE
+        return
+    with postgres.schema() as schema:
+        dsn = postgres.dsn(schema)
+        with PostgresSaver.from_conn_string(dsn) as saver:
+            saver.setup()
+        yield Backend("postgres", dsn)
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
@@ -81,14 +113,16 @@ class Found:
 class Thread:
     """One thread of one graph, and what can be told of it from outside."""
 
-    def __init__(self, server: Server, folder: Path, found: Found, what: str, **options: Any) -> None:
+    def __init__(
+        self, server: Server, folder: Path, found: Found, what: str, backend: Backend = SQLITE, **options: Any
+    ) -> None:
         folder.mkdir()
+        self.backend = backend
+        self.db = backend.place(folder)
         self.server = server
         self.found = found
         self.what = what
-        self.db, self.done, self.stored, self.places = (
-            str(folder / name) for name in ("t.sqlite", "done", "stored", "places")
-        )
+        self.done, self.stored, self.places = (str(folder / name) for name in ("done", "stored", "places"))
         self.options = {"durability": "async", "forgets": False, "colour": "sync", **options}
 
     def go(self, faults: Any = (), kill_after: float | None = None) -> bool:
@@ -99,6 +133,7 @@ class Thread:
             {
                 **self.options,
                 "db": self.db,
+                "thread": self.what,
                 "done": self.done,
                 "stored": self.stored,
                 "places": self.places,
@@ -114,6 +149,7 @@ class Thread:
             elif key in known:
                 self.found.unrecorded_reruns += 1
         killed = bool(answer["code"] == -9)
+        self.seconds = float(answer["seconds"])
         self.found.kills += killed
         if killed and lines(self.done) and not self._exists():
             self.found.lost.append(self.what)
@@ -124,9 +160,9 @@ class Thread:
     def judge(self) -> None:
         """Compare the end with that of a run that nothing happened to."""
         self.found.attempts += 1
-        with SqliteSaver.from_conn_string(self.db) as saver:
-            every = list(saver.list({"configurable": {"thread_id": "t"}}))
-            state = _graph().compile(checkpointer=saver).get_state({"configurable": {"thread_id": "t"}})
+        with self.backend.open(self.db) as saver:
+            every = list(saver.list(thread(self.what)))
+            state = _graph().compile(checkpointer=saver).get_state(thread(self.what))
         values = state.values
         ends = {**values, "log": sorted(values.get("log", []))}
         if ends != {"log": sorted(LOG), "rounds": 3, "answer": "yes"} or values["log"][:1] != ["begin"]:
@@ -139,8 +175,8 @@ class Thread:
         self.found.other_keys += [f"{self.what}: {name}" for name, seen in keys.items() if len(seen) > 1]
 
     def _exists(self) -> bool:
-        with SqliteSaver.from_conn_string(self.db) as saver:
-            return saver.get_tuple({"configurable": {"thread_id": "t"}}) is not None
+        with self.backend.open(self.db) as saver:
+            return saver.get_tuple(thread(self.what)) is not None
 
 
 def lines(path: str) -> list[str]:
@@ -156,57 +192,58 @@ def _graph() -> Any:
     return graph
 
 
-def judged(found: Found, test: str, promises: str = "P1,P2") -> Found:
+def judged(found: Found, test: str, backend: Backend) -> None:
     wrong = found.wrong()
     figure = {
         "kills": found.kills,
         "unrecorded_reruns": found.unrecorded_reruns,
         **{k: len(v) for k, v in wrong.items()},
     }
-    for promise in promises.split(","):
-        record(promise, f"{test} (sqlite)", found.attempts, sum(map(len, wrong.values())), figure, "violations by kind")
-    return found
+    for promise in ("P1", "P2"):
+        what = f"{test} ({backend.name})"
+        record(promise, what, found.attempts, sum(map(len, wrong.values())), figure, "violations by kind")
 
 
-def hits_of(server: Server, folder: Path, colour: str) -> dict[str, int]:
+def hits_of(server: Server, folder: Path, backend: Backend, colour: str) -> dict[str, int]:
     """How often each place is reached by a run that nothing happens to."""
     found = Found()
-    thread = Thread(server, folder / f"oracle-{colour}", found, "oracle", colour=colour)
-    assert thread.go() is False
-    thread.judge()
+    run = Thread(server, folder / f"oracle-{colour}", found, "oracle", backend, colour=colour)
+    assert run.go() is False
+    run.judge()
     assert found.wrong() == {}
-    counts: dict[str, int] = json.loads(Path(thread.places).read_text())
+    counts: dict[str, int] = json.loads(Path(run.places).read_text())
     return counts
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("colour", ["sync", "async"])
-def test_a_run_killed_at_any_place_is_brought_to_its_end(server: Server, tmp_path: Path, colour: str) -> None:
+def test_a_run_killed_at_any_place_is_brought_to_its_end(
+    server: Server, tmp_path: Path, backend: Backend, colour: str
+) -> None:
     """The first, second and last time that each place is reached; and the run that goes on is killed there too."""
     found = Found()
-    hits = hits_of(server, tmp_path, colour)
+    hits = hits_of(server, tmp_path, backend, colour)
     struck = Counter[str]()
     for place in PLACES:
-        for hit in sorted({1, 2, hits[place]}):
+        for hit in sorted({1, 2, hits[place]} if FULL or backend is SQLITE else {1, hits[place]}):
             for durability in ("async", "sync") if FULL else ("async" if hit != 2 else "sync",):
                 what = f"{place} {hit} {durability}"
-                thread = Thread(
-                    server, tmp_path / what.replace(" ", "-"), found, what, colour=colour, durability=durability
-                )
-                struck[place] += thread.go([(place, hit)])
-                thread.go([(place, 1)])
-                thread.go()
-                thread.judge()
-    judged(found, f"killed at every place, {colour}")
+                folder = tmp_path / what.replace(" ", "-")
+                run = Thread(server, folder, found, what, backend, colour=colour, durability=durability)
+                struck[place] += run.go([(place, hit)])
+                run.go([(place, 1)])
+                run.go()
+                run.judge()
+    judged(found, f"killed at every place, {colour}", backend)
     assert found.wrong() == {}
-    assert all(struck[place] >= 2 for place in PLACES), struck
+    assert all(struck[place] for place in PLACES), struck
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("colour", ["sync", "async"])
 @pytest.mark.parametrize("slow", [None, "writes.before", "commit.before"])
 def test_a_run_killed_at_any_time_is_brought_to_its_end(
-    server: Server, tmp_path: Path, colour: str, slow: str | None
+    server: Server, tmp_path: Path, backend: Backend, colour: str, slow: str | None
 ) -> None:
     """As it is, and with storing slowed in one of its two orders. The run that goes on is killed at a random time too."""
     seed = int.from_bytes(os.urandom(4))
@@ -214,15 +251,17 @@ def test_a_run_killed_at_any_time_is_brought_to_its_end(
     chance = random.Random(seed)
     found = Found()
     faults: Any = [] if slow is None else [(slow, 0, "wait", SLOW)]
-    lasts = 0.05 if slow is None else 0.3 if slow == "writes.before" else 1.0
+    oracle = Thread(server, tmp_path / "oracle", found, "oracle", backend, colour=colour)
+    assert not oracle.go(faults)
+    lasts = oracle.seconds
     for attempt in range(count(100, 5) if slow is None else count(50, 1)):
         what = f"seed {seed} attempt {attempt}"
-        thread = Thread(server, tmp_path / str(attempt), found, what, colour=colour)
-        thread.go(faults, chance.uniform(0.002, lasts))
-        thread.go(faults, chance.uniform(0.002, lasts))
-        thread.go()
-        thread.judge()
-    judged(found, f"killed at random times, {colour}, slow {slow}")
+        run = Thread(server, tmp_path / str(attempt), found, what, backend, colour=colour)
+        run.go(faults, chance.uniform(0.002, lasts))
+        run.go(faults, chance.uniform(0.002, lasts))
+        run.go()
+        run.judge()
+    judged(found, f"killed at random times, {colour}, slow {slow}", backend)
     assert found.wrong() == {}
     assert found.kills > 0
 
@@ -230,10 +269,10 @@ def test_a_run_killed_at_any_time_is_brought_to_its_end(
 def test_a_run_that_stores_nothing_before_its_end_would_be_lost(server: Server, tmp_path: Path) -> None:
     """Control: durability `exit` promises nothing, and the tests see it."""
     found = Found()
-    thread = Thread(server, tmp_path / "exit", found, "exit", durability="exit")
-    assert thread.go([("task.done", 3)])
-    thread.go()
-    thread.judge()
+    run = Thread(server, tmp_path / "exit", found, "exit", durability="exit")
+    assert run.go([("task.done", 3)])
+    run.go()
+    run.judge()
     assert found.lost == ["exit"]
     assert len(found.other_keys) >= 2
 
@@ -242,9 +281,9 @@ def test_work_whose_writes_were_not_stored_would_be_done_again(server: Server, t
     """Control: a saver that says that it has stored what one of two branches wrote, and has not."""
     found = Found()
     for forgets in (False, True):
-        thread = Thread(server, tmp_path / str(forgets), found, f"forgets={forgets}", forgets=forgets)
-        assert thread.go([("writes.after", 1)])
-        thread.options["forgets"] = False
-        thread.go()
-        thread.judge()
+        run = Thread(server, tmp_path / str(forgets), found, f"forgets={forgets}", forgets=forgets)
+        assert run.go([("writes.after", 1)])
+        run.options["forgets"] = False
+        run.go()
+        run.judge()
     assert found.repeated == ["forgets=True: left"]

@@ -19,13 +19,23 @@ from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict
 
 import apsw  # noqa: F401 - loaded before the first fork, not after each
+import psycopg  # noqa: F401
 
 import millstream.flow
 import millstream.graph.savers
-from millstream import START, AsyncSqliteSaver, Command, Runtime, SqliteSaver, StateGraph, interrupt
+from millstream import (
+    START,
+    AsyncPostgresSaver,
+    AsyncSqliteSaver,
+    Command,
+    PostgresSaver,
+    Runtime,
+    SqliteSaver,
+    StateGraph,
+    interrupt,
+)
 from millstream.testing import Fault, armed, watched_places
 
-CONFIG: Any = {"configurable": {"thread_id": "t"}}
 ROUNDS = 3
 
 
@@ -114,28 +124,36 @@ def build(notes: Notes, saver: Any, is_async: bool) -> Any:
     return graph.compile(checkpointer=saver)
 
 
+def thread_of(name: str) -> Any:
+    return {"configurable": {"thread_id": name}}
+
+
 def drive(job: dict[str, Any]) -> None:
     """Take the thread from wherever it is to its end, as a worker does that finds it."""
-    with SqliteSaver.from_conn_string(job["db"]) as saver:
+    kind = PostgresSaver if job["db"].startswith("host=") else SqliteSaver
+    with kind.from_conn_string(job["db"]) as saver:
         notes = Notes(job)
         app = build(notes, watched(saver, notes, job["forgets"]), False)
-        options: Any = {"config": CONFIG, "durability": job["durability"]}
-        if app.get_state(CONFIG).created_at is None:
+        config = thread_of(job["thread"])
+        options: Any = {"config": config, "durability": job["durability"]}
+        if app.get_state(config).created_at is None:
             app.invoke({"log": []}, **options)
         # Not `next`: a step whose tasks have all ended has none left to run, and is not stored yet.
-        while (state := app.get_state(CONFIG)).tasks:
+        while (state := app.get_state(config)).tasks:
             app.invoke(Command(resume="yes") if state.interrupts else None, **options)
 
 
 async def adrive(job: dict[str, Any]) -> None:
     """`drive` in async form."""
-    async with AsyncSqliteSaver.from_conn_string(job["db"]) as saver:
+    kind = AsyncPostgresSaver if job["db"].startswith("host=") else AsyncSqliteSaver
+    async with kind.from_conn_string(job["db"]) as saver:
         notes = Notes(job)
         app = build(notes, watched(saver, notes, job["forgets"]), True)
-        options: Any = {"config": CONFIG, "durability": job["durability"]}
-        if (await app.aget_state(CONFIG)).created_at is None:
+        config = thread_of(job["thread"])
+        options: Any = {"config": config, "durability": job["durability"]}
+        if (await app.aget_state(config)).created_at is None:
             await app.ainvoke({"log": []}, **options)
-        while (state := await app.aget_state(CONFIG)).tasks:
+        while (state := await app.aget_state(config)).tasks:
             await app.ainvoke(Command(resume="yes") if state.interrupts else None, **options)
 
 
