@@ -74,9 +74,10 @@ class ResponsesDecoder(FrameDecoder):
             if part is None:
                 part = self._text_part(frame["output_index"], frame["content_index"])
             if frame["delta"]:
-                logprobs = frame.get("logprobs")
-                more = {"logprobs": {"content": list(logprobs)}} if logprobs else {}
-                out.append(part.text("text", frame["delta"], **more))
+                if logprobs := frame.get("logprobs"):
+                    out.append(part.text("text", frame["delta"], logprobs={"content": list(logprobs)}))
+                else:
+                    out.append(part.said(frame["delta"]))
                 self.started = True
             return
         reader = _READERS.get(kind)
