@@ -66,7 +66,7 @@ def test_a_name_that_does_not_say_whose_it_is(name: str) -> None:
     assert isinstance(caught.value, InvalidArgument)
 
 
-@pytest.mark.parametrize("name", ["gemini-2", "bedrock:x", "amazon.nova"])
+@pytest.mark.parametrize("name", ["gemini-2", "bedrock:x", "amazon.nova", "bedrock_converse:x", "azure-ai:x", "ibm:x"])
 def test_a_provider_that_is_not_built(name: str) -> None:
     with pytest.raises(Unsupported, match=r"there is one for anthropic.*openai"):
         init_chat_model(name)

@@ -25,6 +25,7 @@ from millstream import (
     ProviderInterrupted,
     ProviderTimeout,
     Timeouts,
+    tool,
 )
 from millstream.providers import clients
 from millstream.testing import (
@@ -376,3 +377,17 @@ def test_files_by_their_ids_are_a_feature_in_test() -> None:
         message = HumanMessage([{"type": "file", "file_id": "file_1"}, {"type": "text", "text": "what is it?"}])
         ChatAnthropic(model="any", base_url=provider.base_url).invoke([message])
     assert provider.requests[0].headers["anthropic-beta"] == "files-api-2025-04-14"
+
+
+def test_what_a_tool_tells_anthropics_api_beside_its_schema() -> None:
+    @tool(extras={"cache_control": {"type": "ephemeral"}, "defer_loading": True, "other": 1})
+    def add(a: int) -> int:
+        """Add."""
+        return a
+
+    with StandInProvider(answered) as provider:
+        ChatAnthropic(model="any", base_url=provider.base_url).bind_tools([add, Sum]).invoke("hi")
+    marked, plain = provider.requests[0].json["tools"]
+    assert (marked["cache_control"], marked["defer_loading"]) == ({"type": "ephemeral"}, True)
+    assert "other" not in marked and "cache_control" not in plain
+    assert provider.requests[0].headers["anthropic-beta"] == "advanced-tool-use-2025-11-20"

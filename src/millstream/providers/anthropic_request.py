@@ -42,6 +42,9 @@ _BETAS_OF_TOOLS = {
     "tool_search_tool_regex_20251119": "advanced-tool-use-2025-11-20",
     "web_fetch_20250910": "web-fetch-2025-09-10",
 }
+# What a tool may tell this API beside its schema: in its dict, or in its `extras`. All but the first are in test.
+_OF_TOOLS = ("cache_control", "defer_loading", "input_examples", "allowed_callers", "eager_input_streaming")
+_BETA_OF_TOOLS = "advanced-tool-use-2025-11-20"
 _BETA_OF_FILES = "files-api-2025-04-14"
 
 
@@ -59,6 +62,8 @@ def betas_for(body: Mapping[str, Any]) -> list[str]:
     # Servers for tools of the form that came before toolsets are asked for under the older name.
     if body.get("mcp_servers") and not any(tool.get("type") == "mcp_toolset" for tool in body.get("tools") or ()):
         betas = ["mcp-client-2025-04-04" if beta.startswith("mcp-client") else beta for beta in betas]
+    if any(tool.get(key) for tool in body.get("tools") or () for key in _OF_TOOLS[1:4]):
+        betas.append(_BETA_OF_TOOLS)
     if any(_is_file(block) for block in _given_blocks(body)):
         betas.append(_BETA_OF_FILES)
     return betas
@@ -104,9 +109,8 @@ def to_anthropic_tool(tool: Any, *, strict: bool | None = None) -> dict[str, Any
         made["description"] = description
     if function.get("strict"):
         made["strict"] = True
-    if isinstance(tool, dict) and (mark := tool.get("cache_control")):
-        made["cache_control"] = mark
-    return made
+    told = tool if isinstance(tool, dict) else getattr(tool, "extras", None) or {}
+    return {**made, **{key: told[key] for key in _OF_TOOLS if told.get(key) is not None}}
 
 
 def _is_anthropic(tool: Mapping[str, Any]) -> bool:

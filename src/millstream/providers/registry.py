@@ -42,7 +42,7 @@ _PREFIXES = {
     "solar": "upstage",
 }
 # Providers that a program may name, whether or not we have a model for them.
-_KNOWN = {*_BUILT, *COMPATIBLE, *_PREFIXES.values()}
+_KNOWN = {*_BUILT, *COMPATIBLE, *_PREFIXES.values(), "anthropic_bedrock", "azure_ai", "bedrock_converse", "google_anthropic_vertex", "ibm", "litellm"}  # fmt: skip
 
 
 @overload
@@ -131,7 +131,8 @@ def _made(model: Any, given: str | None, settings: dict[str, Any]) -> BaseChatMo
         raise Unsupported(
             f"There is no model for the provider {provider!r} ({model!r}); there is one for "
             f"{', '.join(sorted({*_BUILT, *COMPATIBLE}))}. "
-            "If its server speaks OpenAI's chat completions: ChatOpenAI(model=..., base_url=...)."
+            + ("Google's own API has Gemini as well: 'google_genai:...'. " if provider.startswith("google") else "")
+            + "If its server speaks OpenAI's chat completions: ChatOpenAI(model=..., base_url=...)."
         )
     module, cls = _BUILT[provider]
     made: BaseChatModel = getattr(import_module(f"{__package__}.{module}"), cls)(model=name, **settings)
