@@ -11,6 +11,8 @@ from millstream import (
     AIMessage,
     AIMessageChunk,
     BaseChatModel,
+    ChatAnthropic,
+    ChatOpenAI,
     ChatPromptTemplate,
     CommaSeparatedListOutputParser,
     Document,
@@ -143,4 +145,7 @@ def of_forms(model: BaseChatModel) -> None:
     assert_type(model.with_structured_output(Place).invoke("x"), Place)
     assert_type(model.with_structured_output({"title": "Place", "type": "object"}).invoke("x"), dict[str, Any])
     assert_type(model.with_structured_output(City, include_raw=True).invoke("x"), dict[str, Any])
+    for provided in (ChatOpenAI(model="x"), ChatAnthropic(model="x", max_tokens=9)):
+        assert_type(provided.with_structured_output(City).invoke("x"), City)
+        assert_type(provided.with_structured_output(City, method="json_schema", strict=True).invoke("x"), City)
     assert_type(model.bind_tools([length]).invoke("x"), AIMessage)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..flow.stream import AsyncStream, SyncStream
     from ..spine.config import RunnableConfig
 
-__all__ = ["BaseChatModel", "LanguageModelInput", "SimpleChatModel"]
+__all__ = ["BaseChatModel", "Form", "LanguageModelInput", "SimpleChatModel"]
 
 Form = TypeVar("Form")
 

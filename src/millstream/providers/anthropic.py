@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, overload
 
 from pydantic import Field
 
-from ..chat.models import LanguageModelInput
+from ..chat.models import Form, LanguageModelInput
 from ..chat.structured import RawAndParsed, form_parser
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
@@ -150,7 +150,15 @@ class ChatAnthropic(WireModel):
             kwargs["tool_choice"] = choice
         return self.bind(tools=told, **kwargs)
 
+    @overload
     def with_structured_output(
+        self, schema: type[Form], *, include_raw: Literal[False] = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Form]: ...
+    @overload
+    def with_structured_output(
+        self, schema: Any, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]: ...
+    def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         schema: Any,
         *,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, overload
 
 from pydantic import Field
 
 from ..chat.function_calling import convert_to_openai_tool
-from ..chat.models import LanguageModelInput
+from ..chat.models import Form, LanguageModelInput
 from ..chat.structured import RawAndParsed, form_parser
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
@@ -258,7 +258,15 @@ class ChatOpenAI(WireModel):
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         return self.bind(tools=told, **kwargs)
 
+    @overload
     def with_structured_output(
+        self, schema: type[Form], *, include_raw: Literal[False] = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Form]: ...
+    @overload
+    def with_structured_output(
+        self, schema: Any = None, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]: ...
+    def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         schema: Any = None,
         *,
