@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
 from promising import FULL, count, record
 from recordings import recorded
-from wires import BY_NAME, END_BADLY, WIRES, Wire, joined, url_of
+from wires import BY_NAME, END_BADLY, WIRES, Wire, closed_clients, joined, url_of  # noqa: F401 - a fixture
 
 from millstream import (
     END,
@@ -30,13 +30,6 @@ pytestmark = pytest.mark.timeout(1_800 if FULL else 60)
 
 # Several answers in one: a stream holds one message.
 SEVERAL = {"multi-choice", "multi-choice-3"}
-
-
-@pytest.fixture(autouse=True)
-def closed_clients(no_leaks: None) -> Iterator[None]:
-    """Idle connections of synchronous calls are kept for the process; here they would count as left behind."""
-    yield
-    close_clients()
 
 
 class Told(NamedTuple):

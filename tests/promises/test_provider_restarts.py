@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from promising import record
 from serving import Client, serving
-from wires import WIRES, Wire, joined, url_of
+from wires import WIRES, Wire, closed_clients, joined, url_of  # noqa: F401 - a fixture
 
 from millstream import (
     END,
@@ -26,18 +25,10 @@ from millstream import (
     create_agent,
     serve,
 )
-from millstream.providers.clients import close_clients
 from millstream.testing import Reply, StandInProvider
 
 TEXT = "The mill grinds slowly."
 HI: Any = {"messages": [("user", "hi")]}
-
-
-@pytest.fixture(autouse=True)
-def closed_clients(no_leaks: None) -> Iterator[None]:
-    """Idle connections of synchronous calls are kept for the process; here they would count as left behind."""
-    yield
-    close_clients()
 
 
 def cut(wire: Wire, times: int = 1) -> list[Reply]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
+import pytest
+
 from millstream import AIMessageChunk, ChatAnthropic, ChatOpenAI
 from millstream.providers.anthropic_stream import AnthropicDecoder
+from millstream.providers.clients import close_clients
 from millstream.providers.frame_decoder import FrameDecoder
 from millstream.providers.openai_chat import OpenAIChatDecoder
 from millstream.providers.responses_stream import ResponsesDecoder
@@ -80,3 +83,10 @@ def joined(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:
 def url_of(provider: StandInProvider) -> str:
     """What `Wire.model` wants for `url`."""
     return provider.base_url
+
+
+@pytest.fixture(autouse=True)
+def closed_clients(no_leaks: None) -> Iterator[None]:
+    """Idle connections of synchronous calls are kept for the process; here they would count as left behind."""
+    yield
+    close_clients()
