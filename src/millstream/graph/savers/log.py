@@ -230,8 +230,9 @@ def _replayed(last: Row, find: Callable[[str], Row | None]) -> Loaded:
 def damaged(thread: str, ns: str, id: str, step: Any, why: object) -> CorruptCheckpoint:
     """The error that names whose bytes they are."""
     inside = f" (namespace {ns!r})" if ns else ""
+    when = "" if step is None else f", step {step}"
     return CorruptCheckpoint(
-        f"thread {thread!r}{inside}, step {step}: checkpoint {id!r} cannot be read: {why} Earlier checkpoints of the thread can still "
+        f"thread {thread!r}{inside}{when}: checkpoint {id!r} cannot be read: {why} Earlier checkpoints of the thread can still "
         "be read by their ids.",
         thread_id=thread,
         checkpoint_ns=ns,

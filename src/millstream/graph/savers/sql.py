@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from ...errors import CorruptCheckpoint
 from .base import Config
 from .codec import decode, encode
 from .leases import Grant, Lease, granted, may_store, same_owner
@@ -57,6 +58,15 @@ _KEYS: Final = "SELECT k, ns FROM ms_threads WHERE thread = ?"
 
 def load(thread: str, ns: str, id: str | None, kept: Callable[[str, str, str], Loaded | None] | None) -> Plan:
     """The plan of `LogSaver.load`; `kept` gives the thread as it was left."""
+    try:
+        return (yield from _load(thread, ns, id, kept))
+    except CorruptCheckpoint as error:
+        if error.thread_id is not None:
+            raise
+        raise damaged(thread, ns, id or "(the latest)", None, error) from error
+
+
+def _load(thread: str, ns: str, id: str | None, kept: Callable[[str, str, str], Loaded | None] | None) -> Plan:
     if id is None:
         newest = yield _NEWEST, (thread, ns)
         if not newest:

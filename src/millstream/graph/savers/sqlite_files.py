@@ -72,17 +72,17 @@ class Connection:
                     sql, values = next(plan) if rows is None else plan.send(rows)
                 except StopIteration as done:
                     return done.value
-                if sql == BEGIN[0]:
+                begins, ends = sql == BEGIN[0], sql == COMMIT[0]
+                if begins:
                     nested = self.raw is not None and self.raw.in_transaction
-                    sql = "SAVEPOINT millstream" if nested else sql
-                elif sql == COMMIT[0]:
-                    sql = "RELEASE millstream" if nested else sql
+                if nested and (begins or ends):
+                    sql = "SAVEPOINT millstream" if begins else "RELEASE millstream"
                 try:
                     rows = self._execute(sql, values, began, limit)
                 except Exception as error:
                     plan.throw(meaning(error, self.path))
                     raise
-                began = sql == BEGIN[0] or nested or (began and sql != COMMIT[0])
+                began = begins or (began and not ends)
         except BaseException:
             if began:
                 self._undo(nested)

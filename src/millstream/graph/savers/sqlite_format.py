@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, Final
 
 from ...errors import CorruptCheckpoint, InvalidArgument, StorageBusy, StorageError, StorageFull, UnsupportedFormat
@@ -10,7 +11,7 @@ from .sql import BEGIN, COMMIT, FORMAT, Plan
 __all__ = ["is_busy", "meaning", "prepare"]
 
 _TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS ms_format (version INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS ms_format (version INTEGER NOT NULL, said TEXT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS ms_threads (
         k INTEGER PRIMARY KEY, thread TEXT NOT NULL, ns TEXT NOT NULL, UNIQUE (thread, ns))""",
     """CREATE TABLE IF NOT EXISTS ms_checkpoints (
@@ -25,7 +26,9 @@ _TABLES: Final = (
 )
 
 # SQLite's primary result codes.
-_BUSY, _LOCKED, _CORRUPT, _FULL, _NOTADB = 5, 6, 11, 13, 26
+_BUSY, _LOCKED, _FULL = 5, 6, 13
+# ERROR (our statements are right, so the tables are not), NOMEM and TOOBIG (a size that no row has), CORRUPT, CANTOPEN, FORMAT, NOTADB.
+_DAMAGED = frozenset({1, 7, 11, 14, 18, 24, 26})
 
 
 def prepare(path: str) -> Plan:
@@ -37,26 +40,32 @@ def prepare(path: str) -> Plan:
     found = yield "SELECT name FROM sqlite_master WHERE name IN ('ms_format', 'ms_threads')", ()
     names = {name for (name,) in found}
     if "ms_format" in names:
-        versions = yield "SELECT version FROM ms_format", ()
+        versions = yield "SELECT version, said FROM ms_format", ()
         if versions:
-            _check_version(path, versions[0][0])
+            _check_version(path, *versions[0])
             return False
     elif names:
-        _check_version(path, 0)
+        raise CorruptCheckpoint(f"the SQLite file {path!r} is damaged: it does not say what format it has.")
     yield BEGIN
     for table in _TABLES:
         yield table, ()
-    yield "INSERT INTO ms_format SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ms_format)", (FORMAT,)
+    yield "INSERT INTO ms_format SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM ms_format)", (FORMAT, _said(FORMAT))
     yield COMMIT
     return True
 
 
-def _check_version(path: str, version: Any) -> None:
+def _said(version: Any) -> str:
+    """The version once more: a number in which a bit has turned is no other version."""
+    return f"millstream {version}"
+
+
+def _check_version(path: str, version: Any, said: Any) -> None:
+    if said != _said(version):
+        raise CorruptCheckpoint(f"the SQLite file {path!r} is damaged: it says to have format {version} and {said!r}.")
     if version != FORMAT:
         raise UnsupportedFormat(
-            f"the SQLite file {path!r} has format {version}, and this version of millstream reads format {FORMAT}; "
-            f"{'upgrade millstream' if isinstance(version, int) and version > FORMAT else 'it was made by a development version'}. "
-            "Nothing in it was changed."
+            f"the SQLite file {path!r} has format {version}, and this version of millstream reads format {FORMAT}; use the one that "
+            "wrote it, or a newer one. Nothing in it was changed."
         )
 
 
@@ -70,7 +79,7 @@ def meaning(error: Exception, path: str) -> Exception:
     if isinstance(error, UnicodeEncodeError):
         return InvalidArgument(f"SQLite cannot keep text with lone surrogates in a name or id: {error}")
     code = _code(error)
-    if code is None:
+    if code is None and not isinstance(error, (UnicodeDecodeError, sqlite3.Error)):
         return error
     file = f"the SQLite file {path!r}" if path else "the SQLite database"
     if code in (_BUSY, _LOCKED):
@@ -79,7 +88,7 @@ def meaning(error: Exception, path: str) -> Exception:
         )
     if code == _FULL:
         return StorageFull(f"{file} cannot grow: {error}. Nothing was stored of this step; free space and go on.")
-    if code in (_CORRUPT, _NOTADB):
+    if code in _DAMAGED or isinstance(error, UnicodeDecodeError):
         return CorruptCheckpoint(f"{file} is damaged: {error}.")
     return StorageError(f"{file}: {error}")
 
