@@ -215,7 +215,9 @@ def test_p4_damage_in_blobs_is_found_and_what_is_older_can_be_read(
                 found = saver.get_tuple({"configurable": {"thread_id": name, "checkpoint_id": other}})
                 unreadable += found is None or found.checkpoint["channel_values"] != closed.truth[other]
             execute(f"UPDATE ms_checkpoints SET {column} = ? WHERE id = ?", (data, id))
-    record("P4", "bits of blobs", attempts, missed + unreadable, f"{missed} missed, {unreadable} of {older} older lost", "")
+    record(
+        "P4", "bits of blobs", attempts, missed + unreadable, f"{missed} missed, {unreadable} of {older} older lost", ""
+    )
     assert missed == unreadable == 0
 
 
@@ -231,7 +233,8 @@ def test_p4_rows_in_the_wrong_place_are_found(closed: Whole, tmp_path: Path) -> 
             for way in ("ASC", "DESC")
         )
         execute(
-            "UPDATE ms_checkpoints SET delta = (SELECT delta FROM ms_checkpoints WHERE id = ?) WHERE id = ?", (first, last)
+            "UPDATE ms_checkpoints SET delta = (SELECT delta FROM ms_checkpoints WHERE id = ?) WHERE id = ?",
+            (first, last),
         )
         with pytest.raises(CorruptCheckpoint, match="checksum"):
             saver.get_tuple(thread("2"))
