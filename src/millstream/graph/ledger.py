@@ -262,7 +262,8 @@ class Ledger:
                 writes=[Record(task.id, _path(task), task.record()) for task in tasks],
                 parents=loop.parents,
                 extra=self._extra,
-                values=self._stored(loop),
+                # An input is stored together with the step that takes it.
+                values=dict(self._stored(loop)) if source == "input" else self._stored(loop),
                 # Whoever goes back to a checkpoint by its id begins a branch, and may run its step again.
                 once=source == "loop" and not (self.id is not None and self.parent == self.id),
             )

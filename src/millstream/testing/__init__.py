@@ -13,6 +13,7 @@ _EXPORTS: dict[str, str] = {
         GenericFakeChatModel ParrotFakeChatModel ScriptedChatModel""",
     "openai_streams": "answer_of chat_answer chat_error chat_frame chat_stream embeddings_answer frames_of",
     "responses_streams": "response_answer response_frame response_item response_of response_stream",
+    "saver_suite": "SaverCheck saver_checks",
     "striking": "FAULT_PLACES Fault arm_faults armed watched_places",
     "store_conformance": "STORE_INDEX StoreCalls arun_store_check run_store_check store_checks",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
@@ -41,5 +42,6 @@ if TYPE_CHECKING:
     from .openai_streams import *  # noqa: F403
     from .provider import *  # noqa: F403
     from .responses_streams import *  # noqa: F403
+    from .saver_suite import *  # noqa: F403
     from .store_conformance import *  # noqa: F403
     from .striking import *  # noqa: F403

@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from cluster import Cluster
 from graph_helpers import Log, graph_of, thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plain_saver import PlainSaver
 from savers import postgres_saver, stored_bytes
 
 from millstream import (
     AIMessage,
     AsyncSqliteSaver,
     BaseCheckpointSaver,
-    CheckpointTuple,
     CorruptCheckpoint,
     HumanMessage,
     InMemorySaver,
@@ -484,48 +483,8 @@ def test_a_graph_without_state_of_its_own_is_stored() -> None:
 # -- a saver of somebody else ----------------------------------------------------------------------------------------
 
 
-class Plain(BaseCheckpointSaver):
-    """Has only the public methods, and keeps what it is given, copied."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], dict[str, Any]] = {}
-        self.writes: dict[tuple[str, str, str], list[Any]] = {}
-
-    def get_tuple(self, config: Any) -> CheckpointTuple | None:
-        where = config["configurable"]
-        kept = self.kept.get((where["thread_id"], where.get("checkpoint_ns", "")), {})
-        id = where.get("checkpoint_id") or max(kept, default=None)
-        if id not in kept:
-            return None
-        at = {**where, "checkpoint_id": id}
-        parent, checkpoint, metadata = deepcopy(kept[id])
-        found = self.writes.get((where["thread_id"], where.get("checkpoint_ns", ""), id), [])
-        pending = [(task, channel, value) for task, channel, value, _ in found]
-        before = {"configurable": {**at, "checkpoint_id": parent}} if parent else None
-        return CheckpointTuple({"configurable": at}, checkpoint, metadata, before, list(pending))
-
-    def list(self, config: Any, **options: Any) -> Any:
-        where = config["configurable"]
-        for id in sorted(self.kept.get((where["thread_id"], where.get("checkpoint_ns", "")), {}), reverse=True):
-            yield self.get_tuple({"configurable": {**where, "checkpoint_id": id}})
-
-    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
-        where = config["configurable"]
-        kept = self.kept.setdefault((where["thread_id"], where.get("checkpoint_ns", "")), {})
-        kept[checkpoint["id"]] = deepcopy((where.get("checkpoint_id"), dict(checkpoint), dict(metadata)))
-        return {"configurable": {**where, "checkpoint_id": checkpoint["id"]}}
-
-    def put_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
-        where = config["configurable"]
-        key = where["thread_id"], where.get("checkpoint_ns", ""), where["checkpoint_id"]
-        kept = self.writes.setdefault(key, [])
-        for index, (channel, value) in enumerate(writes):
-            if (task_id, channel, index) not in [(task, name, at) for task, name, _, at in kept]:
-                kept.append((task_id, channel, deepcopy(value), index))
-
-
 def test_a_saver_with_only_the_public_methods_is_driven_too() -> None:
-    saver = Plain()
+    saver = PlainSaver()
     app = chat(saver)
     app.invoke({"messages": "a"}, thread())
     assert contents(app.invoke({"messages": "b"}, thread())) == ["a", "re a", "b", "re b"]

@@ -67,7 +67,11 @@ class PlainSaver(LogSaver):
         return [found.checkpoint["id"] for found in self.saver.list(_config(thread, ns, None))]
 
     def writes_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
-        return _writes(self.saver.get_tuple(named(thread, ns, id)))
+        after = _After(id)
+        for found in self.saver.list(_config(thread, ns, None)):
+            if after.passes(found):
+                break
+        return after.writes
 
     async def aload(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
         return _loaded(await self.saver.aget_tuple(_config(thread, ns, id)))
@@ -91,7 +95,11 @@ class PlainSaver(LogSaver):
         return [found.checkpoint["id"] async for found in self.saver.alist(_config(thread, ns, None))]
 
     async def awrites_after(self, thread: str, ns: str, id: str) -> Sequence[Any]:
-        return _writes(await self.saver.aget_tuple(named(thread, ns, id)))
+        after = _After(id)
+        async for found in self.saver.alist(_config(thread, ns, None)):
+            if after.passes(found):
+                break
+        return after.writes
 
 
 def _config(thread: str, ns: str, id: str | None) -> dict[str, Any]:
@@ -135,8 +143,20 @@ def _loaded(found: CheckpointTuple | None) -> Loaded | None:
     return loaded
 
 
-def _writes(found: CheckpointTuple | None) -> list[Any]:
-    """Such a saver has no index by parent: what tasks wrote is known only where it was stored beside the checkpoint."""
-    return (
-        [] if found is None else [[task, "", [(channel, value)]] for task, channel, value in found.pending_writes or ()]
-    )
+class _After:
+    """Looks for what the tasks that waited at a checkpoint wrote: it stands in the first one that has it as its parent.
+
+    Such a saver has no index by parent, so the checkpoints are looked through from the newest on; there are few in the usual case.
+    """
+
+    def __init__(self, id: str) -> None:
+        self._id = id
+        self.writes: list[Any] = []
+
+    def passes(self, found: CheckpointTuple) -> bool:
+        """Whether all that come later in the list are older than the one that is looked for."""
+        if found.checkpoint["id"] <= self._id:
+            return True
+        if (found.parent_config or {}).get("configurable", {}).get("checkpoint_id") == self._id:
+            self.writes = (found.checkpoint.get(WAITS) or ({}, []))[1]
+        return False
