@@ -53,7 +53,7 @@ class _Calls:
         found: AsyncIterator[Any] = getattr(of, f"a{method}")(*args, **options)
         return found
 
-    async def list(self, *args: Any, **options: Any) -> list[Any]:
+    async def found(self, *args: Any, **options: Any) -> list[Any]:
         return [found async for found in self._iterate("list", *args, of=self.saver, **options)]
 
     async def history(self, app: Any, config: Any) -> list[Any]:
@@ -148,7 +148,7 @@ def _id(config: Any) -> str:
 async def an_unknown_thread_has_nothing(s: _Calls) -> None:
     assert await s("get_tuple", _at(new_id())) is None
     assert await s("get_tuple", _at(new_id(), checkpoint_id())) is None
-    assert await s.list(_at(new_id())) == []
+    assert await s.found(_at(new_id())) == []
 
 
 @_check
@@ -196,7 +196,7 @@ async def threads_and_namespaces_do_not_meet(s: _Calls) -> None:
         for ns in spaces:
             found = await s("get_tuple", _at(name, ns=ns))
             assert found.checkpoint["channel_values"] == {"at": [name, ns]}
-            assert len(await s.list(_at(name, ns=ns))) == 1
+            assert len(await s.found(_at(name, ns=ns))) == 1
 
 
 @_check
@@ -205,13 +205,13 @@ async def a_list_is_newest_first_and_can_be_narrowed(s: _Calls) -> None:
     configs = []
     for n in range(5):
         configs.append(await _put(s, thread, {"n": n}, step=n, source="input" if n % 2 else "loop"))
-    found = await s.list(_at(thread))
+    found = await s.found(_at(thread))
     assert [each.metadata["step"] for each in found] == [4, 3, 2, 1, 0]
-    assert [each.metadata["step"] for each in await s.list(_at(thread), limit=2)] == [4, 3]
-    assert [each.metadata["step"] for each in await s.list(_at(thread), before=configs[2])] == [1, 0]
-    assert [each.metadata["step"] for each in await s.list(_at(thread), filter={"source": "input"})] == [3, 1]
-    assert [each.metadata["step"] for each in await s.list(_at(thread), filter={"source": "input"}, limit=1)] == [3]
-    assert await s.list(_at(thread), filter={"source": "input", "step": 0}) == []
+    assert [each.metadata["step"] for each in await s.found(_at(thread), limit=2)] == [4, 3]
+    assert [each.metadata["step"] for each in await s.found(_at(thread), before=configs[2])] == [1, 0]
+    assert [each.metadata["step"] for each in await s.found(_at(thread), filter={"source": "input"})] == [3, 1]
+    assert [each.metadata["step"] for each in await s.found(_at(thread), filter={"source": "input"}, limit=1)] == [3]
+    assert await s.found(_at(thread), filter={"source": "input", "step": 0}) == []
 
 
 @_check
@@ -279,7 +279,7 @@ async def a_deleted_thread_is_gone_and_no_other(s: _Calls) -> None:
     await _put(s, other, {"n": 2})
     await s("delete_thread", thread)
     assert await s("get_tuple", _at(thread)) is None
-    assert await s.list(_at(thread)) == []
+    assert await s.found(_at(thread)) == []
     assert await s("get_tuple", _at(other)) is not None
 
 
@@ -290,11 +290,11 @@ async def a_copy_is_whole_and_goes_its_own_way(s: _Calls) -> None:
     last = await _put(s, thread, {"n": 2}, parent=first)
     await s("put_writes", last, [("k", 1)], "task")
     await s("copy_thread", thread, copy)
-    found = await s.list(_at(copy))
+    found = await s.found(_at(copy))
     assert [each.checkpoint["channel_values"] for each in found] == [{"n": 2}, {"n": 1}]
     assert list(map(tuple, found[0].pending_writes)) == [("task", "k", 1)]
     await s("delete_thread", thread)
-    assert len(await s.list(_at(copy))) == 2
+    assert len(await s.found(_at(copy))) == 2
 
 
 @_check_of("prune")
@@ -305,10 +305,10 @@ async def pruning_keeps_the_latest(s: _Calls) -> None:
         config = await _put(s, thread, {"n": n}, parent=config)
     await _put(s, other, {"n": 0})
     await s("prune", [thread], strategy="keep_latest")
-    assert [each.checkpoint["channel_values"] for each in await s.list(_at(thread))] == [{"n": 3}]
+    assert [each.checkpoint["channel_values"] for each in await s.found(_at(thread))] == [{"n": 3}]
     await s("prune", [thread], strategy="delete")
-    assert await s.list(_at(thread)) == []
-    assert len(await s.list(_at(other))) == 1
+    assert await s.found(_at(thread)) == []
+    assert len(await s.found(_at(other))) == 1
 
 
 @_check_of("delete_for_runs")
@@ -317,7 +317,7 @@ async def checkpoints_of_runs_are_forgotten(s: _Calls) -> None:
     await _put(s, thread, {"n": 0}, run_id=new_id())
     await _put(s, thread, {"n": 1}, run_id=run)
     await s("delete_for_runs", [run])
-    assert [each.checkpoint["channel_values"] for each in await s.list(_at(thread))] == [{"n": 0}]
+    assert [each.checkpoint["channel_values"] for each in await s.found(_at(thread))] == [{"n": 0}]
 
 
 # -- under a graph -----------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ class _State(TypedDict, total=False):
 
 
 def _graph(s: _Calls, *edges: tuple[str, str], **nodes: Any) -> Any:
-    graph = StateGraph(_State)
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(_State)
     for name, node in nodes.items():
         graph.add_node(name, node)
     for start, end in edges or [(START, next(iter(nodes)))]:
@@ -434,4 +434,4 @@ async def one_owner_at_a_time(s: _Calls) -> None:
     else:
         raise AssertionError("a commit under a lost lease was not refused")
     await s("release", of=second)
-    assert [found.checkpoint["channel_values"] for found in await s.list(_at(thread))] == [{"n": 1}]
+    assert [found.checkpoint["channel_values"] for found in await s.found(_at(thread))] == [{"n": 1}]

@@ -49,7 +49,7 @@ def register_graph(builder: StateGraph[Any, Any, Any, Any]) -> None:
     register_all([builder.state_schema, builder.input_schema, builder.output_schema])
     register_all(schema.type for schema in builder.schemas())
     for spec in builder.nodes.values():
-        named = getattr(spec.call.target, "stored_types", None)
+        named: Any = getattr(spec.call.target, "stored_types", None)
         if callable(named):
             register_all(named())
 
