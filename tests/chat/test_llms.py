@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from colours import Colour, colour
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from millstream import (
     LLM,
@@ -23,12 +27,15 @@ from millstream import (
     InMemoryCache,
     InvalidArgument,
     LLMResult,
+    OpenTelemetryListener,
     PromptTemplate,
     RunnableLambda,
     StrOutputParser,
     get_usage_metadata_callback,
     set_llm_cache,
 )
+from millstream.serve.dialects.native import NativeView
+from millstream.spine.events import Tap
 
 __all__ = ["colour"]  # a fixture
 
@@ -288,3 +295,19 @@ def test_a_model_with_async_forms_alone_streams_in_async_runs(colour: Colour) ->
         assert await colour.collect(Later(), "x") == (["sync"] if colour.sync else ["a", "b"])
 
     colour.run(body)
+
+
+@pytest.mark.parametrize("llm", [FakeStreamingListLLM(responses=["hi"]), FakeListLLM(responses=["hi"])])
+def test_what_servers_and_traces_tell_of_a_text_model(llm: LLM) -> None:
+    view, told, spans = NativeView(), [], InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    served = Tap(view.interest, lambda event: told.extend(view.feed(event)))
+    list(llm.stream("hey", {"callbacks": [served, OpenTelemetryListener(provider, capture_content=True)]}))
+    assert "".join(record["content"] for kind, record in told if kind == "token") == "hi"
+    (span,) = spans.get_finished_spans()
+    assert span.attributes is not None
+    assert span.name == f"text_completion {type(llm).__name__}"
+    asked = [{"role": "user", "parts": [{"type": "text", "content": "hey"}]}]
+    assert json.loads(str(span.attributes["gen_ai.input.messages"])) == asked
+    assert json.loads(str(span.attributes["gen_ai.output.messages"]))[0]["parts"][0]["content"] == "hi"

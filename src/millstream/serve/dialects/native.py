@@ -259,7 +259,8 @@ def _text(message: Any) -> str:
     content = getattr(message, "content", None)
     if isinstance(content, str):
         return content
-    text = getattr(message, "text", "")
+    candidates = getattr(message, "generations", None)  # what a text model gives at its end
+    text = candidates[0][0].text if candidates else getattr(message, "text", "")
     return text if isinstance(text, str) else ""
 
 

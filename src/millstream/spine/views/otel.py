@@ -229,6 +229,9 @@ def _captured_start(run: Run, input: Any) -> dict[str, Any]:
             "gen_ai.system_instructions": _json([part for each in system for part in _parts(each)]) if system else None,
             "gen_ai.input.messages": _json([_told(message) for message in rest]),
         }
+    if run.type == "llm":
+        asked = [{"role": "user", "parts": [{"type": "text", "content": prompt}]} for prompt in input]
+        return {"gen_ai.input.messages": _json(asked)}
     if run.type == "tool":
         return {"gen_ai.tool.call.arguments": _json(input)}
     return {"gen_ai.retrieval.query.text": str(input)} if run.type == "retriever" else {}
