@@ -142,6 +142,10 @@ _EXPORTS: dict[str, str] = {
         DebugStreamPart MessagesStreamPart StreamPart TaskPayload TaskResultPayload TasksStreamPart UpdatesStreamPart
         ValuesStreamPart ensure_valid_checkpointer""",
     "graph.validation_node": "ValidationNode",
+    "graph.bundled.editing": "ClearToolUsesEdit ContextEdit ContextEditingMiddleware",
+    "graph.bundled.personal": "PIIDetectionError PIIMatch PIIMiddleware",
+    "graph.bundled.planning": "Todo TodoListMiddleware",
+    "graph.bundled.stand_ins": "LLMToolEmulator LLMToolSelectorMiddleware",
     "graph.builder": "MessageGraph StateGraph",
     "graph.channels": """AnyValue BaseChannel BinaryOperatorAggregate DeltaChannel EphemeralValue LastValue Topic
         UntrackedValue""",
@@ -466,14 +470,24 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.bundled.approval import RejectDecision as RejectDecision
     from .graph.bundled.approval import RespondDecision as RespondDecision
     from .graph.bundled.approval import ReviewConfig as ReviewConfig
+    from .graph.bundled.editing import ClearToolUsesEdit as ClearToolUsesEdit
+    from .graph.bundled.editing import ContextEdit as ContextEdit
+    from .graph.bundled.editing import ContextEditingMiddleware as ContextEditingMiddleware
     from .graph.bundled.limits import ModelCallLimitExceededError as ModelCallLimitExceededError
     from .graph.bundled.limits import ModelCallLimitMiddleware as ModelCallLimitMiddleware
     from .graph.bundled.limits import ToolCallLimitExceededError as ToolCallLimitExceededError
     from .graph.bundled.limits import ToolCallLimitMiddleware as ToolCallLimitMiddleware
+    from .graph.bundled.personal import PIIDetectionError as PIIDetectionError
+    from .graph.bundled.personal import PIIMatch as PIIMatch
+    from .graph.bundled.personal import PIIMiddleware as PIIMiddleware
+    from .graph.bundled.planning import Todo as Todo
+    from .graph.bundled.planning import TodoListMiddleware as TodoListMiddleware
     from .graph.bundled.retries import ModelFallbackMiddleware as ModelFallbackMiddleware
     from .graph.bundled.retries import ModelRetryMiddleware as ModelRetryMiddleware
     from .graph.bundled.retries import ToolErrorMiddleware as ToolErrorMiddleware
     from .graph.bundled.retries import ToolRetryMiddleware as ToolRetryMiddleware
+    from .graph.bundled.stand_ins import LLMToolEmulator as LLMToolEmulator
+    from .graph.bundled.stand_ins import LLMToolSelectorMiddleware as LLMToolSelectorMiddleware
     from .graph.bundled.summaries import SummarizationMiddleware as SummarizationMiddleware
     from .graph.channels import AnyValue as AnyValue
     from .graph.channels import BaseChannel as BaseChannel
