@@ -770,3 +770,22 @@ def test_a_docstring_that_is_to_be_parsed_documents_an_argument() -> None:
     assert lenient.description == "Double."
     assert StructuredTool.from_function(plain, parse_docstring=True).description == "Double."
     assert tool(parse_docstring=True)(nothing).description == "Nothing to document."
+
+
+class Marked(BaseModel):
+    x: int
+    secret: Annotated[str, InjectedToolArg]
+    call: Annotated[str, InjectedToolCallId]
+
+
+def test_the_marks_of_a_schema_count_too() -> None:
+    @tool(args_schema=Marked)
+    def marked(x, secret, call):  # type: ignore[no-untyped-def]
+        """Marked."""
+        return f"{x} {secret} {call}"
+
+    assert [*marked.args] == ["x"]
+    request = {"type": "tool_call", "name": "marked", "args": {"x": "1", "secret": "s"}, "id": "c7"}
+    assert marked.invoke(request).content == "1 s c7"
+    with pytest.raises(InvalidArgument, match="needs the id of its call"):
+        marked.invoke({"x": 1, "secret": "s"})

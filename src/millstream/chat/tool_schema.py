@@ -44,6 +44,12 @@ class Parameters:
     rest: bool = False
     """The function takes any further keyword."""
 
+    def inject(self, name: str, mark: Any) -> None:
+        """Note that others fill this one in, as the mark says."""
+        self.injected.setdefault(name, mark)
+        if (mark is InjectedToolCallId or isinstance(mark, InjectedToolCallId)) and name not in self.call_id:
+            self.call_id.append(name)
+
 
 def parameters_of(function: Callable[..., Any], owner: str) -> Parameters:
     """Read a function's signature; `owner` is the tool's name, for error messages.
@@ -80,10 +86,8 @@ def _sort_in(found: Parameters, name: str, annotation: Any, default: Any) -> Non
             ... if default is inspect.Parameter.empty else default,
         )
         return
-    found.injected[name] = mark
-    if mark is InjectedToolCallId or isinstance(mark, InjectedToolCallId):
-        found.call_id.append(name)
-    elif default is inspect.Parameter.empty:
+    found.inject(name, mark)
+    if name not in found.call_id and default is inspect.Parameter.empty:
         found.required.append(name)
 
 

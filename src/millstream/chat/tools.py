@@ -372,7 +372,7 @@ class _Leaf:
                 marks = map(injection_mark, [*info.metadata, info.annotation])
                 mark = next((item for item in marks if item is not None), None)
                 if mark is not None:
-                    parameters.injected.setdefault(name, mark)
+                    parameters.inject(name, mark)
         yields = any(_is_generator(form) for form in (fn, afn) if form is not None)
         if yields and fn is not None:
             fn = _with_return(fn)
