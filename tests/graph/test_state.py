@@ -105,7 +105,7 @@ def test_updates_follow_the_edges_of_the_node_they_stand_for() -> None:
     assert app.get_state(thread()).next == ("a",)
     app.update_state(thread(), None, as_node=END)
     assert app.get_state(thread()).next == ()
-    with pytest.raises(InvalidUpdateError, match="'zz'"):
+    with pytest.raises(InvalidUpdateError, match="Node zz does not exist"):
         app.update_state(thread(), {}, as_node="zz")
 
 

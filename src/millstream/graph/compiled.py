@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_type_hints, is_typeddict
 
 from ..errors import InvalidArgument
@@ -75,6 +76,16 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self.debug = debug
         self.name = name
         register_graph(builder)
+
+    config: RunnableConfig | None = None
+    """What `with_config` bound: nothing to the graph itself."""
+
+    def copy(self, update: Mapping[str, Any] | None = None) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
+        """A graph with the same plan, and other attributes where `update` names some."""
+        new = copy(self)
+        for name, value in (update or {}).items():
+            setattr(new, name, value)
+        return new
 
     # -- facts -------------------------------------------------------------------------------------------------------
 

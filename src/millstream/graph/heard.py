@@ -76,7 +76,8 @@ class MessagesTap:
         return self._subgraphs or ns == self._base
 
     def _told_with(self, run: Run) -> tuple[tuple[str, ...], dict[str, Any]]:
-        facts = {**run.metadata, "streamable_node": run.metadata.get("langgraph_node")}
+        own = {"ls_integration": "langchain_chat_model", "streamable_node": run.metadata.get("langgraph_node")}
+        facts = {**own, **run.metadata}
         tags = [tag for tag in run.tags if not tag.startswith("seq:step")]
         if tags:
             facts["tags"] = tags

@@ -134,4 +134,7 @@ def _validated(answer: Any, schema: Any) -> Any:
         return answer
     from pydantic import TypeAdapter
 
+    from .savers.registry import register_all
+
+    register_all([schema])  # what comes of it may be stored: the user's code names the class
     return TypeAdapter(schema).validate_python(answer)

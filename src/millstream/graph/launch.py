@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     App: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 
 __all__ = ["entered", "loop_for", "showing"]
+
+logger = logging.getLogger("millstream")
 
 DEFAULT_LIMIT = 10_007
 """How many supersteps a run may take where nobody says: enough for any agent, and an end for a loop."""
@@ -67,6 +70,8 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     if options.context is not None:
         loop.context = _context(app, options.context)
     saver = _saver(app, task if loop.ns else None)
+    if saver is None and options.durability is not None and not loop.nested:
+        logger.warning("graph %r: durability=%r has no effect without a checkpointer", loop.name, options.durability)
     if saver is not None:
         loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, options.durability or "async")
     return loop

@@ -153,9 +153,11 @@ class Loop:
 
     def config_at(self, checkpoint: str) -> dict[str, Any]:
         """The config that addresses a checkpoint of this run."""
-        configurable = {"checkpoint_ns": self.ns_text, "checkpoint_id": checkpoint}
+        configurable: dict[str, Any] = {"checkpoint_ns": self.ns_text, "checkpoint_id": checkpoint}
         if (thread := self.scope.configurable.get("thread_id")) is not None:
             configurable["thread_id"] = thread
+        if self.parents:
+            configurable["checkpoint_map"] = {**self.parents, self.ns_text: checkpoint}
         return {"configurable": configurable}
 
     def writer(self) -> Callable[[Any], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ class Options:
         interrupt_before: Any = None,
         interrupt_after: Any = None,
         durability: str | None = None,
+        checkpoint_during: bool | None = None,
         control: RunControl | None = None,
         subgraphs: bool = False,
         debug: bool | None = None,
@@ -53,10 +55,12 @@ class Options:
             raise InvalidType(f"a graph's run has no option {sorted(unknown)[0]!r}.")
         if version not in ("v1", "v2"):
             raise InvalidArgument(f"version must be 'v1' or 'v2', not {version!r}.")
+        if checkpoint_during is not None:
+            durability = _durability(checkpoint_during, durability)
         if durability is not None and durability not in _DURABILITY:
             raise InvalidArgument(f"durability must be one of {_DURABILITY}, not {durability!r}.")
         self.context = context
-        self.bare = stream_mode is None or isinstance(stream_mode, str)
+        self.bare = not isinstance(stream_mode, list)  # as it is known: with other sequences items come bare too
         self.modes: tuple[str, ...] | None = None
         if stream_mode is not None:
             self.modes = (stream_mode,) if isinstance(stream_mode, str) else tuple(stream_mode)
@@ -95,6 +99,15 @@ class Options:
                 reader(item)
 
         return put
+
+
+def _durability(during: bool, durability: str | None) -> str:
+    warnings.warn(
+        "checkpoint_during is now durability='async' (True) or 'exit' (False).", DeprecationWarning, stacklevel=5
+    )
+    if durability is not None:
+        raise InvalidArgument("durability and checkpoint_during say the same; give durability alone.")
+    return "async" if during else "exit"
 
 
 DEFAULT: Final = Options()

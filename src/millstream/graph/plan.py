@@ -7,6 +7,7 @@ from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..flow.binding import RunnableBinding
 from ..flow.runnable import Runnable
 from .branch import Branch
 from .callables import Call
@@ -244,6 +245,8 @@ def _reader(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
 def graph_in(call: Call) -> Any:
     """The compiled graph that a node is, or that the node's function refers to by name or closure."""
     target = call.target
+    while isinstance(target, RunnableBinding):
+        target = target.bound
     if _is_graph(target):
         return target
     code = getattr(target, "__code__", None)

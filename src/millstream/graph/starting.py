@@ -38,6 +38,10 @@ async def begin(loop: Loop, input: Any) -> None:
                 f"Received no input for {START}: the graph {loop.name!r} was called with None, and there is no "
                 "saved run that it could continue; give an input."
             )
+        if isinstance(input, Command) and input.resume is None and input.update is None and not input.goto:
+            raise EmptyInputError(
+                f"Received no input for {START}: the Command is empty; give it `resume`, `update` or `goto`, or call with None."
+            )
         await _resume(loop, input if isinstance(input, Command) else None)
     else:
         await _take_input(loop, input)

@@ -129,7 +129,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
     for update in updates:
         name = update.as_node or await _last_node(loop, ledger, loaded)
         if name != START and name not in loop.plan.nodes:
-            raise InvalidUpdateError(f"Node {name!r} does not exist; nodes are {list(loop.plan.nodes)}.")
+            raise InvalidUpdateError(f"Node {name} does not exist; nodes are {list(loop.plan.nodes)}.")
         node = loop.plan.start if name == START else loop.plan.nodes[name]
         task = Task(loop, node, update.values, None)
         task.take(update.values)
@@ -219,13 +219,21 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     return StateSnapshot(
         read_keys(loop.seen, loop.plan.stream_keys),
         tuple(task.node.name for task in waiting if task not in done),
-        named(ledger.thread, ledger.ns, loaded.id),
+        _config(ledger, loaded, loaded.id),
         {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **loaded.extra},
         made_at(loaded.id),
-        None if loaded.parent is None else named(ledger.thread, ledger.ns, loaded.parent),
+        None if loaded.parent is None else _config(ledger, loaded, loaded.parent),
         tuple(tasks),
         tuple(question for task in tasks for question in task.interrupts),
     )
+
+
+def _config(ledger: Ledger, loaded: Loaded, id: str) -> dict[str, Any]:
+    """The config that names a checkpoint; of a graph inside a task also those above it."""
+    config = named(ledger.thread, ledger.ns, id)
+    if loaded.parents:
+        config["configurable"]["checkpoint_map"] = {**loaded.parents, ledger.ns: id}
+    return config
 
 
 async def _with_inner(

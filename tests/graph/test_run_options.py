@@ -1,0 +1,101 @@
+"""Options of runs that are seldom given, and what they are refused for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from colours import Colour, colour
+from graph_helpers import chunks, graph_of, run, thread
+from pydantic import BaseModel
+
+from millstream import Command, CompiledStateGraph, EmptyInputError, InMemorySaver, InvalidUpdateError, interrupt
+
+__all__ = ["colour"]
+
+
+def test_only_a_list_of_modes_tags_what_it_gives(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(a=c.function(lambda s: {"n": 1})).compile()
+        assert await chunks(c, app, {"n": 0}, stream_mode=["updates"]) == [("updates", {"a": {"n": 1}})]
+        assert await chunks(c, app, {"n": 0}, stream_mode=("updates",)) == [{"a": {"n": 1}}]
+
+    colour.run(body)
+
+
+def test_the_former_word_for_durability(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        saver = InMemorySaver()
+        app = graph_of(("a", "b"), a=c.function(lambda s: {}), b=c.function(lambda s: {})).compile(checkpointer=saver)
+        with pytest.warns(DeprecationWarning):
+            await run(c, app, {"n": 1}, thread(), checkpoint_during=False)
+        assert len(saver.ids("1", "")) == 1
+        with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match="durability"):
+            await run(c, app, {"n": 1}, thread(), checkpoint_during=True, durability="sync")
+
+    colour.run(body)
+
+
+def test_durability_without_a_saver_is_told(colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(c: Colour) -> None:
+        caplog.clear()
+        await run(c, graph_of(a=c.function(lambda s: {})).compile(), {"n": 1}, durability="sync")
+        assert "no effect without a checkpointer" in caplog.text
+
+    colour.run(body)
+
+
+def test_an_empty_command_is_no_input(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        for saver in (None, InMemorySaver()):
+            app = graph_of(a=c.function(lambda s: {})).compile(checkpointer=saver)
+            with pytest.raises(EmptyInputError, match="Received no input for __start__"):
+                await run(c, app, Command(), thread())
+
+    colour.run(body)
+
+
+class Answer(BaseModel):
+    ok: bool
+
+
+def test_an_answer_in_the_form_asked_for_can_be_stored(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(a=c.function(lambda s: {"log": [interrupt("?", response_schema=Answer)]})).compile(
+            checkpointer=InMemorySaver()
+        )
+        await run(c, app, {"n": 1}, thread())
+        result = await run(c, app, Command(resume={"ok": True}), thread())
+        assert result["log"] == [Answer(ok=True)]
+
+    colour.run(body)
+
+
+def test_snapshots_inside_name_the_checkpoints_above_them() -> None:
+    inner = graph_of(x=lambda s: {"log": [interrupt("?")]}).compile()
+    app = graph_of(kid=inner).compile(checkpointer=InMemorySaver())
+    app.invoke({"n": 1}, thread())
+    outside = app.get_state(thread(), subgraphs=True)
+    [task] = outside.tasks
+    own = task.state.config["configurable"]
+    assert own["checkpoint_map"] == {
+        "": outside.config["configurable"]["checkpoint_id"],
+        own["checkpoint_ns"]: own["checkpoint_id"],
+    }
+    assert "checkpoint_map" not in outside.config["configurable"]
+
+
+def test_a_copy_and_a_bound_graph_are_graphs() -> None:
+    app: Any = graph_of(a=lambda s: {"n": s["n"] + 1}).compile()
+    other = app.copy({"name": "Other"})
+    assert isinstance(other, CompiledStateGraph)
+    assert (app.name, other.name, app.config) == ("LangGraph", "Other", None)
+    outer = graph_of(kid=app.with_config({"tags": ["bound"]})).compile()
+    assert [name for name, _ in outer.get_subgraphs()] == ["kid"]
+    assert outer.invoke({"n": 1})["n"] == 2
+
+
+def test_an_update_by_an_unknown_node() -> None:
+    app = graph_of(a=lambda s: {}).compile(checkpointer=InMemorySaver())
+    with pytest.raises(InvalidUpdateError, match="Node zz does not exist"):
+        app.update_state(thread(), {"n": 1}, as_node="zz")
