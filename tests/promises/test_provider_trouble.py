@@ -68,6 +68,7 @@ class Read:
     error: ProviderError | None = None
     ended: float = 0.0
     took: float = 0.0
+    hung: bool = False
 
     @property
     def text(self) -> str:
@@ -109,6 +110,8 @@ async def _read_async(model: Any) -> Read:
                 read.chunks.append(chunk)
     except ProviderError as error:
         read.error = error
+    except TimeoutError:
+        read.hung = True
     read.ended = time.monotonic()
     read.took = read.ended - begun
     return read
@@ -128,7 +131,9 @@ class Tally:
 
     def count(self, read: Read, cut_at: float | None, *, may_end: bool) -> None:
         self.attempts += 1
-        self.hung += read.took >= HUNG
+        if read.hung or read.took >= HUNG:
+            self.hung += 1
+            return
         self.repeated += not (self.whole.text.startswith(read.text) and self._arguments.startswith(read.arguments))
         error = read.error
         if error is None:
