@@ -4,13 +4,13 @@ handlers ends only when the queue is empty. So a handler never blocks the event 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..data.lazy import Lazy
 from ..spine.events import Listener
 from ..spine.listening import HandlerListener, Once
 from ..spine.run import Run, report
@@ -20,6 +20,11 @@ from .driver import Driver
 from .mailbox import Mailbox
 from .step import running_loop
 from .workers import workers
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["Attendance", "attended", "attended_items"]
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextvars import copy_context
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ..data.lazy import Lazy
 from .driver import Driver
 from .outcome import Outcome, log_late
 from .parts import Parts, Thunk, run_part
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["Beside", "beside"]
 

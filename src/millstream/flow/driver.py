@@ -6,14 +6,14 @@ they set in context variables stays with them.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable
 from contextvars import copy_context
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..data.lazy import Lazy
 from ..errors import AsyncOnly
 from ..spine.run import Run, name_run
 from ..spine.scope import Scope, set_current
@@ -24,6 +24,11 @@ from .outcome import Outcome, log_late
 from .parts import Parts, Thunk, run_part
 from .step import step, step_iter
 from .threads import in_worker, iterate_in_worker
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = [
     "ASYNC",

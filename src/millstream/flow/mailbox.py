@@ -8,15 +8,20 @@ atomic: so one thread wakes it, once, and takes nobody else out by mistake.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from ..data.lazy import Lazy
 from .step import running_loop
 from .workers import workers
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["HIGH_WATER", "Abandoned", "Mailbox"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..data.addable import AddableDict
+from ..data.lazy import Lazy
 from ..errors import InvalidType
 from ..spine.scope import Scope
 from .coerce import coerce
@@ -18,6 +18,11 @@ from .overrides import hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .schemas import fields_of
 from .stream import push
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["RunnableMap", "RunnableParallel"]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from asyncio import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, TypeVar
+
+from ..data.lazy import running_loop
 
 __all__ = ["running_loop", "step", "step_iter"]
 
 T = TypeVar("T")
-
-running_loop = _get_running_loop
 
 
 def step(coro: Coroutine[Any, Any, T]) -> T:

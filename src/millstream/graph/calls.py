@@ -6,7 +6,6 @@ ended give what they gave.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import hashlib
 import logging
@@ -15,6 +14,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from ..data.lazy import Lazy
 from ..errors import GraphBubbleUp, GraphInterrupt, OutsideRun
 from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.step import step
@@ -25,8 +25,12 @@ from .out import DEBUG, TASKS, UPDATES, started_payload
 from .task import Task, TaskScope
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .functional import TaskFunction
     from .savers.log import Record
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["CallTask", "Calls", "begin_call"]
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..data.lazy import Lazy
 from ..spine.listening import HandlerListener, Once
 from ..spine.run import report
 from ..spine.views.handlers import BaseCallbackHandler
 from .control import Interrupt
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .loop import Loop
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["GraphCallbackHandler", "GraphInterruptEvent", "GraphResumeEvent"]
 

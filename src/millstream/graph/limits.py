@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from ..data.lazy import Lazy
 from ..errors import InvalidArgument, NodeTimeoutError
 from ..spine.events import EVERYTHING, Event
 from ..spine.run import Run
@@ -15,8 +15,12 @@ from .policies import TimeoutPolicy, seconds_of
 from .running import run_task
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .loop import Loop
     from .task import Task
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["Deadline", "Watch", "timed"]
 

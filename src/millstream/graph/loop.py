@@ -6,13 +6,13 @@ done, in the order of the tasks, never of their completion. A step of one task t
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
+from ..data.lazy import Lazy
 from ..errors import GraphBubbleUp, GraphDrained, GraphInterrupt, GraphRecursionError, InvalidUpdateError
 from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
@@ -31,10 +31,14 @@ from .task import Task, grouped
 from .tool_input import ToolCallWithContext
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..chat.caches import BaseCache
     from .calls import Calls
     from .ledger import Ledger
     from .plan import Plan
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["Loop"]
 

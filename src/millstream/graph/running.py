@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from ..data.lazy import Lazy
 from ..errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, ParentCommand
 from ..spine import fault_points
 from ..spine.events import END, STREAM
@@ -18,7 +18,11 @@ from .out import UPDATES
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .loop import Loop
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["attempt", "choose", "run_plainly", "run_task"]
 

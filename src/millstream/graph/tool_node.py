@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
+from ..data.lazy import Lazy
 from ..data.messages import AIMessage, BaseMessage, RemoveMessage, ToolMessage
 from ..errors import GraphBubbleUp, InvalidArgument, ToolInvocationError, ValidationError
 from ..flow.driver import Driver
@@ -24,7 +24,11 @@ from .task import task_of
 from .tool_input import TOOL_CALL
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..chat.tools import BaseTool
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["ToolNode", "tools_condition"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import threading
@@ -11,10 +10,15 @@ from collections.abc import AsyncGenerator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from ..data.lazy import Lazy
 from ..flow.driver import in_worker
 
 if TYPE_CHECKING:
+    import asyncio
+
     import httpx2
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["MOST_CONNECTIONS", "Lease", "close_clients", "sync_client", "take_client"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -11,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from ..data.lazy import Lazy
 from ..errors import ProviderTimeout
-from ..flow.driver import in_worker
+from ..flow.driver import ASYNC, in_worker
 from .clients import Lease, take_client
 from .http import FAREWELL, TOTAL_IS_OVER, Key, Post, is_encoded, no_first_token, request_of, reraise
 
 if TYPE_CHECKING:
+    import asyncio
+
     import httpx2
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["AsyncAnswer", "AsyncLink"]
 
@@ -30,7 +34,7 @@ class AsyncLink:
         client: httpx2.AsyncClient | None = None,
         *,
         proxy: str | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = ASYNC.sleep,
     ) -> None:
         self._client = client
         self._proxy = proxy

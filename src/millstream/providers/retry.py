@@ -6,7 +6,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 
 from ..errors import ProviderConnectionError, ProviderError, ProviderStatusError
 
@@ -30,6 +29,8 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
     if asked is None:
         asked = _number(given, 1.0)
     if asked is None and given:
+        from email.utils import parsedate_to_datetime  # 5 ms at import, for an answer that few servers give
+
         try:
             asked = parsedate_to_datetime(given).timestamp() - now()
         except (ValueError, OverflowError):

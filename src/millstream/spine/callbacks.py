@@ -7,13 +7,13 @@ an async manager return can be awaited, which waits for handlers that are behind
 
 from __future__ import annotations
 
-from asyncio import _get_running_loop
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from ..data.ai_chunk import AIMessageChunk
 from ..data.ids import new_id, run_message_id
+from ..data.lazy import running_loop
 from ..data.outputs import GenerationChunk
 from ..errors import OutsideRun
 from .events import CUSTOM, STREAM
@@ -442,5 +442,5 @@ class AsyncCallbackManager(CallbackManager):
 def manager_of(scope: Scope, is_async: bool | None = None) -> CallbackManager:
     """The manager for runs of `scope`; an async one by default where an event loop runs."""
     if is_async is None:
-        is_async = _get_running_loop() is not None
+        is_async = running_loop() is not None
     return (AsyncCallbackManager if is_async else CallbackManager)._of(scope)

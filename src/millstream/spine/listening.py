@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..data.lazy import Lazy, running_loop
 from ..errors import InvalidType
 from .events import Event, Listener
 from .run import Run, report
 from .views.handler_calls import Call, call_of, fallback_of, kinds_wanted
 from .views.handlers import BaseCallbackHandler, overridden
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = Lazy("asyncio", globals())
 
 __all__ = ["Deferred", "HandlerListener", "Once", "as_listener", "as_listeners", "run_to_end"]
 
@@ -184,7 +189,7 @@ def as_listeners(given: Any) -> list[Listener]:
 
 def run_to_end(awaitable: Awaitable[Any]) -> None:
     """Run a handler's coroutine on an event loop of its own; never on the one that may be running in this thread."""
-    if asyncio._get_running_loop() is None:
+    if running_loop() is None:
         _run(_awaited(awaitable))
         return
     failed: list[BaseException] = []
