@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def backend(request: pytest.FixtureRequest, postgres: Cluster) -> Iterator[Backe
         yield Backend("postgres", dsn)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     server = Server()
     yield server
@@ -125,22 +126,24 @@ class Thread:
         self.done, self.stored, self.places = (str(folder / name) for name in ("done", "stored", "places"))
         self.options = {"durability": "async", "forgets": False, "colour": "sync", **options}
 
+    def job(self, faults: Any = (), kill_after: float | None = None) -> dict[str, Any]:
+        """What the server is told."""
+        return {
+            **self.options,
+            "db": self.db,
+            "thread": self.what,
+            "done": self.done,
+            "stored": self.stored,
+            "places": self.places,
+            "faults": list(faults),
+            "kill_after": kill_after,
+        }
+
     def go(self, faults: Any = (), kill_after: float | None = None) -> bool:
         """Run until the end or a kill; whether it was killed. Notes what was stored then and is done again later."""
         before = lines(self.done)
         stored = set(lines(self.stored))
-        answer = self.server.run(
-            {
-                **self.options,
-                "db": self.db,
-                "thread": self.what,
-                "done": self.done,
-                "stored": self.stored,
-                "places": self.places,
-                "faults": list(faults),
-                "kill_after": kill_after,
-            }
-        )
+        answer = self.server.run(self.job(faults, kill_after))
         anew = [line.split() for line in lines(self.done)[len(before) :]]
         known = {line.split()[1] for line in before}
         for name, key in anew:
@@ -264,6 +267,34 @@ def test_a_run_killed_at_any_time_is_brought_to_its_end(
     judged(found, f"killed at random times, {colour}, slow {slow}", backend)
     assert found.wrong() == {}
     assert found.kills > 0
+
+
+@pytest.mark.timeout(600)
+def test_two_workers_at_once_store_each_step_once(server: Server, tmp_path: Path, backend: Backend) -> None:
+    """A run that two workers found and continue at the same time: who comes second with a step is told so, and stops."""
+    found = Found()
+    other = Server()
+    refused = 0
+    try:
+        for attempt in range(count(50, 10)):
+            if refused >= count(50, 1):
+                break  # on a busy machine they may miss each other: that is no attempt
+            colour = ("sync", "async")[attempt % 2]
+            run = Thread(server, tmp_path / str(attempt), found, str(attempt), backend, colour=colour)
+            assert run.go([("task.done", 1 + attempt % 6)])
+            with ThreadPoolExecutor(2) as both:
+                # The first task of each takes a while, so that both have read the same step.
+                job = run.job([("task.done", 1, "wait", 0.1)])
+                ended = [each.result()["code"] for each in [both.submit(s.run, job) for s in (server, other)]]
+            assert set(ended) <= {0, 1}
+            refused += ended.count(1)
+            run.go()
+            run.judge()
+    finally:
+        other.close()
+    judged(found, "two workers at once", backend)
+    assert {name: what for name, what in found.wrong().items() if name != "repeated"} == {}
+    assert refused > 0
 
 
 def test_a_run_that_stores_nothing_before_its_end_would_be_lost(server: Server, tmp_path: Path) -> None:
