@@ -391,3 +391,21 @@ def test_what_a_tool_tells_anthropics_api_beside_its_schema() -> None:
     assert (marked["cache_control"], marked["defer_loading"]) == ({"type": "ephemeral"}, True)
     assert "other" not in marked and "cache_control" not in plain
     assert provider.requests[0].headers["anthropic-beta"] == "advanced-tool-use-2025-11-20"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        (None, "max_completion_tokens"),
+        ("https://eu.api.openai.com/v1", "max_completion_tokens"),
+        ("https://api.openai.com.example/v1", "max_tokens"),
+        ("http://localhost:8000/v1", "max_tokens"),
+    ],
+)
+@pytest.mark.parametrize("by_call", [False, True])
+def test_the_most_tokens_go_under_the_name_that_the_server_knows(
+    base_url: str | None, expected: str, by_call: bool
+) -> None:
+    model = ChatOpenAI(model="m", api_key=KEY, base_url=base_url, max_tokens=None if by_call else 5)
+    body = model._request_body([HumanMessage("hi")], None, {"max_tokens": 5} if by_call else {})
+    assert {name: value for name, value in body.items() if "max" in name} == {expected: 5}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, overload
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -206,6 +207,8 @@ class ChatOpenAI(WireModel):
         settings["max_completion_tokens" if self._is_openai else "max_tokens"] = self.max_tokens
         call = {**kwargs, "stop": stop} if stop is not None else kwargs
         parameters = call_parameters({**settings, **self.model_kwargs}, call, disabled=self.disabled_params)
+        if self._is_openai and "max_tokens" in parameters:
+            parameters["max_completion_tokens"] = parameters.pop("max_tokens")
         form = parameters.get("response_format")
         if form is not None and not (isinstance(form, Mapping) and "type" in form and form["type"] != "object"):
             parameters["response_format"] = json_format(form)
@@ -312,8 +315,9 @@ class ChatOpenAI(WireModel):
 
     @property
     def _is_openai(self) -> bool:
-        """It is OpenAI's own server: imitators know fewer parameters, and some by older names."""
-        return self._is_official and self._endpoint.provider == "openai"
+        """It is OpenAI's own server, in whatever region: imitators know fewer parameters, and some by older names."""
+        host = urlsplit(self._server).hostname or ""
+        return self._endpoint.provider == "openai" and f".{host}".endswith(".api.openai.com")
 
     @property
     def _structured_by(self) -> Literal["json_schema", "function_calling"]:
