@@ -186,7 +186,9 @@ def test_generate_keeps_all_candidates_and_names_the_runs() -> None:
 
 
 def test_a_result_with_prompts_missing_is_an_error() -> None:
-    with pytest.raises(InvalidArgument, match=r"Shout._generate must give .* each of 2 prompts"):
+    with pytest.raises(
+        InvalidArgument, match=r"Shout._generate must give .* each of 2 prompts, not LLMResult with \[2\]"
+    ):
         Shout(wrong=True).generate(["a", "b"])
 
 
@@ -311,3 +313,17 @@ def test_what_servers_and_traces_tell_of_a_text_model(llm: LLM) -> None:
     asked = [{"role": "user", "parts": [{"type": "text", "content": "hey"}]}]
     assert json.loads(str(span.attributes["gen_ai.input.messages"])) == asked
     assert json.loads(str(span.attributes["gen_ai.output.messages"]))[0]["parts"][0]["content"] == "hi"
+
+
+def test_a_wrong_piece_or_result_is_named() -> None:
+    class Wrong(Words):
+        def _generate(self, prompts: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+            return "text"
+
+        def _stream(self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Iterator[Any]:
+            yield "text"
+
+    with pytest.raises(TypeError, match="must yield GenerationChunk, not str"):
+        list(Wrong().stream("x"))
+    with pytest.raises(InvalidArgument, match=r"must give an LLMResult .* not str"):
+        Wrong().invoke("x")

@@ -553,7 +553,7 @@ def test_no_generation_is_an_error() -> None:
         def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
             return ChatResult(generations=[])
 
-    with pytest.raises(InvalidArgument, match=r"Mute\._generate gave no generation"):
+    with pytest.raises(InvalidArgument, match=r"Mute\._generate must give .* at least one generation"):
         Mute().invoke("x")
 
 
@@ -589,3 +589,17 @@ def test_nothing_outlasts_an_answer_that_was_cancelled() -> None:
 
     asyncio.run(run())
     assert never_set == ["stay"]
+
+
+def test_a_wrong_piece_or_result_is_named() -> None:
+    class Wrong(BaseChatModel):
+        def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+            return AIMessage("x")
+
+        def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Iterator[Any]:
+            yield AIMessage("x")
+
+    with pytest.raises(TypeError, match="must yield ChatGenerationChunk or AIMessageChunk, not AIMessage: "):
+        list(Wrong().stream("x"))
+    with pytest.raises(InvalidArgument, match="must give a ChatResult with at least one generation, not AIMessage"):
+        Wrong().invoke("x")

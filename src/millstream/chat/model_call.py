@@ -11,7 +11,7 @@ from ..data.chunks import message_chunk_to_message
 from ..data.ids import generation_id, new_id, run_message_id
 from ..data.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from ..data.types import ToolCall
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, InvalidType
 from ..flow.driver import Driver
 from ..flow.line import Leaf, Opened, Stage
 from ..flow.runnable import Kwargs
@@ -209,8 +209,11 @@ class ModelCall(Stage):
         result: ChatResult = await d.call(
             self.inner, fn, afn, self.messages, stop=self.stop, run_manager=manager, **self.kwargs
         )
-        if not result.generations:
-            raise InvalidArgument(f"{type(model).__name__}._generate gave no generation; it must give at least one.")
+        if not getattr(result, "generations", None):
+            raise InvalidArgument(
+                f"{type(model).__name__}._generate must give a ChatResult with at least one generation, "
+                f"not {_shown(result)}."
+            )
         result = self._finished(result)
         self._tell(getattr(result.generations[0].message, "tool_calls", ()))
         return result
@@ -311,7 +314,14 @@ class ModelCall(Stage):
 
 def _message_of(piece: Any) -> Any:
     """The message of a `ChatGenerationChunk`, with what was told beside it in its `response_metadata`."""
-    message = piece.message
+    try:
+        message = piece.message
+    except AttributeError:
+        raise InvalidType(f"`_stream` must yield ChatGenerationChunk or AIMessageChunk, not {_shown(piece)}.") from None
     if piece.generation_info:
         message.response_metadata = {**piece.generation_info, **message.response_metadata}
     return message
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__}: {repr(value)[:80]}"

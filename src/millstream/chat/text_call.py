@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
 from ..data.outputs import GenerationChunk, LLMResult, RunInfo
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, InvalidType
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..spine.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -72,6 +72,8 @@ class TextCall:
         pieces = self.d.iterate(self.inner, fn, afn, self.prompts[0], stop=self.stop, run_manager=None, **self.kwargs)
         try:
             async for piece in pieces:
+                if not isinstance(piece, GenerationChunk):
+                    raise InvalidType(f"`_stream` must yield GenerationChunk, not {type(piece).__name__}.")
                 count += 1
                 if run is not None:
                     kept.append(piece)
@@ -132,10 +134,11 @@ class TextCall:
         result: LLMResult = await d.call(
             self.inner, fn, afn, prompts, stop=self.stop, run_manager=manager, **self.kwargs
         )
-        if len(result.generations) != len(prompts) or not all(result.generations):
+        given = getattr(result, "generations", ())
+        if len(given) != len(prompts) or not all(given):
             raise InvalidArgument(
-                f"{type(model).__name__}._generate must give at least one generation for each of {len(prompts)} prompts, "
-                f"not {[len(candidates) for candidates in result.generations]}."
+                f"{type(model).__name__}._generate must give an LLMResult with at least one generation for each of "
+                f"{len(prompts)} prompts, not {type(result).__name__} with {[len(candidates) for candidates in given]}."
             )
         return result
 
