@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidArgument, InvalidUpdateError
+from ..errors import CorruptCheckpoint, InvalidArgument, InvalidUpdateError
 from ..flow.driver import Driver
 from ..spine.scope import Scope
 from .constants import END, ERROR, INPUT, INTERRUPT, NULL_TASK, RESUME, START
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["history", "read_state", "update_state"]
 
 COPY = "__copy__"
+PART = 512
+"""How many checkpoints of a history are held at once, at most."""
 
 
 async def read_state(
@@ -61,23 +63,39 @@ async def history(
     ledger.only_read()
     ids = await ledger.call(loop, "ids", ledger.thread, ledger.ns)
     bound = ((before or {}).get("configurable") or {}).get("checkpoint_id")
+    newer = bound is not None  # whether there may be later checkpoints, which are not read
     after: dict[str, list[Any]] = {}
-    for id in ids:
+    shown = [id for id in ids if bound is None or id < bound]
+    async for loaded in _newest_first(loop, ledger, shown):
         if limit is not None and limit <= 0:
             return
-        loaded = await _load(loop, ledger, id)
-        if loaded is None:
-            continue
         if loaded.parent is not None:
             after[loaded.parent] = loaded.writes
-        if bound is not None and id >= bound:
-            continue
-        snapshot = _snapshot(loop, ledger, loaded, after.get(id, []), live=False)
+        if newer and loaded.id not in after:
+            after[loaded.id] = await _after(loop, ledger, loaded.id)
+        snapshot = _snapshot(loop, ledger, loaded, after.get(loaded.id, []), live=False)
         metadata = snapshot.metadata or {}
         if filter and any(key not in metadata or metadata[key] != want for key, want in filter.items()):
             continue
         limit = None if limit is None else limit - 1
         yield snapshot
+
+
+async def _newest_first(loop: Loop, ledger: Ledger, ids: Sequence[str]) -> AsyncGenerator[Loaded, None]:
+    """Checkpoints, read in parts that double: the first is there at once, and what many share is read once."""
+    begin, count = 0, 1
+    while begin < len(ids):
+        part = ids[begin : begin + count]
+        try:
+            found = await ledger.call(loop, "load_all", ledger.thread, ledger.ns, part[::-1])
+        except CorruptCheckpoint:  # those that are whole come before the error
+            for id in part:
+                if (loaded := await _load(loop, ledger, id)) is not None:
+                    yield loaded
+        else:
+            for loaded in reversed(found):
+                yield loaded
+        begin, count = begin + count, min(2 * count, PART)
 
 
 async def update_state(

@@ -9,6 +9,7 @@ state grows, so the bytes of a thread stay linear in what was written, and readi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from operator import is_
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "Record",
     "Row",
     "damaged",
+    "following",
     "gone",
     "needs_values",
     "rebuilt",
@@ -223,6 +225,31 @@ def _replayed(last: Row, find: Callable[[str], Row | None]) -> Loaded:
     for row in reversed(path):
         head = _read(row)
         _apply(values, head[5] or (), head[6] or ())
+    loaded.values = values
+    return loaded
+
+
+def following(thread: str, ns: str, row: Row, before: Loaded) -> Loaded | None:
+    """The checkpoint of a row whose parent was read before, from that one's values: they share what did not change.
+
+    None where the row was not built on that parent.
+
+    Raises:
+        CorruptCheckpoint: the row is unreadable.
+    """
+    if row.parent != before.id or (row.snapshot is None and row.chain.base == row.id):
+        return None
+    try:
+        loaded = Loaded(row)
+        head = _read(row)
+        values = dict(before.values)
+        for key in {op[0] for op in head[5] or ()}:
+            value = values.get(key)
+            if type(value) in (list, dict, set):
+                values[key] = copy(value)
+        _apply(values, head[5] or (), head[6] or ())
+    except (CorruptCheckpoint, IndexError, KeyError, TypeError, ValueError) as error:
+        raise damaged(thread, ns, row.id, row.step, error) from error
     loaded.values = values
     return loaded
 

@@ -67,6 +67,16 @@ class LogSaver(BaseCheckpointSaver):
         """Store writes of tasks against the checkpoint `id`. Ordinary writes of a task that has some are left as they are."""
         raise self._unsupported("record")
 
+    def load_all(self, thread: str, ns: str, ids: Sequence[str]) -> Sequence[Loaded]:
+        """Checkpoints that follow each other, oldest first; a saver that can reads what they share once."""
+        found = (self.load(thread, ns, id, True) for id in ids)
+        return [loaded for loaded in found if loaded is not None]
+
+    async def aload_all(self, thread: str, ns: str, ids: Sequence[str]) -> Sequence[Loaded]:
+        """`load_all`, awaitable."""
+        found = [await self.twin("load", thread, ns, id, True) for id in ids]
+        return [loaded for loaded in found if loaded is not None]
+
     def ids(self, thread: str, ns: str) -> Sequence[str]:
         """The checkpoints of a thread and namespace, newest first."""
         raise self._unsupported("ids")

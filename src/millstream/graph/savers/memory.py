@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from .base import Config
 from .codec import decode, encode
 from .leases import Grant, Lease, clock, granted, may_store, same_owner
-from .log import Chain, Entry, Loaded, Record, Row, gone, rebuilt, rows_of, taken, whole
+from .log import Chain, Entry, Loaded, Record, Row, following, gone, rebuilt, rows_of, taken, whole
 from .log_saver import SPECIAL, LogSaver
 
 __all__ = ["InMemorySaver", "MemorySaver"]
@@ -94,6 +94,24 @@ class InMemorySaver(LogSaver):
         loaded.newest = newest
         loaded.records = [(task, channel, decode(data)) for (_, task, _), (channel, data) in records]
         return loaded
+
+    def load_all(self, thread: str, ns: str, ids: Sequence[str]) -> Sequence[Loaded]:
+        found: list[Loaded] = []
+        for id in ids:
+            with self._lock:
+                log = self.storage.get(thread, {}).get(ns)
+                row = None if log is None else log.rows.get(id)
+                records = [] if log is None else sorted(log.records.get(id, {}).items())
+            if row is None:
+                continue
+            loaded = following(thread, ns, row, found[-1]) if found else None
+            if loaded is None:
+                loaded = self.load(thread, ns, id, True)
+            else:
+                loaded.records = [(task, channel, decode(data)) for (_, task, _), (channel, data) in records]
+            if loaded is not None:
+                found.append(loaded)
+        return found
 
     def ids(self, thread: str, ns: str) -> Sequence[str]:
         log = self.storage.get(thread, {}).get(ns)

@@ -13,7 +13,7 @@ from ...errors import CorruptCheckpoint
 from .base import Config
 from .codec import decode, encode
 from .leases import Grant, Lease, granted, may_store, same_owner
-from .log import Chain, Entry, Loaded, Record, Row, damaged, gone, rebuilt, rows_of, taken, whole
+from .log import Chain, Entry, Loaded, Record, Row, damaged, following, gone, rebuilt, rows_of, taken, whole
 from .log_saver import SPECIAL
 from .sealing import columns, row_of, sealed, unsealed
 
@@ -37,6 +37,9 @@ _BOUNDS: Final = """SELECT t.k, (SELECT MAX(c.id) FROM ms_checkpoints c WHERE c.
 _COLUMNS: Final = "id, parent, base, since, size, step, once, delta, snapshot"
 _SPAN: Final = f"""SELECT {_COLUMNS} FROM ms_checkpoints
     WHERE k = ? AND id <= ? AND id >= (SELECT base FROM ms_checkpoints WHERE k = ? AND id = ?) ORDER BY id"""
+_BETWEEN: Final = f"SELECT {_COLUMNS} FROM ms_checkpoints WHERE k = ? AND id >= ? AND id <= ? ORDER BY id"
+_WRITES_BETWEEN: Final = """SELECT id, path, task, idx, channel, value FROM ms_writes
+    WHERE k = ? AND id >= ? AND id <= ? ORDER BY id, path, task, idx"""
 _WRITES: Final = "SELECT path, task, idx, channel, value FROM ms_writes WHERE k = ? AND id = ? ORDER BY path, task, idx"
 _PUT: Final = f"""INSERT INTO ms_checkpoints (k, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (k, id) DO UPDATE SET parent = excluded.parent, base = excluded.base, since = excluded.since,
@@ -100,6 +103,12 @@ def assembled(thread: str, ns: str, id: str, stored: Iterable[tuple[Any, ...]], 
         return None if found is None else row_of(thread, ns, found)
 
     loaded = rebuilt(thread, ns, row_of(thread, ns, by_id[id]), find)
+    _take_records(thread, ns, loaded, writes)
+    return loaded
+
+
+def _take_records(thread: str, ns: str, loaded: Loaded, writes: Iterable[Any]) -> None:
+    id = loaded.id
     try:
         loaded.records = [
             (task, channel, decode(unsealed(value, thread, ns, id, path, task, idx, channel)))
@@ -107,7 +116,31 @@ def assembled(thread: str, ns: str, id: str, stored: Iterable[tuple[Any, ...]], 
         ]
     except Exception as error:
         raise damaged(thread, ns, id, loaded.step, f"of what its tasks wrote, {error}") from error
-    return loaded
+
+
+def load_all(thread: str, ns: str, ids: Sequence[str]) -> Plan:
+    """The plan of `LogSaver.load_all`."""
+    bounds = (yield _BOUNDS, (thread, ns)) if ids else []
+    if not bounds:
+        return []
+    key = bounds[0][0]
+    wanted = set(ids)
+    stored = yield _BETWEEN, (key, ids[0], ids[-1])
+    writes: dict[str, list[Any]] = {}
+    for id, *write in (yield _WRITES_BETWEEN, (key, ids[0], ids[-1])):
+        writes.setdefault(id, []).append(write)
+    found: list[Loaded] = []
+    for row in stored:
+        if row[0] not in wanted:
+            continue
+        loaded = following(thread, ns, row_of(thread, ns, row), found[-1]) if found else None
+        if loaded is None:
+            loaded = yield from _read(thread, ns, key, row[0])
+        else:
+            _take_records(thread, ns, loaded, writes.get(loaded.id, ()))
+        if loaded is not None:
+            found.append(loaded)
+    return found
 
 
 def ids_of(thread: str, ns: str) -> Plan:

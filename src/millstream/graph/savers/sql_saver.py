@@ -57,6 +57,9 @@ class SqlSaver(LogSaver):
     def record(self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None) -> None:
         self.run(sql.record, thread, ns, id, records, lease, self.now)
 
+    def load_all(self, thread: str, ns: str, ids: Sequence[str]) -> Sequence[Loaded]:
+        return self.run(sql.load_all, thread, ns, ids)  # type: ignore[no-any-return]
+
     def ids(self, thread: str, ns: str) -> Sequence[str]:
         return self.run(sql.ids_of, thread, ns)  # type: ignore[no-any-return]
 
@@ -96,6 +99,9 @@ class SqlSaver(LogSaver):
         self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None
     ) -> None:
         await self.arun(sql.record, thread, ns, id, records, lease, self.now)
+
+    async def aload_all(self, thread: str, ns: str, ids: Sequence[str]) -> Sequence[Loaded]:
+        return await self.arun(sql.load_all, thread, ns, ids)  # type: ignore[no-any-return]
 
     async def aids(self, thread: str, ns: str) -> Sequence[str]:
         return await self.arun(sql.ids_of, thread, ns)  # type: ignore[no-any-return]
