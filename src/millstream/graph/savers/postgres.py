@@ -42,7 +42,7 @@ class _Postgres(SqlSaver):
             known = "" if left is None else left.id
             return await run(lambda _: postgres_sql.load(thread, ns, id, kept, known), atomic=False)
         if plan in _READS:
-            return await run(lambda _: postgres_sql.in_batches((), plan(*args)), atomic=False)
+            return await run(lambda _: postgres_sql.one_by_one((), plan(*args)), atomic=False)
         if plan is sql.commit:
             with suppress(EndTaken):
                 after = await run(lambda doubt: postgres_sql.commit(doubt, *args), atomic=False)
@@ -51,7 +51,7 @@ class _Postgres(SqlSaver):
         elif plan is sql.record and await run(lambda _: postgres_sql.record(*args), atomic=False):
             return None
         threads = [each.thread_id if isinstance(each, Lease) else each for each in args[: 2 if plan is sql.copy else 1]]
-        return await run(lambda _: postgres_sql.in_batches(threads, plan(*args)), atomic=True)
+        return await run(lambda _: postgres_sql.one_by_one(threads, plan(*args)), atomic=True)
 
     async def _set_up(self) -> None:
         await self.links.run(lambda _: postgres_sql.setup(), atomic=True)

@@ -33,10 +33,15 @@ def is_passing(error: Exception, raw: Any) -> bool:
     psycopg = driver()
     if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
         return True
-    if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+    if not isinstance(error, psycopg.Error):
         return False
-    return raw is None or raw.closed or (getattr(error, "sqlstate", None) or "")[:3] == "57P"
+    if raw is None:
+        return isinstance(error, psycopg.OperationalError)
+    return raw.closed or (error.sqlstate or "") in _ENDED
 
+
+_ENDED: Final = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
+"""The server ended the connection, or takes none yet: shutdown, crash, starting up, idle for too long."""
 
 _MEANINGS: Final[tuple[tuple[str, type[MillstreamError], str], ...]] = (
     ("UndefinedTable", StorageError, "its tables are not there; call `setup()` once, before first use"),

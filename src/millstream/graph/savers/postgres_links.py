@@ -24,7 +24,11 @@ Plan: TypeAlias = Generator[Sequence[Statement], list[list[Any]], Any]
 PATIENCE: Final = 30.0
 """How long, in seconds, a call goes on trying to reach a server that is away."""
 
+_BEGIN: Final[Statement] = ("BEGIN", ())
+_SAVEPOINT: Final[Statement] = ("SAVEPOINT millstream", ())
 _XID: Final[Statement] = ("SELECT pg_current_xact_id_if_assigned()::text", ())
+# Somebody who is stopped in the middle of a transaction must not keep others from taking over.
+_NOT_FOR_LONG: Final[Statement] = ("SET LOCAL idle_in_transaction_session_timeout = '400ms'", ())
 _STATUS: Final = "SELECT pg_xact_status(?::xid8)"
 
 IDLE, _INTRANS, _INERROR = 0, 2, 3
@@ -107,6 +111,7 @@ class _Attempt:
         self.source = source
         self.atomic = atomic
         self.doubt = False
+        self.xid: str | None = None
         self.committing: tuple[str, Any] | None = None
 
     async def carry_out(self, raw: Any, plan: Callable[[bool], Plan]) -> Any:
@@ -122,23 +127,22 @@ class _Attempt:
             return await self._transaction(raw, plan(False))
         running = plan(self.doubt)
         self.doubt = True
-        return await self._steps(raw, running, [], [])
+        return await self._steps(raw, running)
 
     async def _transaction(self, raw: Any, plan: Plan) -> Any:
         inside = raw.info.transaction_status != IDLE  # the user's own transaction
         begin, commit, undo = (
-            ("SAVEPOINT millstream", "RELEASE millstream", ("ROLLBACK TO millstream", "RELEASE millstream"))
+            ([_SAVEPOINT], "RELEASE millstream", ("ROLLBACK TO millstream", "RELEASE millstream"))
             if inside
-            else ("BEGIN", "COMMIT", ("ROLLBACK",))
+            else ([_BEGIN, _NOT_FOR_LONG], "COMMIT", ("ROLLBACK",))
         )
         try:
-            answers: list[list[Any]] = []
-            result = await self._steps(raw, plan, [(begin, ())], answers)
-            if not answers:
+            self.xid = None
+            result = await self._steps(raw, plan, begin)
+            if begin:
                 return result  # nothing was asked of the server
-            xid = answers[-1][0][0]
-            if xid is not None and not inside:
-                self.committing = xid, result
+            if self.xid is not None and not inside:
+                self.committing = self.xid, result
             await self.source.send(raw, [(commit, ())])
             return result
         except BaseException:
@@ -146,16 +150,24 @@ class _Attempt:
                 await self.source.send(raw, [(sql, ()) for sql in undo])
             raise
 
-    async def _steps(self, raw: Any, plan: Plan, first: list[Statement], answers: list[list[Any]]) -> Any:
-        """Run a plan; `first` goes before its first statements, and of a transaction the last answer is its number."""
-        more = [_XID] if first else []
-        head = len(first)
+    async def _steps(self, raw: Any, plan: Plan, begin: list[Statement] | None = None) -> Any:
+        """Run a plan; of a transaction `begin` goes before its first statements, and is emptied."""
+        send = self.source.send
         try:
             batch = next(plan)
             while True:
-                answers[:] = await self.source.send(raw, [*first, *batch, *more])
-                batch = plan.send(answers[head : head + len(batch)])
-                first, head = [], 0
+                if begin and len(batch) == 1:
+                    # What is sent together ends, in psycopg, in a way that stops the server's clock for transactions that lie idle. So
+                    # plans that lock what others wait for yield one statement at a time.
+                    await send(raw, begin)
+                    begin.clear()
+                together = [*(begin or ()), *batch]
+                answers = await send(raw, together)
+                if begin is not None:
+                    begin.clear()
+                    if self.xid is None:
+                        ((self.xid,),) = (await send(raw, [_XID]))[0]
+                batch = plan.send(answers[len(together) - len(batch) :])
         except StopIteration as done:
             return done.value
         finally:

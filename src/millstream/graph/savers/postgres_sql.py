@@ -9,17 +9,17 @@ Writers lock the row of the thread's lease: those of one statement share it, all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from ...errors import UnsupportedFormat
 from . import sql
 from .leases import Lease
 from .log import Chain, Entry, Loaded, Record, rows_of
-from .postgres_links import Plan, Statement
+from .postgres_links import Plan
 from .sealing import columns
 
-__all__ = ["check", "commit", "in_batches", "load", "now", "record", "setup"]
+__all__ = ["check", "commit", "one_by_one", "load", "now", "record", "setup"]
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS ms_format (version INTEGER NOT NULL)",
@@ -188,27 +188,19 @@ def _allowed(statement: str, thread: str, ns: str, lease: Lease | None) -> tuple
     return _FORMS[statement, True], (thread, ns, thread, lease.epoch, lease.token)
 
 
-def in_batches(threads: Iterable[str], plan: sql.Plan) -> Plan:
-    """A shared plan, with what needs no answer sent together; its transaction is made by whoever runs it, and begins by locking."""
-    waiting: list[Statement] = []
-    result = None
-    step: Generator[Statement, list[Any], Any] = plan
+def one_by_one(threads: Iterable[str], plan: sql.Plan) -> Plan:
+    """A shared plan. Its transaction is made by whoever runs it, and begins by locking these threads."""
     try:
-        statement = next(step)
+        statement = next(plan)
         while True:
             rows: list[Any] = []
             if statement == sql.BEGIN:
-                waiting += [(_LOCK, (thread,)) for thread in sorted(set(threads))]
+                for thread in sorted(set(threads)):
+                    yield [(_LOCK, (thread,))]
             elif statement != sql.COMMIT:
-                waiting.append(statement)
-                if not statement[0].startswith(("INSERT", "UPDATE", "DELETE")):
-                    answers = yield waiting
-                    rows, waiting = answers[-1], []
-            statement = step.send(rows)
+                (rows,) = yield [statement]
+            statement = plan.send(rows)
     except StopIteration as done:
-        result = done.value
+        return done.value
     finally:
         plan.close()
-    if waiting:
-        yield waiting
-    return result
