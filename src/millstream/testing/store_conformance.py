@@ -334,8 +334,8 @@ async def _finds_by_meaning(s: StoreCalls) -> None:
 
 # -- time to live ----------------------------------------------------------------------------------------------------
 
-_SOON: Final = 0.15 / 60
-"""Minutes."""
+_SOON: Final = 0.5 / 60
+"""Minutes: longer than a busy machine's pauses."""
 
 
 async def _forgets_what_is_due(s: StoreCalls) -> None:
