@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import pytest
 from colours import Colour, colour
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from millstream import (
     AgentMiddleware,
+    AgentState,
     AIMessage,
     Command,
     ExtendedModelResponse,
@@ -423,3 +424,29 @@ def test_an_agents_own_paths_are_no_runs() -> None:
         return {event["name"] async for event in app.astream_events(ASK)}
 
     assert asyncio.run(names()) == {"LangGraph", "look.before_model", "model", "Model", "tools", "add"}
+
+
+def test_classes_may_say_their_types(colour: Colour) -> None:
+    class State(AgentState[Any]):
+        told: NotRequired[int]
+
+    class One(AgentMiddleware[State]):
+        state_schema = State
+
+        def before_model(self, state: Any, runtime: Any) -> Any:
+            assert state["remaining_steps"] > 0
+            return {"told": 1}
+
+        async def abefore_model(self, state: Any, runtime: Any) -> Any:
+            return self.before_model(state, runtime)
+
+    class Two(AgentMiddleware[State, None]): ...
+
+    def wrap(request: ModelRequest[None], handler: Any) -> ModelResponse[Any]:
+        response: ModelResponse[Any] = handler(request)
+        return response
+
+    app = create_agent(model(AIMessage("x")), middleware=[One(), Two()], response_format=ToolStrategy[Total](Total))
+    result = colour.run(lambda c: run(c, app, ASK))
+    assert (result["told"], sorted(result)) == (1, ["messages", "told"])
+    assert wrap.__annotations__["request"] == "ModelRequest[None]"

@@ -361,3 +361,12 @@ def test_a_runtime_may_say_its_context_alone(colour: Colour) -> None:
 
     colour.run(body)
     assert whose.args == {}
+
+
+def test_a_list_of_messages_is_a_state_too() -> None:
+    @tool
+    def sees(state: Annotated[dict[str, Any], InjectedState], all_: Annotated[Any, InjectedState("messages")]) -> str:
+        "S."
+        return f"{sorted(state)} {len(all_)}"
+
+    assert [m.text for m in ToolNode([sees]).invoke([call(("sees", {}, "c"))])] == ["['messages'] 1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NotRequired, TypedDict, get_type_hints
 
 from ..data.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from ..errors import InvalidArgument, InvalidType, OutsideRun
@@ -21,6 +21,7 @@ from .messages import add_messages
 from .task import task_of
 from .tool_input import ToolCallWithContext
 from .tool_node import ToolNode
+from .type_vars import ResponseT
 
 if TYPE_CHECKING:
     from .compiled import CompiledStateGraph
@@ -30,7 +31,7 @@ __all__ = ["AgentState", "create_react_agent"]
 OUT_OF_STEPS = "Sorry, need more steps to process this request."
 
 
-class AgentState(TypedDict):
+class AgentState(TypedDict, Generic[ResponseT]):
     """The state of an agent: its messages, and how many supersteps are left."""
 
     messages: Annotated[list[BaseMessage], add_messages]

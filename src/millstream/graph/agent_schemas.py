@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired, TypedDict, get_args, get_origin,
 
 from ..data.messages import BaseMessage
 from .channels import EphemeralValue
+from .managed import ManagedValue
 from .messages import add_messages
 from .middleware import AgentMiddleware, JumpTo, OmitFromInput, OmitFromSchema, PrivateStateAttr
 
@@ -32,11 +33,11 @@ def schemas_of(state_schema: Any, middleware: Sequence[AgentMiddleware], answers
         if schema is not None:
             hints = get_type_hints(schema, include_extras=True)
             fields.update(hints if getattr(schema, "__total__", True) else {k: _optional(h) for k, h in hints.items()})
-    marks = {name: mark for name, hint in fields.items() if (mark := _mark(hint)) is not None}
+    marks = {name: _mark(hint) for name, hint in fields.items()}
     return (
         _typed_dict("AgentState", fields, fields),
-        _typed_dict("AgentInput", fields, (n for n in fields if n not in marks or not marks[n].input)),
-        _typed_dict("AgentOutput", fields, (n for n in fields if n not in marks or not marks[n].output)),
+        _typed_dict("AgentInput", fields, (name for name in fields if not marks[name].input)),
+        _typed_dict("AgentOutput", fields, (name for name in fields if not marks[name].output)),
     )
 
 
@@ -52,10 +53,14 @@ def _optional(hint: Any) -> Any:
     return hint if said else NotRequired[hint]
 
 
-def _mark(hint: Any) -> OmitFromSchema | None:
+def _mark(hint: Any) -> OmitFromSchema:
     """What a key's annotation says about who sees it."""
     while getattr(get_origin(hint), "_name", None) in ("Required", "NotRequired", "ReadOnly"):
         hint = get_args(hint)[0]
-    if get_origin(hint) is not Annotated:
-        return None
-    return next((each for each in get_args(hint)[1:] if isinstance(each, OmitFromSchema)), None)
+    if get_origin(hint) is Annotated:
+        for each in get_args(hint)[1:]:
+            if isinstance(each, OmitFromSchema):
+                return each
+            if isinstance(each, ManagedValue):
+                return PrivateStateAttr  # it is computed
+    return OmitFromSchema(input=False, output=False)

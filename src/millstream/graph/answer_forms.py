@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin
+from typing import Any, Generic, TypeAlias, Union, get_args, get_origin
 
 from ..data.messages import AIMessage, ToolMessage
 from ..errors import MillstreamError
+from .type_vars import ResponseT
 
 __all__ = [
     "AutoStrategy",
@@ -50,8 +51,9 @@ class MultipleStructuredOutputsError(StructuredOutputError):
         self.tool_names = tool_names
 
 
-@dataclass(frozen=True, slots=True)
-class ToolStrategy:
+# Without slots: an alias such as ToolStrategy[X] notes itself on what it makes, and expects an AttributeError where it cannot.
+@dataclass(frozen=True)
+class ToolStrategy(Generic[ResponseT]):
     """The model gives its answer as arguments of a tool. What does not fit is told to it, unless `handle_errors` is False.
 
     Of a union each member is a tool of its own, and the model chooses.
@@ -62,16 +64,16 @@ class ToolStrategy:
     handle_errors: Handles = True
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderStrategy:
+@dataclass(frozen=True)
+class ProviderStrategy(Generic[ResponseT]):
     """The provider makes the model answer in the form of a JSON schema."""
 
     schema: Any
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AutoStrategy:
+@dataclass(frozen=True)
+class AutoStrategy(Generic[ResponseT]):
     """By the provider where the model's profile says that it can, else by a tool."""
 
     schema: Any

@@ -11,19 +11,10 @@ from ..errors import InvalidArgument
 from ..spine.scope import Scope
 from .runtime import ExecutionInfo, silent
 from .task import Task, task_of
+from .type_vars import ContextT, StateT, all_of
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeVar
-
     from ..chat.tools import BaseTool
-
-    ContextT = TypeVar("ContextT", default=Any)
-    StateT = TypeVar("StateT", default=Any)
-else:
-    from typing import TypeVar
-
-    ContextT = TypeVar("ContextT")
-    StateT = TypeVar("StateT")
 
 __all__ = ["InjectedState", "InjectedStore", "ToolRuntime"]
 
@@ -60,8 +51,8 @@ class ToolRuntime(InjectedToolArg, Generic[ContextT, StateT]):
 
     if not TYPE_CHECKING:
 
-        def __class_getitem__(cls, given):  # before Python 3.13 a type variable has no default
-            return super(ToolRuntime, cls).__class_getitem__(given if isinstance(given, tuple) else (given, Any))
+        def __class_getitem__(cls, given):
+            return super(ToolRuntime, cls).__class_getitem__(all_of(given, 2))
 
     def emit_output_delta(self, delta: Any) -> None:
         """Put a piece of the tool's output on the `tools` stream."""

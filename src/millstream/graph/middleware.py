@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 from ..data.messages import AIMessage, BaseMessage, SystemMessage
 from ..errors import Unsupported
 from .control import Command
+from .type_vars import ContextT, ResponseT, StateT, all_of
 
 __all__ = [
     "AgentMiddleware",
@@ -54,7 +55,7 @@ PrivateStateAttr: Final = OmitFromSchema()
 
 
 @dataclass(slots=True, kw_only=True)
-class ModelRequest:
+class ModelRequest(Generic[ContextT]):
     """A call of the model that an agent is about to make. `override` gives a changed copy."""
 
     model: Any
@@ -72,7 +73,7 @@ class ModelRequest:
         """The text of the system message."""
         return None if self.system_message is None else self.system_message.text
 
-    def override(self, **changes: Any) -> ModelRequest:
+    def override(self, **changes: Any) -> ModelRequest[ContextT]:
         """A copy with some fields changed; `system_prompt="..."` stands for a system message."""
         if "system_prompt" in changes:
             prompt = changes.pop("system_prompt")
@@ -81,7 +82,7 @@ class ModelRequest:
 
 
 @dataclass(slots=True)
-class ModelResponse:
+class ModelResponse(Generic[ResponseT]):
     """What a call of the model gave: its messages, and the structured response where one was asked for."""
 
     result: list[BaseMessage]
@@ -89,10 +90,10 @@ class ModelResponse:
 
 
 @dataclass(slots=True)
-class ExtendedModelResponse:
+class ExtendedModelResponse(Generic[ResponseT]):
     """A `ModelResponse`, and a command: its `update` is written to the state beside the messages."""
 
-    model_response: ModelResponse
+    model_response: ModelResponse[ResponseT]
     command: Command[Any] | None = None
 
 
@@ -117,13 +118,18 @@ ToolHandler: TypeAlias = Callable[[ToolCallRequest], Any]
 AsyncToolHandler: TypeAlias = Callable[[ToolCallRequest], Awaitable[Any]]
 
 
-class AgentMiddleware:
+class AgentMiddleware(Generic[StateT, ContextT, ResponseT]):
     """A part of an agent: override what is to take part; each method has an async twin with `a` before its name.
 
     Hooks return an update of the state or None; `jump_to` in the update leads to "model", "tools" or "end", where
     `hook_config` allows it. Wrappers call `handler(request)` not at all, once or several times. The hooks "before" run in
     the order of the list, those "after" in reverse; of wrappers the first is the outermost.
     """
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, given):
+            return super().__class_getitem__(all_of(given, 3) if cls is AgentMiddleware else given)
 
     state_schema: ClassVar[Any] = None
     """Further keys of the agent's state: a TypedDict."""

@@ -139,9 +139,10 @@ class ToolNode(Runnable[Any, Any]):
         try:
             if fillers:
                 task = task_of(scope)
+                seen = {self.messages_key: state} if isinstance(state, list) else state
                 request["args"] = {
                     **request["args"],
-                    **{name: fill(state, request, scope, task) for name, fill in fillers.items()},
+                    **{name: fill(seen, request, scope, task) for name, fill in fillers.items()},
                 }
             try:
                 output = await run(d, request, scope, NO_KWARGS)
