@@ -22,6 +22,9 @@ from millstream.providers.sse import SSEDecoder
 
 pytestmark = pytest.mark.timeout(1_800 if FULL else 60)
 
+# Made once: their ids count, so a stream made later may be longer.
+OWN = {wire.name: own_streams(wire) for wire in WIRES}
+
 Outcome = tuple[list[AIMessageChunk], str | None]
 
 
@@ -83,7 +86,7 @@ PIECES += [
 @settings(max_examples=count(5_000, 150), deadline=None)
 @given(data=st.data())
 def test_any_bytes(wire: Wire, data: st.DataObject) -> None:
-    own = [frame + b"\n\n" for stream in own_streams(wire).values() for frame in stream.split(b"\n\n")]
+    own = [frame + b"\n\n" for stream in OWN[wire.name].values() for frame in stream.split(b"\n\n")]
     stream = b"".join(data.draw(st.lists(st.sampled_from(PIECES + own) | st.binary(max_size=8), max_size=12)))
     check(wire, stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
 
@@ -118,7 +121,7 @@ CASES += [
 
 @pytest.mark.parametrize(("wire", "recording"), CASES)
 def test_spoiled_streams(wire: Wire, recording: Any) -> None:
-    streams = list(own_streams(wire).values()) if recording is None else [recording.path.read_bytes()[:60_000]]
+    streams = list(OWN[wire.name].values()) if recording is None else [recording.path.read_bytes()[:60_000]]
     for number in range(count(300, 40 if recording is None else 2)):
         chance = random.Random(f"{wire} {recording} {number}")
         stream = spoiled(chance.choice(streams), chance)
@@ -181,7 +184,7 @@ def values_of(wire: Wire) -> st.SearchStrategy[Any]:
 @given(data=st.data())
 def test_any_values_in_frames_of_the_right_names(wire: Wire, data: st.DataObject) -> None:
     """What is well formed and means nothing."""
-    own = own_streams(wire)["parallel"].split(b"\n\n")
+    own = OWN[wire.name]["parallel"].split(b"\n\n")
     frames = []
     for _ in range(data.draw(st.integers(1, 5))):
         if data.draw(st.booleans()):
