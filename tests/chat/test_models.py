@@ -603,3 +603,11 @@ def test_a_wrong_piece_or_result_is_named() -> None:
         list(Wrong().stream("x"))
     with pytest.raises(InvalidArgument, match="must give a ChatResult with at least one generation, not AIMessage"):
         Wrong().invoke("x")
+
+
+def test_tokens_by_a_tokenizer_of_ones_own() -> None:
+    counting = Echo(custom_get_token_ids=lambda text: [ord(letter) for letter in text])
+    assert counting.get_token_ids("ab") == [97, 98]
+    assert counting.get_num_tokens("ab") == 2
+    with pytest.raises(Unsupported, match="give it one as `custom_get_token_ids`"):
+        Echo().get_token_ids("ab")

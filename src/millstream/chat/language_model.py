@@ -14,6 +14,7 @@ from ..data.coercion import convert_to_messages, get_buffer_string
 from ..data.outputs import LLMResult
 from ..data.prompt_values import PromptValue
 from ..data.token_estimate import count_tokens_approximately
+from ..errors import Unsupported
 from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.runnable import Kwargs
 from ..flow.step import step
@@ -81,6 +82,16 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
     ) -> LLMResult:
         """`agenerate` for prompt values."""
         return await self._generated(ASYNC, prompts, stop, callbacks, **kwargs)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The tokens of a text as numbers, by `custom_get_token_ids`.
+
+        Raises:
+            Unsupported: (a NotImplementedError) there is none, and the provider does not know better.
+        """
+        if self.custom_get_token_ids is None:
+            raise Unsupported(f"{type(self).__name__} has no tokenizer; give it one as `custom_get_token_ids`.")
+        return self.custom_get_token_ids(text)
 
     def get_num_tokens(self, text: str) -> int:
         """The tokens of a text, by `custom_get_token_ids`; without it an estimate, unless the provider knows better."""
