@@ -62,7 +62,8 @@ def test_async_turns_are_given_in_order() -> None:
                 group.create_task(ask(n))
         assert order == [0, 1, 2, 3, 4]
         assert asyncio.get_running_loop().time() - start >= 0.02
-        assert not await limiter.aacquire(blocking=False)
+        # One that fills so slowly that no delay of this process can give it a token.
+        assert not await InMemoryRateLimiter(requests_per_second=0.001).aacquire(blocking=False)
 
     asyncio.run(main())
 
