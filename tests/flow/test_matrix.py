@@ -18,7 +18,15 @@ import pytest
 from colours import Colour, colour
 from recorder import Recorder
 
-from millstream import BlockingCallWarning, RunnableGenerator, RunnableLambda, RunnableParallel
+from millstream import (
+    BlockingCallWarning,
+    FakeListChatModel,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+    StrOutputParser,
+)
 from millstream.errors import AsyncOnly
 from millstream.flow.mailbox import HIGH_WATER, Mailbox
 from millstream.spine import run as run_module
@@ -476,7 +484,10 @@ def test_19_no_listeners_no_events(colour: Colour, monkeypatch: pytest.MonkeyPat
 
     async def body(c: Colour) -> None:
         chain = RunnableGenerator(c.generator(*range(100))) | RunnableGenerator(passing(c))
+        model = FakeListChatModel(responses=["x" * 100])
         await c.collect(chain, None)
+        await c.collect(model | StrOutputParser() | RunnablePassthrough(), "hi")
+        await c.invoke(model | StrOutputParser(), "hi")
         assert (built, started) == ([], [])
         await c.collect(chain, None, {"callbacks": [Recorder()]})
         assert len(built) > 200 and len(started) == 3
