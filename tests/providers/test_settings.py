@@ -15,6 +15,7 @@ from millstream import (
     AuthenticationError,
     AzureChatOpenAI,
     AzureOpenAIEmbeddings,
+    BadRequestError,
     ChatAnthropic,
     ChatOpenAI,
     HumanMessage,
@@ -184,6 +185,15 @@ def test_queries_of_the_model_and_of_the_call() -> None:
     assert paths[1].endswith("/messages?q=1")
     assert paths[2].endswith("/d/chat/completions?api-version=v&q=1")
     assert all("extra_query" not in r.json for r in provider.requests)
+
+
+def test_a_key_in_the_query_is_shown_nowhere() -> None:
+    with StandInProvider([Reply.json(chat_error("no"), status=400)]) as provider:
+        model = openai(provider, default_query={"key": KEY})
+        with pytest.raises(BadRequestError) as caught:
+            model.invoke("hi")
+    assert KEY in provider.requests[0].path
+    assert KEY not in repr(model) + str(model.model_dump()) + repr(caught.value) + str(model._identifying_params)
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])

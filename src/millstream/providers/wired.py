@@ -32,7 +32,8 @@ class Wired(BaseModel):
     max_retries: int = Field(default=2, ge=0)
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     default_headers: dict[str, SecretStr] | None = None
-    default_query: dict[str, Any] | None = None
+    # Some servers want their key there.
+    default_query: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
     proxy: SecretStr | None = None
     """The proxy to go through; else the environment says (HTTPS_PROXY and the like)."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
