@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
@@ -17,10 +18,12 @@ from millstream import (
     InjectedState,
     InMemorySaver,
     MessagesState,
+    RemainingSteps,
     RunnableLambda,
     Runtime,
     SystemMessage,
     ToolMessage,
+    add_messages,
     create_react_agent,
     tool,
 )
@@ -324,3 +327,44 @@ def test_debug_prints_what_happens(colour: Colour, capsys: pytest.CaptureFixture
     colour.run(lambda c: run(c, app, ASK))
     printed = capsys.readouterr().out.splitlines()
     assert [line.partition("]")[0] for line in printed] == ["[values", "[updates", "[values"]
+
+
+class Model(BaseModel):
+    messages: Annotated[list[Any], add_messages]
+    remaining_steps: RemainingSteps = 25
+    user: str = "nobody"
+
+
+@dataclass
+class Record:
+    messages: Annotated[list[Any], add_messages]
+    remaining_steps: RemainingSteps = 25
+    user: str = "nobody"
+
+
+@pytest.mark.parametrize("schema", [Model, Record])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_state_may_be_a_class(schema: Any, version: Any, colour: Colour) -> None:
+    @tool
+    def who(user: Annotated[str, InjectedState("user")], state: Annotated[Any, InjectedState]) -> str:
+        "W."
+        return f"{user} {type(state).__name__} {len(state.messages)}"
+
+    def last(state: Any) -> Any:
+        return {"llm_input_messages": state.messages[-1:]}
+
+    def none(state: Any) -> Any:
+        return {"messages": []}
+
+    async def body(c: Colour) -> None:
+        for hook, sent in ((None, [2, 4]), (last, [2, 2]), (none, [2, 4])):
+            model = ScriptedChatModel(turns=[call(("who", {}, "1")), "end"])
+            saver = InMemorySaver()
+            app = create_react_agent(
+                model, [who], prompt="P", state_schema=schema, version=version, pre_model_hook=hook, checkpointer=saver
+            )
+            result = await run(c, app, {**ASK, "user": "ann"}, thread())
+            assert result["messages"][2].text == f"ann {schema.__name__} 2"
+            assert [len(asked["messages"]) for asked in model.calls] == sent
+
+    colour.run(body)

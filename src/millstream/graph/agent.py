@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NotRequired, TypedDict, get_type_hints
 
@@ -381,7 +382,13 @@ def _with_prepared(schema: Any) -> Any:
         hints = get_type_hints(schema, include_extras=True)
         make: Any = TypedDict  # with fields that are known only now
         return make("CallModelInput", {**hints, "llm_input_messages": list[BaseMessage]})
-    return type("CallModelInput", (schema,), {"__annotations__": {"llm_input_messages": list[BaseMessage]}})
+    prepared: Any = list[BaseMessage] | None
+    if dataclasses.is_dataclass(schema):
+        bases: Any = (schema,)
+        added = [("llm_input_messages", prepared, dataclasses.field(default=None))]
+        return dataclasses.make_dataclass("CallModelInput", added, bases=bases)
+    members = {"__annotations__": {"llm_input_messages": prepared}, "llm_input_messages": None}
+    return type(schema)("CallModelInput", (schema,), members)
 
 
 def _get(state: Any, key: str) -> Any:
