@@ -387,8 +387,9 @@ def _with_prepared(schema: Any) -> Any:
         bases: Any = (schema,)
         added = [("llm_input_messages", prepared, dataclasses.field(default=None))]
         return dataclasses.make_dataclass("CallModelInput", added, bases=bases)
+    make_model: Any = type(schema)
     members = {"__annotations__": {"llm_input_messages": prepared}, "llm_input_messages": None}
-    return type(schema)("CallModelInput", (schema,), members)
+    return make_model("CallModelInput", (schema,), members)
 
 
 def _get(state: Any, key: str) -> Any:
