@@ -203,3 +203,20 @@ def test_new_input_gives_up_the_question(colour: Colour) -> None:
 
 def test_it_is_control_flow() -> None:
     assert issubclass(GraphInterrupt, Exception)
+
+
+def test_an_answer_may_name_the_checkpoint_that_asked(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(a=c.function(lambda s: {"log": [interrupt("?")]})).compile(checkpointer=InMemorySaver())
+        await run(c, app, {"n": 1, "log": []}, thread())
+        asked = (app.get_state(thread()) if c.sync else await app.aget_state(thread())).config
+        assert (await run(c, app, Command(resume="one"), asked))["log"] == ["one"]
+        # The answer that was given wins, and no fork is made for it.
+        assert (await run(c, app, Command(resume="two"), asked))["log"] == ["one"]
+        history = app.get_state_history(thread()) if c.sync else [s async for s in app.aget_state_history(thread())]
+        assert [s.metadata["source"] for s in history] == ["loop", "loop", "loop", "input"]
+        # Gone back to without an answer, it asks again; then another one may be given.
+        assert "__interrupt__" in await run(c, app, None, asked)
+        assert (await run(c, app, Command(resume="three"), thread()))["log"] == ["three"]
+
+    colour.run(body)

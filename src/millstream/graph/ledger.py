@@ -12,7 +12,7 @@ from .behind import Behind
 from .channels import BaseChannel, Op
 from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
 from .differences import Print, changes, print_of
-from .interrupts import ANY, answers_of, own_answer, storable
+from .interrupts import ANY, answers_of, is_answered, own_answer, storable
 from .savers.adapter import log_saver
 from .savers.ids import checkpoint_id
 from .savers.log import Chain, Entry, Loaded, Record
@@ -129,8 +129,9 @@ class Ledger:
         loop.joins = {name: set(seen) for name, seen in waits.get("joins", {}).items()}
         loop.deferred = waits.get("deferred", [])
         self.input = (waits["input"],) if "input" in waits else None
-        # A checkpoint that is named is gone back to: its step is run anew.
-        self.records = loaded.records if self.id is None else []
+        self.records = loaded.records
+        if self.id is not None:  # gone back to: its step is run anew, though answers that were given may count
+            self.records = [record for record in loaded.records if record[1] in (INTERRUPT, RESUME)]
 
     async def must_fork(self, loop: Loop) -> bool:
         """Whether the run goes back to an earlier checkpoint, so that a branch begins."""
@@ -184,6 +185,14 @@ class Ledger:
         if not loop.answers:
             return
         waiting = [task for task in loop.upcoming(loop.step) if task.id not in written]
+        if self.id is not None:  # gone back to: an answer that was given wins
+            asked = {task: value for task, channel, value in self.records if channel == INTERRUPT}
+            answered = {
+                task.id
+                for task in waiting
+                if any(is_answered(task, question, given.get(task.id, ())) for question in asked.get(task.id, ()))
+            }
+            waiting = [task for task in waiting if task.id not in answered]
         taken = {task: own_answer(task, loop.answers, given.get(task.id, [])) for task in waiting}
         if loop.nested and len(waiting) == 1 and ANY in loop.answers:
             task = waiting[0]

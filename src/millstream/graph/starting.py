@@ -103,6 +103,8 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
     loop.resumed = True
     if loop.scope.listeners:
         tell_resume(loop)
+    if ledger is not None and ledger.id is not None and (command is None or command.resume is None):
+        ledger.records = []
     if command is not None:
         if command.resume is not None and ledger is None:
             raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
