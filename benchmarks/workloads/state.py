@@ -53,22 +53,32 @@ def saver_of(kind: str, folder: str) -> Iterator[Any]:
         with SqliteSaver.from_conn_string(f"{folder}/t.sqlite") as saver:
             yield saver
     else:
-        with postgres(folder) as saver:
+        with postgres() as saver:
             yield saver
 
 
 @contextmanager
-def postgres(folder: str) -> Iterator[Any]:
+def postgres() -> Iterator[Any]:
     """A server of its own, with what it promises of durability switched on."""
     import sys
 
     sys.path.append(str(Path(__file__).parents[2] / "tests" / "support"))
+    from cluster import Cluster
     from names import PostgresSaver
-    from postgres import cluster  # type: ignore[import-not-found]
 
-    with cluster() as dsn, PostgresSaver.from_conn_string(dsn) as saver:
+    with Cluster() as cluster, PostgresSaver.from_conn_string(cluster.dsn()) as saver:
         saver.setup()
         yield saver
+
+
+def bytes_in_postgres(saver: Any) -> float:
+    """The tables with their indexes and what is stored beside them."""
+    import psycopg
+
+    with psycopg.connect(saver.links.source.conninfo) as connection:
+        names = ("ms_checkpoints", "ms_threads", "ms_writes", "ms_leases")
+        sizes = [connection.execute("SELECT pg_total_relation_size(%s)", (name,)).fetchall()[0][0] for name in names]
+    return float(sum(sizes))
 
 
 def chat(saver: Any, clocked: Clocked | None = None) -> Any:
@@ -157,7 +167,7 @@ def stored(kind: str, turns: int) -> float:
                 rows = [row for log in logs for row in log.rows.values()]
                 return float(sum(len(row.delta) + len(row.snapshot or b"") + 150 for row in rows))
             if kind == "postgres":
-                return float(saver.stored_bytes())
+                return bytes_in_postgres(saver)
         return float(sum(os.path.getsize(Path(folder) / name) for name in os.listdir(folder)))
 
 
@@ -211,3 +221,18 @@ def sqlite_late_over_early() -> float:
 @case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
 def sqlite_whole_late_over_early() -> float:
     return late_over_early("sqlite", whole=True)
+
+
+@case("conversation on Postgres, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)
+def postgres_late_over_early() -> float:
+    return late_over_early("postgres", whole=False)
+
+
+@case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
+def postgres_whole_late_over_early() -> float:
+    return late_over_early("postgres", whole=True)
+
+
+@case("bytes in Postgres after 400 turns", "bytes", Budget(3e6, of=None), repeat=1)
+def postgres_bytes() -> float:
+    return stored("postgres", TURNS)
