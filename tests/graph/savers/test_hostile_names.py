@@ -113,14 +113,15 @@ def test_what_is_no_limit_is_refused(saver: Any, limit: Any) -> None:
 
 def test_a_filter_finds_what_has_exactly_that(saver: Any) -> None:
     app = app_on(saver)
-    app.invoke({"log": []}, thread("secret"))
-    for key in FILTER_KEYS:
-        assert list(saver.list(thread("mine"), filter={key: 1})) == []
-        assert list(saver.list(None, filter={key: 1})) == []
-        app.invoke({"log": []}, {**thread("mine"), "metadata": {key: 1}} if key else thread("mine"))
-        if key:
-            assert within(saver.list(None, filter={key: 1})) == {"mine"}
-        saver.delete_thread("mine")
+    app.invoke({"log": []}, thread("secret", metadata={"owner": "other", "a.b-c": 1}))
+    app.invoke({"log": []}, thread("mine", metadata={"owner": "me"}))
+    assert within(saver.list(None, filter={"owner": "me"})) == {"mine"}
+    assert within(saver.list(None, filter={"a.b-c": 1})) == {"secret"}
+    for value in ("me' OR '1'='1", "%", "*", {"owner": "me"}, ["me"], None):
+        assert list(saver.list(None, filter={"owner": value})) == []
+    for key in [*FILTER_KEYS, 7, None]:
+        with pytest.raises(ValueError, match="keys of a filter"):
+            list(saver.list(thread("mine"), filter={key: 1}))
 
 
 def test_hostile_names_awaited(postgres: Cluster) -> None:

@@ -176,7 +176,7 @@ class LogSaver(BaseCheckpointSaver):
         before: Config | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        for thread, ns, id in self.find(config, bound_of(config, before, limit)):
+        for thread, ns, id in self.find(config, bound_of(config, before, limit, filter)):
             if limit is not None and limit <= 0:
                 return
             loaded = self.load(thread, ns, id, True)
@@ -231,7 +231,7 @@ class LogSaver(BaseCheckpointSaver):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         self._check_awaitable("alist")
-        for thread, ns, id in await self.twin("find", config, bound_of(config, before, limit)):
+        for thread, ns, id in await self.twin("find", config, bound_of(config, before, limit, filter)):
             if limit is not None and limit <= 0:
                 return
             loaded = await self.twin("load", thread, ns, id, True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ...errors import InvalidArgument
 from .base import CheckpointTuple, Config
@@ -12,6 +13,8 @@ from .leases import Lease
 from .log import Entry, Loaded
 
 __all__ = ["bound_of", "coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
+
+_KEY: Final = re.compile("[A-Za-z0-9_.-]{1,512}")
 
 
 def coordinates(config: Config) -> tuple[str, str, str | None]:
@@ -27,12 +30,17 @@ def coordinates(config: Config) -> tuple[str, str, str | None]:
     return str(thread), _text(configurable, "checkpoint_ns") or "", _text(configurable, "checkpoint_id")
 
 
-def bound_of(config: Config | None, before: Config | None, limit: int | None) -> str | None:
+def bound_of(
+    config: Config | None, before: Config | None, limit: int | None, filter: Mapping[str, Any] | None = None
+) -> str | None:
     """The id that those which `list` shows must be before.
 
     Raises:
-        InvalidArgument: (a ValueError) one of the three is not of its kind.
+        InvalidArgument: (a ValueError) one of the four is not of its kind.
     """
+    for key in filter or ():
+        if not isinstance(key, str) or _KEY.fullmatch(key) is None:
+            raise InvalidArgument(f"the keys of a filter have letters, digits, '_', '.' and '-', and not {key!r:.80}.")
     if limit is not None and (not isinstance(limit, int) or limit < 0):
         raise InvalidArgument(f"`limit` is a whole number from 0 on, or None for all, not {limit!r}.")
     configurable = (config or {}).get("configurable") or {}
