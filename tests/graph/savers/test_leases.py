@@ -14,6 +14,7 @@ from savers import postgres_saver
 
 from millstream import (
     AsyncSqliteSaver,
+    Command,
     InMemorySaver,
     Lease,
     LeaseHeld,
@@ -21,6 +22,7 @@ from millstream import (
     PostgresSaver,
     SqliteSaver,
     StepAlreadyCommitted,
+    interrupt,
 )
 from millstream.graph.savers import leases
 
@@ -210,3 +212,46 @@ def test_runs_with_inputs_of_their_own_do_not_meet(saver: Any) -> None:
     app = graph_of(a=nest).compile(checkpointer=saver)
     app.invoke({"log": ["outer"]}, thread())
     assert app.get_state(thread()).values["log"][0] == "outer"
+
+
+# -- questions of named checkpoints ------------------------------------------------------------------------------------
+
+
+def asking(saver: Any, *questions: str) -> Any:
+    def ask(state: Any) -> Any:
+        return {"log": [interrupt(question) for question in questions]}
+
+    return graph_of(ask=ask).compile(checkpointer=saver)
+
+
+def test_a_question_is_answered_at_the_checkpoint_that_asked_it(saver: Any) -> None:
+    app = asking(saver, "?")
+    app.invoke({"log": []}, thread())
+    asked = app.get_state(thread()).config
+    assert "checkpoint_id" in asked["configurable"]
+    assert app.invoke(Command(resume="x"), asked)["log"] == ["x"]
+    assert [found.metadata["step"] for found in saver.list(thread())] == [1, 0, -1]
+
+
+def test_an_answer_that_was_given_wins_over_another_one(saver: Any) -> None:
+    app = asking(saver, "?")
+    app.invoke({"log": []}, thread())
+    asked = app.get_state(thread()).config
+    app.invoke(Command(resume="x"), thread())
+    # By the checkpoint's id a branch may begin where the step has ended already.
+    assert app.invoke(Command(resume="y"), asked)["log"] == ["x"]
+    found = list(saver.list(thread()))
+    assert [each.metadata["step"] for each in found] == [1, 1, 0, -1]
+    assert "fork" not in {each.metadata["source"] for each in found}
+    # To answer otherwise: go back first, which asks again.
+    again = app.invoke(None, asked)
+    assert [question.value for question in again["__interrupt__"]] == ["?"]
+    assert app.invoke(Command(resume="z"), thread())["log"] == ["z"]
+
+
+def test_the_second_of_two_questions_is_answered_at_its_checkpoint(saver: Any) -> None:
+    app = asking(saver, "1?", "2?")
+    app.invoke({"log": []}, thread())
+    app.invoke(Command(resume="one"), thread())
+    asked = app.get_state(thread()).config
+    assert app.invoke(Command(resume="two"), asked)["log"] == ["one", "two"]
