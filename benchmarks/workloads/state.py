@@ -171,23 +171,19 @@ def stored(kind: str, turns: int) -> float:
         return float(sum(os.path.getsize(Path(folder) / name) for name in os.listdir(folder)))
 
 
-def load_long_over_short(kind: str) -> float:
-    """Reading the latest state of a long thread against a short one, per message of each."""
+def load_over_decoding(kind: str, turns: int) -> float:
+    """Reading the latest state of a thread, over what decoding its messages takes wherever they come from."""
     config: Any = {"configurable": {"thread_id": "1"}}
-
-    def loading(turns: int) -> float:
-        with tempfile.TemporaryDirectory() as folder, saver_of(kind, folder) as saver:
-            times(turns_of(chat(saver)), turns)
-            found = []
-            for _ in range(15):
-                start = perf_counter()
-                loaded = saver.get_tuple(config)
-                found.append(perf_counter() - start)
-                assert len(loaded.checkpoint["channel_values"]["messages"]) == 2 * turns
-            messages = loaded.checkpoint["channel_values"]["messages"]
-            return statistics.median(found) - decoding(messages)
-
-    return loading(LONG) / loading(LONG // 100)
+    with tempfile.TemporaryDirectory() as folder, saver_of(kind, folder) as saver:
+        times(turns_of(chat(saver)), turns)
+        found = []
+        for _ in range(15):
+            start = perf_counter()
+            loaded = saver.get_tuple(config)
+            found.append(perf_counter() - start)
+        messages = loaded.checkpoint["channel_values"]["messages"]
+        assert len(messages) == 2 * turns
+        return statistics.median(found) / decoding(messages)
 
 
 def decoding(messages: list[Any]) -> float:
@@ -203,14 +199,29 @@ def decoding(messages: list[Any]) -> float:
     return statistics.median(found)
 
 
-@case("conversation in memory, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)
-def memory_late_over_early() -> float:
-    return late_over_early("memory", whole=False)
+KINDS = {"memory": "in memory", "sqlite": "on SQLite", "postgres": "on Postgres"}
 
 
-@case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
-def memory_whole_late_over_early() -> float:
-    return late_over_early("memory", whole=True)
+def cases_of(kind: str, where: str) -> None:
+    def add(name: str, unit: str, measure: Callable[[], float], budget: float, key: str) -> None:
+        measure.__name__ = f"{kind}_{key}"
+        case(f"conversation {where}: {name}", unit, Budget(budget, of=None), repeat=1)(measure)
+
+    add(
+        "engine and saver, turn 400 over turn 50",
+        "×",
+        lambda: late_over_early(kind, whole=False),
+        1.1,
+        "late_over_early",
+    )
+    add("bytes after 400 turns", "MB", lambda: stored(kind, TURNS) / 2**20, 3, "bytes")
+    if kind == "postgres":  # starting a server takes longer than all that is measured
+        return
+    add("bytes of 4,000 turns over 400", "×", lambda: stored(kind, LONG) / stored(kind, TURNS), 11, "bytes_growth")
+    add("the same with the reducer", "×", lambda: late_over_early(kind, whole=True), 1.25, "whole_late_over_early")
+    add("time of a turn ~ turns**b, b", "", lambda: max(0.0, fitted(kind)), 0.1, "exponent")
+    add("loading 4,000 turns, over decoding them", "×", lambda: load_over_decoding(kind, LONG), 3, "load")
+    add("loading 40 turns, over decoding them", "×", lambda: load_over_decoding(kind, LONG // 100), 10, "load_short")
 
 
 @case("conversation on SQLite, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)

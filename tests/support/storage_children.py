@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from millstream import SqliteSaver, StateGraph, StorageError
+from millstream.graph.savers.ids import checkpoint_id
 
 
 def steps(path: str, log: str, durability: Any) -> None:
@@ -82,7 +83,33 @@ def read_slowly(path: str, seconds: float) -> None:
             next(history, None)
 
 
-JOBS = {"steps": steps, "commits": commits, "hold": hold, "read": read_slowly}
+def own(path: str, seconds: float, guarded: bool) -> None:
+    """Own a thread (or only believe so) and commit to it without end; says who it is, and when it has lost it."""
+    with SqliteSaver.from_conn_string(path) as saver:
+        lease = saver.acquire_lease("1", seconds=seconds)
+        if not guarded:
+            lease.release()
+        print(f"{os.getpid()}", flush=True)
+        turn = 0
+        while True:
+            turn += 1
+            configurable = {"thread_id": "1", "checkpoint_ns": "", **({"lease": lease} if guarded else {})}
+            try:
+                saver.put(
+                    {"configurable": configurable},
+                    {"id": checkpoint_id(), "channel_values": {"owner": lease.epoch}},
+                    {"source": "loop", "step": turn},
+                    {},
+                )
+                if guarded:
+                    lease.renew()
+            except StorageError as error:
+                print(type(error).__name__, flush=True)
+                return
+            time.sleep(0.003)
+
+
+JOBS = {"own": own, "steps": steps, "commits": commits, "hold": hold, "read": read_slowly}
 
 
 def main() -> None:
