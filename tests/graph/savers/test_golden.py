@@ -62,9 +62,9 @@ def test_p10_a_newer_format_is_refused_and_left_alone(version: int, tmp_path: Pa
     connection.execute("PRAGMA journal_mode = DELETE").fetchall()
     connection.close()
     before = hashlib.sha256(path.read_bytes()).hexdigest(), sorted(each.name for each in tmp_path.iterdir())
-    with pytest.raises(UnsupportedFormat, match=rf"format {version}.*Nothing in it was changed"):
-        with SqliteSaver.from_conn_string(str(path)):
-            pass
+    refused = pytest.raises(UnsupportedFormat, match=rf"format {version}.*Nothing in it was changed")
+    with refused, SqliteSaver.from_conn_string(str(path)):
+        pass
     assert (hashlib.sha256(path.read_bytes()).hexdigest(), sorted(each.name for each in tmp_path.iterdir())) == before
 
 
