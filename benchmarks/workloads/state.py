@@ -214,36 +214,15 @@ def cases_of(kind: str, where: str) -> None:
         1.1,
         "late_over_early",
     )
+    add("the same with the reducer", "×", lambda: late_over_early(kind, whole=True), 1.25, "whole_late_over_early")
     add("bytes after 400 turns", "MB", lambda: stored(kind, TURNS) / 2**20, 3, "bytes")
     if kind == "postgres":  # starting a server takes longer than all that is measured
         return
     add("bytes of 4,000 turns over 400", "×", lambda: stored(kind, LONG) / stored(kind, TURNS), 11, "bytes_growth")
-    add("the same with the reducer", "×", lambda: late_over_early(kind, whole=True), 1.25, "whole_late_over_early")
     add("time of a turn ~ turns**b, b", "", lambda: max(0.0, fitted(kind)), 0.1, "exponent")
     add("loading 4,000 turns, over decoding them", "×", lambda: load_over_decoding(kind, LONG), 3, "load")
     add("loading 40 turns, over decoding them", "×", lambda: load_over_decoding(kind, LONG // 100), 10, "load_short")
 
 
-@case("conversation on SQLite, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)
-def sqlite_late_over_early() -> float:
-    return late_over_early("sqlite", whole=False)
-
-
-@case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
-def sqlite_whole_late_over_early() -> float:
-    return late_over_early("sqlite", whole=True)
-
-
-@case("conversation on Postgres, engine and saver, turn 400 over turn 50", "×", Budget(1.1, of=None), repeat=1)
-def postgres_late_over_early() -> float:
-    return late_over_early("postgres", whole=False)
-
-
-@case("the same, whole turn", "×", Budget(1.25, of=None), repeat=1)
-def postgres_whole_late_over_early() -> float:
-    return late_over_early("postgres", whole=True)
-
-
-@case("bytes in Postgres after 400 turns", "bytes", Budget(3e6, of=None), repeat=1)
-def postgres_bytes() -> float:
-    return stored("postgres", TURNS)
+for _kind, _where in KINDS.items():
+    cases_of(_kind, _where)
