@@ -15,7 +15,7 @@ _EXPORTS: dict[str, str] = {
     "responses_streams": "response_answer response_frame response_item response_of response_stream",
     "saver_suite": "SaverCheck saver_checks",
     "striking": "FAULT_PLACES Fault arm_faults armed watched_places",
-    "store_conformance": "STORE_INDEX StoreCalls arun_store_check run_store_check store_checks",
+    "store_conformance": "STORE_INDEX StoreCheck store_checks",
     "provider": "RecordedConnection RecordedRequest Reply StandInProvider",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}

@@ -1,9 +1,9 @@
 """What every store must do, as checks that can be run on yours, in both colours.
 
 ```python
-@pytest.mark.parametrize("check", store_checks(ttl=True), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", store_checks(MyStore), ids=str)
 def test_my_store(check):
-    run_store_check(check, MyStore(index=STORE_INDEX))
+    check.run(MyStore(index=STORE_INDEX))  # its sync methods; `await check.arun(store)`: the async ones
 ```
 
 A check wants an empty store. Those of search by meaning want one with `STORE_INDEX`.
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +23,7 @@ from ..flow.step import step
 from ..graph.store.base import BaseStore, GetOp, InvalidNamespaceError, ListNamespacesOp, PutOp, SearchOp
 from ..graph.store.indexing import IndexConfig
 
-__all__ = ["STORE_INDEX", "StoreCalls", "arun_store_check", "run_store_check", "store_checks"]
+__all__ = ["STORE_INDEX", "StoreCheck", "store_checks"]
 
 
 def _letters(texts: list[str]) -> list[list[float]]:
@@ -33,7 +34,7 @@ STORE_INDEX: Final[IndexConfig] = {"dims": 3, "embed": _letters, "fields": ["tex
 """The index that the checks of search by meaning count on: it counts the letters a, b and c."""
 
 
-class StoreCalls:
+class _Calls:
     """The methods of a store in one colour."""
 
     def __init__(self, store: BaseStore, *, sync: bool) -> None:
@@ -78,28 +79,38 @@ class StoreCalls:
                 await asyncio.sleep(0.01)
 
 
-Check: TypeAlias = Callable[[StoreCalls], Awaitable[None]]
+Body: TypeAlias = Callable[[_Calls], Awaitable[None]]
 
 
-def store_checks(*, index: bool = True, ttl: bool = False) -> list[Check]:
-    """The checks: of every store, of one with `STORE_INDEX`, of one that supports `ttl`."""
-    return [*_ALWAYS, *(_BY_MEANING if index else []), *(_OF_TTL if ttl else [])]
+@dataclass(frozen=True, slots=True)
+class StoreCheck:
+    """One thing that a store must do. `of_ttl`: it applies to stores that support `ttl`."""
+
+    name: str
+    body: Body
+    of_ttl: bool = False
+
+    def run(self, store: BaseStore) -> None:
+        """Check the sync methods; raises AssertionError (or what the store raises) where it fails."""
+        step(self.body(_Calls(store, sync=True)))  # type: ignore[arg-type]
+
+    async def arun(self, store: BaseStore) -> None:
+        """Check the async methods."""
+        await self.body(_Calls(store, sync=False))
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def run_store_check(check: Check, store: BaseStore) -> None:
-    """Run a check with the store's sync methods."""
-    step(check(StoreCalls(store, sync=True)))  # type: ignore[arg-type]
-
-
-async def arun_store_check(check: Check, store: BaseStore) -> None:
-    """Run a check with the store's async methods."""
-    await check(StoreCalls(store, sync=False))
+def store_checks(store: type[BaseStore] | None = None) -> list[StoreCheck]:
+    """The checks that apply to a class of stores (None: all of them)."""
+    return [check for check in _CHECKS if store is None or store.supports_ttl or not check.of_ttl]
 
 
 # -- items -----------------------------------------------------------------------------------------------------------
 
 
-async def _puts_gets_replaces_deletes(s: StoreCalls) -> None:
+async def _puts_gets_replaces_deletes(s: _Calls) -> None:
     before = datetime.now(UTC)
     assert await s.call("get", ("a", "b"), "k") is None
     await s.put(("a", "b"), "k", {"n": 1})
@@ -117,7 +128,7 @@ async def _puts_gets_replaces_deletes(s: StoreCalls) -> None:
     assert await s.call("list_namespaces") == []
 
 
-async def _copies_values_in_and_out(s: StoreCalls) -> None:
+async def _copies_values_in_and_out(s: _Calls) -> None:
     value = {"deep": [1]}
     await s.put(("a",), "k", value)
     value["deep"].append(2)
@@ -126,14 +137,14 @@ async def _copies_values_in_and_out(s: StoreCalls) -> None:
     assert await s.value(("a",), "k") == {"deep": [1]}
 
 
-async def _keeps_every_text(s: StoreCalls) -> None:
+async def _keeps_every_text(s: _Calls) -> None:
     value = {"text": "NUL \0, lone \ud800, é, 𝄞, \u202e", "": {"\0": None}, "big": 2**70, "x": [1.5, True, None]}
     await s.put(("ключ", " ", "%", "_", "'; DROP TABLE x --"), "ключ 'quoted' \" ` \\ % _ ? $1", value)
     assert await s.value(("ключ", " ", "%", "_", "'; DROP TABLE x --"), "ключ 'quoted' \" ` \\ % _ ? $1") == value
     assert (await s.call("search", ("ключ",)))[0].value == value
 
 
-async def _takes_any_text_for_a_key_or_refuses_it(s: StoreCalls) -> None:
+async def _takes_any_text_for_a_key_or_refuses_it(s: _Calls) -> None:
     keys = [
         "",
         "*",
@@ -164,7 +175,7 @@ async def _takes_any_text_for_a_key_or_refuses_it(s: StoreCalls) -> None:
     assert {item.key: item.value for item in found} == kept
 
 
-async def _refuses_what_is_no_namespace_or_value(s: StoreCalls) -> None:
+async def _refuses_what_is_no_namespace_or_value(s: _Calls) -> None:
     for namespace in [(), ("",), ("a.b",), ("a\0",), ("langgraph",), (1,), ["a"], "a", {"a": 1}, None]:
         await s.refuses(InvalidNamespaceError, "put", namespace, "k", {})
     for namespace in [(1,), "a", {"a": 1}, None]:
@@ -175,7 +186,7 @@ async def _refuses_what_is_no_namespace_or_value(s: StoreCalls) -> None:
     assert await s.call("search", ()) == []
 
 
-async def _refuses_a_type_that_cannot_be_stored_or_keeps_it(s: StoreCalls) -> None:
+async def _refuses_a_type_that_cannot_be_stored_or_keeps_it(s: _Calls) -> None:
     try:
         await s.put(("a",), "k", {"function": print})
     except TypeError:
@@ -187,7 +198,7 @@ async def _refuses_a_type_that_cannot_be_stored_or_keeps_it(s: StoreCalls) -> No
 # -- namespaces ------------------------------------------------------------------------------------------------------
 
 
-async def _never_crosses_namespaces(s: StoreCalls) -> None:
+async def _never_crosses_namespaces(s: _Calls) -> None:
     namespaces = [
         ("a",),
         ("a", "b"),
@@ -215,7 +226,7 @@ async def _never_crosses_namespaces(s: StoreCalls) -> None:
     assert len(await s.call("search", (), limit=50)) == len(namespaces) - 1
 
 
-async def _lists_namespaces(s: StoreCalls) -> None:
+async def _lists_namespaces(s: _Calls) -> None:
     for namespace in [("a", "x", "v1"), ("a", "y", "v1"), ("b", "x", "v2"), ("b",)]:
         await s.put(namespace, "k", {})
         await s.put(namespace, "k2", {})
@@ -233,7 +244,7 @@ async def _lists_namespaces(s: StoreCalls) -> None:
 # -- search ----------------------------------------------------------------------------------------------------------
 
 
-async def _searches_by_filter_and_page(s: StoreCalls) -> None:
+async def _searches_by_filter_and_page(s: _Calls) -> None:
     for n in range(5):
         await s.put(("users",), f"k{n}", {"n": n, "tags": {"even": n % 2 == 0}, "list": [n, "x"], "as text": str(n)})
     await s.put(("users",), "none", {"n": None})
@@ -249,14 +260,14 @@ async def _searches_by_filter_and_page(s: StoreCalls) -> None:
     assert await s.keys(("users",), filter={"n": {"$lte": 1}}) == ["k0", "k1"]
 
 
-async def _compares_only_what_can_be_compared(s: StoreCalls) -> None:
+async def _compares_only_what_can_be_compared(s: _Calls) -> None:
     await s.put(("a",), "word", {"n": "many"})
     await s.put(("a",), "list", {"n": [1]})
     assert await s.keys(("a",), filter={"n": {"$gt": 0}}) == []
     assert await s.keys(("a",), filter={"n": {"$ne": 0}}) == ["word", "list"]
 
 
-async def _refuses_operators_it_does_not_know(s: StoreCalls) -> None:
+async def _refuses_operators_it_does_not_know(s: _Calls) -> None:
     await s.put(("a",), "k", {"n": 1})
     for wanted in [
         {"$gt'--": 1}, {"$near": 1}, {"$gt": 0, "plain": 1}, {"$gt": {"$gt": 1}}, {"$gt": [1]}, {"$gt": None},
@@ -271,7 +282,7 @@ async def _refuses_operators_it_does_not_know(s: StoreCalls) -> None:
         await s.refuses(ValueError, "list_namespaces", limit=number)
 
 
-async def _takes_any_text_for_a_filter_key(s: StoreCalls) -> None:
+async def _takes_any_text_for_a_filter_key(s: _Calls) -> None:
     await s.put(("mine",), "k", {"n": 1})
     await s.put(("others",), "secret", {"n": 1})
     for key in [
@@ -286,7 +297,7 @@ async def _takes_any_text_for_a_filter_key(s: StoreCalls) -> None:
 # -- batches ---------------------------------------------------------------------------------------------------------
 
 
-async def _reads_before_it_writes_in_a_batch(s: StoreCalls) -> None:
+async def _reads_before_it_writes_in_a_batch(s: _Calls) -> None:
     await s.put(("a",), "k", {"n": 1})
     put, found, searched, names, _ = await s.call(
         "batch",
@@ -305,7 +316,7 @@ async def _reads_before_it_writes_in_a_batch(s: StoreCalls) -> None:
     assert await s.call("batch", []) == []
 
 
-async def _stores_nothing_of_a_batch_with_a_bad_operation(s: StoreCalls) -> None:
+async def _stores_nothing_of_a_batch_with_a_bad_operation(s: _Calls) -> None:
     await s.refuses(InvalidNamespaceError, "batch", [PutOp(("a",), "k", {"n": 1}), PutOp((), "k", {})])
     assert await s.value(("a",), "k") is None
 
@@ -313,7 +324,7 @@ async def _stores_nothing_of_a_batch_with_a_bad_operation(s: StoreCalls) -> None
 # -- by meaning ------------------------------------------------------------------------------------------------------
 
 
-async def _finds_by_meaning(s: StoreCalls) -> None:
+async def _finds_by_meaning(s: _Calls) -> None:
     await s.put(("m",), "as", {"text": "aaa"})
     await s.put(("m",), "none", {"text": "aaa"}, index=False)
     await s.put(("m",), "bs", {"text": "bbb"})
@@ -338,7 +349,7 @@ _SOON: Final = 0.5 / 60
 """Minutes: longer than a busy machine's pauses."""
 
 
-async def _forgets_what_is_due(s: StoreCalls) -> None:
+async def _forgets_what_is_due(s: _Calls) -> None:
     await s.put(("t",), "short", {"n": 1}, ttl=_SOON)
     await s.put(("t",), "long", {"n": 2}, ttl=60)
     await s.put(("t",), "for good", {"n": 3}, ttl=None)
@@ -353,7 +364,7 @@ async def _forgets_what_is_due(s: StoreCalls) -> None:
     assert await s.value(("t",), "short") == {"n": 4}
 
 
-async def _starts_the_time_anew_when_read(s: StoreCalls) -> None:
+async def _starts_the_time_anew_when_read(s: _Calls) -> None:
     await s.put(("t",), "read", {}, ttl=_SOON)
     await s.put(("t",), "unread", {}, ttl=_SOON)
     end = time.monotonic() + 2 * _SOON * 60
@@ -366,12 +377,16 @@ async def _starts_the_time_anew_when_read(s: StoreCalls) -> None:
     assert await s.keys(("t",)) == ["read"]
 
 
-async def _refuses_a_time_that_is_none(s: StoreCalls) -> None:
+async def _refuses_a_time_that_is_none(s: _Calls) -> None:
     for ttl in (0, -1, float("nan")):
         await s.refuses(ValueError, "put", ("t",), "k", {}, ttl=ttl)
 
 
-_ALWAYS: Final[list[Check]] = [
+def _checks(bodies: Sequence[Body], *, of_ttl: bool) -> list[StoreCheck]:
+    return [StoreCheck(getattr(body, "__name__", "").replace("_", " ").strip(), body, of_ttl) for body in bodies]
+
+
+_ALWAYS: Final[Sequence[Body]] = (
     _puts_gets_replaces_deletes,
     _copies_values_in_and_out,
     _keeps_every_text,
@@ -386,6 +401,7 @@ _ALWAYS: Final[list[Check]] = [
     _takes_any_text_for_a_filter_key,
     _reads_before_it_writes_in_a_batch,
     _stores_nothing_of_a_batch_with_a_bad_operation,
-]
-_BY_MEANING: Final[list[Check]] = [_finds_by_meaning]
-_OF_TTL: Final[list[Check]] = [_forgets_what_is_due, _starts_the_time_anew_when_read, _refuses_a_time_that_is_none]
+    _finds_by_meaning,
+)
+_OF_TTL: Final[Sequence[Body]] = (_forgets_what_is_due, _starts_the_time_anew_when_read, _refuses_a_time_that_is_none)
+_CHECKS: Final = [*_checks(_ALWAYS, of_ttl=False), *_checks(_OF_TTL, of_ttl=True)]

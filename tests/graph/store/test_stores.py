@@ -25,7 +25,7 @@ from millstream import (
     PutOp,
     SqliteStore,
 )
-from millstream.testing import STORE_INDEX, arun_store_check, run_store_check, store_checks
+from millstream.testing import STORE_INDEX, StoreCheck, store_checks
 
 pytestmark = pytest.mark.usefixtures("postgres")
 
@@ -72,31 +72,30 @@ def place(postgres: Cluster) -> Iterator[str]:
         yield postgres.dsn(schema)
 
 
-TTL_ONLY = store_checks(ttl=True)[len(store_checks()) :]
-CHECKS = [(kind, check) for kind in KINDS for check in store_checks()]
-OF_TTL = [(kind, check) for kind in ("sqlite", "postgres") for check in TTL_ONLY]
+CHECKS = [(kind, check) for kind in KINDS for check in store_checks(InMemoryStore)]
+OF_TTL = [(kind, check) for kind in ("sqlite", "postgres") for check in store_checks(SqliteStore) if check.of_ttl]
 
 
-@pytest.mark.parametrize(("kind", "check"), [*CHECKS, *OF_TTL], ids=lambda each: getattr(each, "__name__", each))
-def test_a_store_conforms(kind: str, check: Any, place: str) -> None:
+@pytest.mark.parametrize(("kind", "check"), [*CHECKS, *OF_TTL], ids=str)
+def test_a_store_conforms(kind: str, check: StoreCheck, place: str) -> None:
     with store_of(kind, place, index=STORE_INDEX) as store:
-        run_store_check(check, store)
+        check.run(store)
 
 
-@pytest.mark.parametrize(("kind", "check"), CHECKS, ids=lambda each: getattr(each, "__name__", each))
-def test_a_store_conforms_awaited(kind: str, check: Any, place: str, run_async: Any) -> None:
+@pytest.mark.parametrize(("kind", "check"), CHECKS, ids=str)
+def test_a_store_conforms_awaited(kind: str, check: StoreCheck, place: str, run_async: Any) -> None:
     async def main() -> None:
         async with async_store_of(kind, place, index=STORE_INDEX) as store:
-            await arun_store_check(check, store)
+            await check.arun(store)
 
     run_async(main())
 
 
-@pytest.mark.parametrize(("kind", "check"), OF_TTL, ids=lambda each: getattr(each, "__name__", each))
-def test_a_store_conforms_in_time_awaited(kind: str, check: Any, place: str) -> None:
+@pytest.mark.parametrize(("kind", "check"), OF_TTL, ids=str)
+def test_a_store_conforms_in_time_awaited(kind: str, check: StoreCheck, place: str) -> None:
     async def main() -> None:
         async with async_store_of(kind, place) as store:
-            await arun_store_check(check, store)
+            await check.arun(store)
 
     asyncio.run(main())
 
