@@ -322,12 +322,12 @@ def test_silence_after_the_first_token(asker: MakeAsker) -> None:
 
 def test_comments_end_a_silence_and_a_slow_reader_makes_none() -> None:
     async def main(url: str) -> str:
-        asker = Asker("async", idle=0.15)
+        asker = Asker("async", idle=0.5)
         text = ""
         async for chunk in asker.stream(url):
             text += str(chunk.content)
             if text == "a":
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(1.2)
         return text
 
     frames = [
@@ -336,7 +336,7 @@ def test_comments_end_a_silence_and_a_slow_reader_makes_none() -> None:
         chat_frame({"content": "b"}),
         b"data: [DONE]\n\n",
     ]
-    with StandInProvider([Reply(b"".join(frames), pause=0.08)]) as provider:
+    with StandInProvider([Reply(b"".join(frames), pause=0.15)]) as provider:
         assert asyncio.run(main(provider.base_url)) == "ab"
 
 
