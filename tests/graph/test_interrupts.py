@@ -220,3 +220,23 @@ def test_an_answer_may_name_the_checkpoint_that_asked(colour: Colour) -> None:
         assert (await run(c, app, Command(resume="three"), thread()))["log"] == ["three"]
 
     colour.run(body)
+
+
+def test_a_question_of_a_graph_that_keeps_nothing_is_answered_when_it_is_run_again(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        calls: list[str] = []
+
+        def before(state: Any) -> Any:
+            calls.append("before")
+            return {"log": ["before"]}
+
+        inner = graph_of(
+            ("before", "ask"), before=c.function(before), ask=c.function(lambda s: {"log": [interrupt("?")]})
+        ).compile(checkpointer=False)
+        app = graph_of(kid=inner).compile(checkpointer=InMemorySaver())
+        [question] = (await run(c, app, {"log": []}, thread()))["__interrupt__"]
+        result = await run(c, app, Command(resume={question.id: "yes"}), thread())
+        assert result["log"] == ["before", "yes"]
+        assert calls == ["before", "before"]
+
+    colour.run(body)

@@ -9,7 +9,15 @@ from colours import Colour, colour
 from graph_helpers import chunks, graph_of, run, thread
 from pydantic import BaseModel
 
-from millstream import Command, CompiledStateGraph, EmptyInputError, InMemorySaver, InvalidUpdateError, interrupt
+from millstream import (
+    Command,
+    CompiledStateGraph,
+    EmptyInputError,
+    InMemorySaver,
+    InvalidUpdateError,
+    RunnableConfig,
+    interrupt,
+)
 
 __all__ = ["colour"]
 
@@ -99,3 +107,16 @@ def test_an_update_by_an_unknown_node() -> None:
     app = graph_of(a=lambda s: {}).compile(checkpointer=InMemorySaver())
     with pytest.raises(InvalidUpdateError, match="Node zz does not exist"):
         app.update_state(thread(), {"n": 1}, as_node="zz")
+
+
+def test_a_graph_that_is_streamed_with_its_tasks_config_gives_values() -> None:
+    inner = graph_of(a=lambda s: {"n": 2}).compile()
+    seen: list[Any] = []
+
+    def node(state: Any, config: RunnableConfig) -> Any:
+        seen.append(list(inner.stream({"n": 1}, config)))
+        seen.append(list(inner.stream({"n": 1})))
+        return {}
+
+    graph_of(node=node).compile().invoke({"n": 0})
+    assert seen == [[{"n": 1, "log": []}, {"n": 2, "log": []}], [{"a": {"n": 2}}]]

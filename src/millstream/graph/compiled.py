@@ -23,7 +23,7 @@ from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, Stream
 from .draining import RunControl
 from .drawing import drawing_of, opened
 from .guarding import cache_namespace
-from .launch import entered, loop_for, showing
+from .launch import entered, loop_for, showing, takes_tasks_config
 from .loop import Loop
 from .options import Options, options_of
 from .out import read_keys
@@ -245,6 +245,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
         scope = entered(blocking_scope(config), config)
+        if takes_tasks_config(scope, config):
+            kwargs.setdefault("stream_mode", "values")
         return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input), "astream")
 
     def astream(
@@ -269,6 +271,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
         scope = entered(enter(config), config)
+        if takes_tasks_config(scope, config):
+            kwargs.setdefault("stream_mode", "values")
         return AsyncStream(
             attended_items(ASYNC, scope, lambda scope: self._flow(ASYNC, once(input), scope, kwargs, input))
         )

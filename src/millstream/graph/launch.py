@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     App: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 
-__all__ = ["entered", "loop_for", "showing"]
+__all__ = ["entered", "loop_for", "showing", "takes_tasks_config"]
 
 logger = logging.getLogger("millstream")
 
@@ -40,6 +41,13 @@ def entered(scope: Scope, config: Mapping[str, Any] | None) -> Scope:
             scope = scope.copy()
             scope.configurable = {**scope.task.configurable(), **given}
     return scope
+
+
+def takes_tasks_config(scope: Scope, config: Mapping[str, Any] | None) -> bool:
+    """Whether a graph is called inside a task with that task's config: its stream gives values where no mode is asked for."""
+    if not config or not isinstance(scope, TaskScope):
+        return False
+    return "checkpoint_ns" in (config.get("configurable") or {})
 
 
 def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
@@ -70,6 +78,9 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     if options.context is not None:
         loop.context = _context(app, options.context)
     saver = _saver(app, task if loop.ns else None)
+    if saver is None and loop.nested:
+        # Its tasks are the same whenever the task around it is run, so that an answer finds its question.
+        loop.start_from(hashlib.blake2b(loop.ns_text.encode(), digest_size=16).hexdigest())
     if saver is None and options.durability is not None and not loop.nested:
         logger.warning("graph %r: durability=%r has no effect without a checkpointer", loop.name, options.durability)
     if saver is not None:

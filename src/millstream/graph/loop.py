@@ -19,7 +19,7 @@ from ..spine.scope import Scope
 from .control import Interrupt, Send
 from .draining import RunControl
 from .handlers import Status, tell_interrupt
-from .interrupts import named
+from .interrupts import named, own_answer
 from .limits import Deadline
 from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
 from .plan import bounded
@@ -301,6 +301,9 @@ class Loop:
                     out.task(step, started_payload(task), "task")
         if ledger is not None and ledger.resuming:
             self._recall(ledger)
+        elif ledger is None and self.nested and self.answers:
+            for task in tasks:
+                task.answers = own_answer(task, self.answers, ()) or ()
         return True
 
     def _recall(self, ledger: Ledger) -> None:
