@@ -178,8 +178,13 @@ def test_06_timeout_of_one_part(run_async: Any) -> None:
 
     async def body() -> None:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await (RunnableLambda(asyncio.sleep) | colour.waiting(threading.Event(), None, log)).ainvoke(0)
+            async with asyncio.timeout(None) as limit:
+
+                async def first(value: Any) -> Any:
+                    limit.reschedule(asyncio.get_running_loop().time())  # so it is up when the second step waits
+                    return value
+
+                await (RunnableLambda(first) | colour.waiting(threading.Event(), None, log)).ainvoke(0)
         assert log == ["cancelled"]
 
     run_async(body())
