@@ -244,11 +244,11 @@ async def relayed(place: Place, share: float, seed: int) -> AsyncIterator[tuple[
 def test_p7_lost_answers_are_asked_for(place: Place) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    rounds = count(20, 1)
+    rounds = count(10, 1)
 
     async def main() -> tuple[int, int, int]:
         failures = doubles = cuts = 0
-        async with relayed(place, 0.2, seed) as (saver, _, relay):
+        async with relayed(place, 0.08, seed) as (saver, _, relay):
             app = Work(0.001).app(saver)
             for _ in range(rounds):
                 with psycopg.connect(place.dsn(), autocommit=True) as connection:
