@@ -111,6 +111,21 @@ def test_a_sync_store_may_be_awaited_too(kind: str, place: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.filterwarnings("ignore:Python's SQLite:RuntimeWarning")
+def test_an_aiosqlite_connection_of_the_users(tmp_path: Any) -> None:
+    import aiosqlite
+
+    async def main() -> None:
+        async with aiosqlite.connect(tmp_path / "t.sqlite") as connection:
+            store = AsyncSqliteStore(connection)
+            await asyncio.gather(*[store.aput(("a",), str(n), {"n": n}) for n in range(5)])
+            assert len(await store.asearch(("a",))) == 5
+        with pytest.raises(TypeError, match="aiosqlite"):
+            AsyncSqliteStore(None)
+
+    asyncio.run(main())
+
+
 # Labels that look like what separates labels, stands for any label, or sorts just before and after.
 LABEL = st.text("ab/.-%_*'\\ é", min_size=0, max_size=3)
 NAMESPACES = st.lists(

@@ -80,7 +80,7 @@ class AsyncSqliteSaver(_Sqlite):
         if isinstance(conn, Connection):
             super().__init__(conn)
         elif hasattr(conn, "execute") and asyncio.iscoroutinefunction(getattr(conn, "commit", None)):
-            self._aiosqlite = _Aiosqlite(conn)
+            self._aiosqlite = Aiosqlite(conn)
             super().__init__(Connection(None, "", owned=False))
         else:
             raise InvalidType(f"AsyncSqliteSaver takes an aiosqlite connection, not {conn!r}.")
@@ -112,7 +112,7 @@ class AsyncSqliteSaver(_Sqlite):
         await self.arun(_give_back)
 
 
-class _Aiosqlite:
+class Aiosqlite:
     """Runs plans on an aiosqlite connection of the user's."""
 
     def __init__(self, raw: Any) -> None:

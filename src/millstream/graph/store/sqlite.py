@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import Any
 
+from ...errors import InvalidType
 from ...flow.driver import in_worker
 from ..savers import sql as savers_sql
+from ..savers.sqlite import Aiosqlite
 from ..savers.sqlite_files import Connection, given, opened
 from . import sql
 from .base import TTLConfig
@@ -60,7 +63,7 @@ class SqliteStore(SyncSqlStore):
 
 
 class AsyncSqliteStore(AsyncSqlStore):
-    """`SqliteStore` for async programs: its work is done on worker threads.
+    """`SqliteStore` for async programs: its work is done on worker threads, or on the aiosqlite connection given.
 
     ```python
     async with AsyncSqliteStore.from_conn_string("memories.sqlite") as store:
@@ -70,7 +73,13 @@ class AsyncSqliteStore(AsyncSqlStore):
 
     def __init__(self, conn: Any, *, index: IndexConfig | None = None, ttl: TTLConfig | None = None) -> None:
         super().__init__(index, ttl)
-        self.connection = conn if isinstance(conn, Connection) else given(conn)
+        self._aiosqlite: Any = None
+        if isinstance(conn, Connection):
+            self.connection = conn
+        elif asyncio.iscoroutinefunction(getattr(conn, "commit", None)):
+            self._aiosqlite = Aiosqlite(conn)
+        else:
+            raise InvalidType(f"AsyncSqliteStore takes an aiosqlite connection, not {conn!r}.")
         self._ready = False
 
     @classmethod
@@ -91,13 +100,18 @@ class AsyncSqliteStore(AsyncSqlStore):
 
     async def setup(self) -> None:
         """Make the tables; done by itself on first use."""
-        await in_worker(copy_context(), self.connection.run, _schema())
+        await self._carry_out(_schema())
         self._ready = True
 
     async def _arun(self, plan: Make, atomic: bool) -> Any:
         if not self._ready:
             await self.setup()
-        return await in_worker(copy_context(), self.connection.run, _flat(plan(), atomic))
+        return await self._carry_out(_flat(plan(), atomic))
+
+    async def _carry_out(self, plan: savers_sql.Plan) -> Any:
+        if self._aiosqlite is not None:
+            return await self._aiosqlite.run(plan)
+        return await in_worker(copy_context(), self.connection.run, plan)
 
 
 def _schema() -> savers_sql.Plan:
