@@ -131,10 +131,11 @@ class _Attempt:
 
     async def _transaction(self, raw: Any, plan: Plan) -> Any:
         inside = raw.info.transaction_status != IDLE  # the user's own transaction
-        begin, commit, undo = (
-            ([_SAVEPOINT], "RELEASE millstream", ("ROLLBACK TO millstream", "RELEASE millstream"))
+        begin: list[Statement] = [_SAVEPOINT] if inside else [_BEGIN, _NOT_FOR_LONG]
+        commit, undo = (
+            ("RELEASE millstream", ("ROLLBACK TO millstream", "RELEASE millstream"))
             if inside
-            else ([_BEGIN, _NOT_FOR_LONG], "COMMIT", ("ROLLBACK",))
+            else ("COMMIT", ("ROLLBACK",))
         )
         try:
             self.xid = None
