@@ -37,7 +37,7 @@ def is_passing(error: Exception, raw: Any) -> bool:
         return False
     if raw is None:
         return isinstance(error, psycopg.OperationalError)
-    return raw.closed or (error.sqlstate or "") in _ENDED
+    return bool(raw.closed) or getattr(error, "sqlstate", None) in _ENDED
 
 
 _ENDED: Final = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
