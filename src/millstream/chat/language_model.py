@@ -20,7 +20,6 @@ from ..flow.runnable import Kwargs
 from ..flow.step import step
 from ..spine.scope import Scope, enter
 from .component import Component
-from .function_calling import convert_to_openai_tool
 
 __all__ = ["BaseLanguageModel", "LanguageModelInput"]
 
@@ -100,6 +99,8 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
 
     def get_num_tokens_from_messages(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> int:
         """The tokens of a conversation, and of the tools that go with it; an estimate as `get_num_tokens`."""
+        from .function_calling import convert_to_openai_tool  # which models are used without
+
         described = [convert_to_openai_tool(tool) for tool in tools or ()]
         if self.custom_get_token_ids is None:
             return count_tokens_approximately(messages, tools=described)

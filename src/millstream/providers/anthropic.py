@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, overload
 from pydantic import Field
 
 from ..chat.models import Form, LanguageModelInput
-from ..chat.structured import RawAndParsed, form_parser
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..errors import InvalidArgument
@@ -21,7 +20,6 @@ from .anthropic_stream import AnthropicDecoder
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
-from .json_answers import answer_parser, named_schema
 from .wire_model import WireModel
 
 __all__ = ["ChatAnthropic"]
@@ -176,6 +174,10 @@ class ChatAnthropic(WireModel):
         Raises:
             InvalidArgument: (ValueError) there is no such method.
         """
+        # The parsers are a dozen classes of pydantic, which few programs need.
+        from ..chat.structured import RawAndParsed, form_parser
+        from .json_answers import answer_parser, named_schema
+
         answering: Runnable[Any, Any]
         parser: Any
         if method == "function_calling":

@@ -8,9 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from ..chat.function_calling import convert_to_openai_tool
 from ..chat.models import Form, LanguageModelInput
-from ..chat.structured import RawAndParsed, form_parser
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
@@ -18,7 +16,6 @@ from ..flow.runnable import Runnable
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
-from .json_answers import answer_parser, json_format
 from .openai_answer import answer_chunk, read_answer
 from .openai_chat import OpenAIChatDecoder
 from .openai_messages import to_openai
@@ -211,6 +208,8 @@ class ChatOpenAI(WireModel):
             parameters["max_completion_tokens"] = parameters.pop("max_tokens")
         form = parameters.get("response_format")
         if form is not None and not (isinstance(form, Mapping) and "type" in form and form["type"] != "object"):
+            from .json_answers import json_format  # a dozen classes of parsers, which few programs need
+
             parameters["response_format"] = json_format(form)
         return parameters
 
@@ -254,6 +253,9 @@ class ChatOpenAI(WireModel):
         `tool_choice` is "auto", "none", "any" (or True: some tool must be called), or a tool's name. With `strict` the
         model is held to the tools' schemas; `parallel_tool_calls=False` allows one call at a time.
         """
+        # Describing tools takes a good deal of code, and models are used without.
+        from ..chat.function_calling import convert_to_openai_tool
+
         told = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
         if (choice := tool_choice_of(tool_choice, told)) is not None:
             kwargs["tool_choice"] = choice
@@ -289,6 +291,11 @@ class ChatOpenAI(WireModel):
         Raises:
             InvalidArgument: (ValueError) there is no such method, or it needs a schema.
         """
+        # The parsers are a dozen classes of pydantic, which few programs need.
+        from ..chat.function_calling import convert_to_openai_tool
+        from ..chat.structured import RawAndParsed, form_parser
+        from .json_answers import answer_parser, json_format
+
         method = method or self._structured_by
         answering: Runnable[Any, Any]
         parser: Any

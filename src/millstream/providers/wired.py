@@ -21,7 +21,9 @@ __all__ = ["Wired"]
 class Wired(BaseModel):
     """Settings of a component behind HTTP."""
 
-    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
+    # Built when a subclass is first used, as `Configured`: with its schema pydantic would look for plugins in all installed
+    # packages, which loads 50 modules.
+    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True, defer_build=True)
 
     api_key: SecretStr | None = None
     """The key, or a function (also an async one) that gives it: that is asked before each request."""
