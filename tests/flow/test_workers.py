@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -156,3 +159,69 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env={"PYTHONPATH": ":".join(sys.path)})
     assert ended.returncode == 0
+
+
+class Reordering(Workers):
+    """The worker that is woken first comes last, as the system may have it."""
+
+    def __init__(self) -> None:
+        self.late: object = None
+        self.go = threading.Event()
+        super().__init__(limit=2)
+
+    def _called(self, worker: module._Worker) -> bool:
+        called = super()._called(worker)
+        if worker is self.late:
+            assert self.go.wait(10)
+        return called
+
+
+def test_the_oldest_job_is_taken_first_whichever_worker_wakes_first() -> None:
+    pool = Reordering()
+    releases = [holding(pool), holding(pool)]
+    for release in releases:
+        release.set()
+    while len(pool._idle) < 2:
+        pass
+    pool.late = pool._idle[-1]
+    begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+    pool.submit(partial(begun.put, 1))
+    pool.submit(partial(begun.put, 2))
+    assert begun.get(timeout=10) == 1
+    assert begun.empty()
+    pool.go.set()
+    assert begun.get(timeout=10) == 2
+    pool.end_idle()
+
+
+def test_a_thread_that_is_started_takes_what_was_given_before() -> None:
+    pool = Reordering()
+    holding(pool).set()
+    while not pool._idle:
+        pass
+    pool.late = pool._idle[-1]
+    begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+    pool.submit(partial(begun.put, 1))
+    pool.submit(partial(begun.put, 2))
+    assert begun.get(timeout=10) == 1
+    pool.go.set()
+    assert begun.get(timeout=10) == 2
+    pool.end_idle()
+
+
+def test_a_job_whose_giving_was_interrupted_shifts_no_other(pool: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting(deque[module.Job]):
+        def append(self, item: module.Job) -> None:
+            monkeypatch.setattr(pool, "_given", deque())
+            raise KeyboardInterrupt
+
+    holding(pool).set()
+    while not pool._idle:
+        pass
+    monkeypatch.setattr(pool, "_given", Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(lambda: None)
+    for _ in range(5):
+        done = threading.Event()
+        pool.submit(done.set)
+        assert done.wait(10)

@@ -23,10 +23,10 @@ Job = Callable[[], None]
 
 
 class _Worker:
-    __slots__ = ("job", "wake")
+    __slots__ = ("ended", "wake")
 
     def __init__(self) -> None:
-        self.job: Job | None = None
+        self.ended = False
         self.wake = threading.Lock()
         self.wake.acquire()
 
@@ -35,7 +35,9 @@ class Workers:
     """A pool of daemon threads. Jobs must not raise: they deliver their own outcome.
 
     The limit is on threads that work. One that waits for others (`resting`) does not count, so that the others always
-    find a thread. Daemons, because a leaf that never returns must not keep the process; idle ones are ended at exit.
+    find a thread. Which worker takes which job is open until one of them runs: it takes the oldest. The system wakes threads
+    in any order, and jobs that take no time should end in the order in which they were given. Daemons, because a leaf that
+    never returns must not keep the process; idle ones are ended at exit.
     """
 
     def __init__(self, limit: int = 64) -> None:
@@ -48,6 +50,7 @@ class Workers:
         """Begin anew without threads: for a forked child, in which those of its parent do not live."""
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
+        self._given: deque[Job] = deque()  # for each, a worker has been woken
         self._backlog: deque[Job] = deque()
         self._busy = 0 if not self._is_worker() else 1  # those that have a job and do not rest
 
@@ -117,7 +120,7 @@ class Workers:
         with self._lock:
             idle, self._idle = self._idle, []
         for worker in idle:
-            worker.job = None
+            worker.ended = True
             worker.wake.release()
 
     def _is_worker(self) -> bool:
@@ -128,44 +131,59 @@ class Workers:
         self._busy += 1
         if not self._idle:
             return False
-        worker = self._idle.pop()
-        worker.job = job
-        worker.wake.release()
+        self._give(job, self._idle.pop())
         return True
 
+    def _give(self, job: Job, worker: _Worker) -> None:
+        worker.wake.release()  # first: if Ctrl-C strikes here, a worker finds no job, but no job is left without a worker
+        self._given.append(job)
+
     def _start(self, job: Job) -> None:
-        worker = _Worker()
-        worker.job = job
         name = f"{THREAD_NAME}-{next(self._numbers)}"
         try:
-            threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
+            threading.Thread(target=self._work, args=(job,), name=name, daemon=True).start()
         except RuntimeError:
             with self._lock:
                 self._busy -= 1
             raise
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, given: Job) -> None:
         self._here.working = True
+        worker = _Worker()
+        with self._lock:
+            self._given.append(given)  # others may have been given before to workers that are not awake yet
+            del given
+            job: Job | None = self._given.popleft()
         while True:
-            job, worker.job = worker.job, None
-            if job is None:  # told to end
+            while job is not None:
+                job()
+                job = self._freed(worker)
+            if not self._called(worker):
                 return
-            job()
-            del job
-            with self._lock:
-                self._busy -= 1
-                if self._backlog and self._busy < self.limit:
-                    self._busy += 1
-                    worker.job = self._backlog.popleft()
-                    continue
-                self._idle.append(worker)
-            if worker.wake.acquire(timeout=IDLE_SECONDS):
-                continue
+            with self._lock:  # the job is there when who gives it has left the lock
+                job = self._given.popleft() if self._given else None
+            if job is None:  # it was not: giving it was interrupted
+                job = self._freed(worker)
+
+    def _called(self, worker: _Worker) -> bool:
+        """Block until the worker is woken; return False when it is to end."""
+        if not worker.wake.acquire(timeout=IDLE_SECONDS):
             with self._lock:
                 if worker in self._idle:
                     self._idle.remove(worker)
-                    return
-            worker.wake.acquire()  # a job was given just as the wait ran out
+                    return False
+            worker.wake.acquire()  # it was woken just as the wait ran out
+        return not worker.ended
+
+    def _freed(self, worker: _Worker) -> Job | None:
+        """A worker has nothing to do any more: the next one that waits for a worker, or None: it is idle."""
+        with self._lock:
+            self._busy -= 1
+            if self._backlog and self._busy < self.limit:
+                self._busy += 1
+                return self._backlog.popleft()
+            self._idle.append(worker)
+        return None
 
 
 workers = Workers()
