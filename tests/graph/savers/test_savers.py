@@ -328,7 +328,7 @@ def test_a_snapshot_comes_at_growing_distances() -> None:
     for i in range(150):
         app.invoke({"messages": HumanMessage("word " * 40, id=f"h{i}")}, thread())
     log = saver.storage["1"][""]
-    places = [n for n, id in enumerate(log.ids) if log.rows[id].snapshot is not None]
+    places = [n for n, id in enumerate(log.ids) if log.rows[id].is_base and log.rows[id].snapshot is not None]
     gaps = [b - a for a, b in itertools.pairwise(places)]
     assert len(places) >= 4
     gaps = gaps[1:]

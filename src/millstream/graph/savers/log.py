@@ -3,23 +3,25 @@
 An `Entry` is what the loop hands to a saver, a `Row` how it is stored, a `Loaded` what comes back. A checkpoint's state is
 rebuilt from the snapshot at the row's `base` and the deltas up to it, so a saver needs no reducer and no user code.
 A snapshot is taken when the deltas since the last one have grown as large as that: their distances double while a
-state grows, so the bytes of a thread stay linear in what was written, and reading reads at most twice the state.
+state grows, so the bytes of a thread stay linear in what was written, and reading reads at most twice the state. Between
+snapshots spans (`spans.py`) stand for many rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from operator import is_
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from ...errors import CheckpointGone, CorruptCheckpoint, StepAlreadyCommitted
-from ..channels import Op
 from .codec import decode, encode
+from .spans import SPAN, KeyedOp, Span, Tail
 
 __all__ = [
     "Chain",
     "Entry",
+    "Incomplete",
     "Loaded",
     "Record",
     "Row",
@@ -39,8 +41,6 @@ FIRST_SNAPSHOT: Final = 8192
 ROW_COST: Final = 120
 """What a row costs beside its delta: many small ones are as slow to read as few large ones."""
 
-KeyedOp: TypeAlias = tuple[str, Op]
-
 
 class Record(NamedTuple):
     """Writes of one task, stored against the checkpoint that its step started from."""
@@ -51,11 +51,15 @@ class Record(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Where a row stands between snapshots: the row that has the last one, the bytes of deltas since, its bytes."""
+    """Where a row stands between snapshots: the row that has the last one, the bytes of deltas since, its bytes.
+
+    `tail` is not stored: what changed since the last span, as far as it is known.
+    """
 
     base: str
     since: int
     size: int
+    tail: Tail | None = None
 
 
 class Entry:
@@ -117,7 +121,7 @@ class Entry:
 
 
 class Row(NamedTuple):
-    """One checkpoint as stored."""
+    """One checkpoint as stored. `snapshot` has all values where the row is its own base, else a span."""
 
     id: str
     parent: str | None
@@ -126,6 +130,11 @@ class Row(NamedTuple):
     once: bool
     delta: bytes
     snapshot: bytes | None
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it builds on no other row: it has a snapshot, or is the first."""
+        return self.chain.base == self.id
 
 
 class Loaded:
@@ -171,62 +180,92 @@ def rows_of(entries: Sequence[Entry], chain: Chain | None) -> tuple[list[Row], C
         snapshot = None
         cost = len(delta) + ROW_COST
         if chain is None:
-            chain = Chain(entry.id, cost, 0)
+            chain = Chain(entry.id, cost, 0, Tail(entry.id))
         elif entry is last and _is_due(chain, cost):
             # Of several only at the last one: the values that they refer to are those of the last.
             snapshot = encode(entry.values)
-            chain = Chain(entry.id, 0, len(snapshot))
+            chain = Chain(entry.id, 0, len(snapshot), Tail(entry.id))
         else:
-            chain = Chain(chain.base, chain.since + cost, chain.size)
+            tail = chain.tail or (None if entry.parent is None else Tail(entry.parent))
+            if tail is not None:
+                tail = tail.after(entry.ops)
+                if entry is last and tail.rows >= SPAN:
+                    snapshot = tail.span(entry.values) if tail.fits else None
+                    tail = Tail(entry.id)
+            chain = Chain(chain.base, chain.since + cost, chain.size, tail)
         rows.append(Row(entry.id, entry.parent, chain, entry.step, entry.once, delta, snapshot))
     assert chain is not None
     return rows, chain
 
 
-def needs_values(entries: Iterable[Entry], chain: Chain | None) -> bool:
-    """Whether storing the entries takes a snapshot, which reads all values; without one, what they changed is enough."""
-    return chain is not None and _is_due(chain, sum(len(entry.encoded()) + ROW_COST for entry in entries))
+def needs_values(entries: Sequence[Entry], chain: Chain | None) -> bool:
+    """Whether storing the entries takes a snapshot or a span, which read values; without one, what they changed is enough."""
+    if chain is None:
+        return False
+    if chain.tail is not None and chain.tail.rows + len(entries) >= SPAN:
+        return True
+    return _is_due(chain, sum(len(entry.encoded()) + ROW_COST for entry in entries))
 
 
 def _is_due(chain: Chain, cost: int) -> bool:
     return chain.since + cost >= max(FIRST_SNAPSHOT, chain.size)
 
 
+class Incomplete(CorruptCheckpoint):
+    """A row that a checkpoint builds on was not found where it was looked for."""
+
+
 def rebuilt(thread: str, ns: str, last: Row, find: Callable[[str], Row | None]) -> Loaded:
     """The checkpoint of the row `last`; `find` gives rows by id.
 
     Raises:
-        CorruptCheckpoint: a row that it needs is missing or unreadable.
+        CorruptCheckpoint: a row that it needs is unreadable, or (`Incomplete`) missing.
     """
     try:
         return _replayed(last, find)
     except CorruptCheckpoint as error:
         if error.checkpoint_id is not None:
             raise
-        raise damaged(thread, ns, last.id, last.step, error) from error
+        raise damaged(thread, ns, last.id, last.step, error, type(error)) from error
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(thread, ns, last.id, last.step, f"its parts do not fit ({error!r}).") from error
 
 
 def _replayed(last: Row, find: Callable[[str], Row | None]) -> Loaded:
     loaded = Loaded(last)
-    path: list[Row] = []
-    start: Row | None = last
-    while start is not None and start.snapshot is None and start.id != last.chain.base:
-        path.append(start)
-        start = find(start.parent or "")
-    if start is None:
-        raise CorruptCheckpoint("a checkpoint before it is missing.")
+    path: list[tuple[str, Span | None, Row]] = []
+    row = last
+    while not row.is_base and row.id != last.chain.base:
+        span = None if row.snapshot is None else Span.read(row.snapshot)
+        before = None if span is None else find(span.start)
+        if before is None:
+            span, before = None, find(row.parent or "")
+        if before is None:
+            raise Incomplete("a checkpoint before it is missing.")
+        path.append((row.id, span, row))
+        row = before
     values: dict[str, Any] = {}
-    if start.snapshot is not None:
-        values = decode(start.snapshot)
+    if row.is_base and row.snapshot is not None:
+        values = decode(row.snapshot)
     else:
-        path.append(start)
-    for row in reversed(path):
-        head = _read(row)
-        _apply(values, head[5] or (), head[6] or ())
+        _apply(values, *_changes(row))
+    tail = Tail(row.id)
+    for id, span, row in reversed(path):
+        if span is not None:
+            _apply(values, span.ops, ())
+            tail = Tail(id)
+        else:
+            ops, writes = _changes(row)
+            _apply(values, ops, writes)
+            tail = tail.after((key, (name, payload)) for key, name, payload in _unshared(ops, writes))
     loaded.values = values
+    loaded.chain = loaded.chain._replace(tail=tail)
     return loaded
+
+
+def _changes(row: Row) -> tuple[Sequence[list[Any]], Sequence[list[Any]]]:
+    head = _read(row)
+    return head[5] or (), head[6] or ()
 
 
 def following(thread: str, ns: str, row: Row, before: Loaded) -> Loaded | None:
@@ -237,28 +276,30 @@ def following(thread: str, ns: str, row: Row, before: Loaded) -> Loaded | None:
     Raises:
         CorruptCheckpoint: the row is unreadable.
     """
-    if row.parent != before.id or (row.snapshot is None and row.chain.base == row.id):
+    if row.parent != before.id or (row.snapshot is None and row.is_base):
         return None
     try:
         loaded = Loaded(row)
-        head = _read(row)
+        ops, writes = _changes(row)
         values = dict(before.values)
-        for key in {op[0] for op in head[5] or ()}:
+        for key in {op[0] for op in ops}:
             value = values.get(key)
             if type(value) in (list, dict, set):
                 values[key] = copy(value)
-        _apply(values, head[5] or (), head[6] or ())
+        _apply(values, ops, writes)
     except (CorruptCheckpoint, IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(thread, ns, row.id, row.step, error) from error
     loaded.values = values
     return loaded
 
 
-def damaged(thread: str, ns: str, id: str, step: Any, why: object) -> CorruptCheckpoint:
+def damaged(
+    thread: str, ns: str, id: str, step: Any, why: object, kind: type[CorruptCheckpoint] = CorruptCheckpoint
+) -> CorruptCheckpoint:
     """The error that names whose bytes they are."""
     inside = f" (namespace {ns!r})" if ns else ""
     when = "" if step is None else f", step {step}"
-    return CorruptCheckpoint(
+    return kind(
         f"thread {thread!r}{inside}{when}: checkpoint {id!r} cannot be read: {why} Earlier checkpoints of the thread can still "
         "be read by their ids.",
         thread_id=thread,
@@ -316,10 +357,7 @@ def _shared(ops: Sequence[KeyedOp], writes: Sequence[Record]) -> tuple[list[Any]
 
 
 def _apply(values: dict[str, Any], ops: Iterable[list[Any]], writes: Sequence[list[Any]]) -> None:
-    for key, name, payload, *place in ops:
-        if place:
-            payload = writes[place[0]][2][place[1]][1]
-            payload = [payload] if len(place) == 3 else payload
+    for key, name, payload in _unshared(ops, writes):
         if name == "set":
             values[key] = list(payload) if type(payload) is list else payload
         elif name == "append":
@@ -332,7 +370,16 @@ def _apply(values: dict[str, Any], ops: Iterable[list[Any]], writes: Sequence[li
             values.pop(key, None)
 
 
+def _unshared(ops: Iterable[list[Any]], writes: Sequence[list[Any]]) -> Iterator[tuple[str, str, Any]]:
+    """Ops with their payloads, those that a write has among them."""
+    for key, name, payload, *place in ops:
+        if place:
+            payload = writes[place[0]][2][place[1]][1]
+            payload = [payload] if len(place) == 3 else payload
+        yield key, name, payload
+
+
 def whole(row: Row, loaded: Loaded) -> Row:
     """The row as one that builds on no other."""
-    snapshot = row.snapshot if row.snapshot is not None else encode(loaded.values)
+    snapshot = row.snapshot if row.snapshot is not None and row.is_base else encode(loaded.values)
     return row._replace(parent=None, chain=Chain(row.id, 0, len(snapshot)), snapshot=snapshot)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from .base import Config
 from .codec import decode, encode
 from .leases import Grant, Lease, clock, granted, may_store, same_owner
-from .log import Chain, Entry, Loaded, Record, Row, following, gone, rebuilt, rows_of, taken, whole
+from .log import Chain, Entry, Incomplete, Loaded, Record, Row, following, gone, rebuilt, rows_of, taken, whole
 from .log_saver import SPECIAL, LogSaver
 
 __all__ = ["InMemorySaver", "MemorySaver"]
@@ -33,14 +33,6 @@ class _Log:
             else:
                 insort(self.ids, row.id)
         self.rows[row.id] = row
-
-    def path_to(self, row: Row) -> Iterator[Row]:
-        """The rows that this one is built on."""
-        each: Row | None = row
-        while each is not None and each.snapshot is None and each.id != row.chain.base:
-            each = self.rows.get(each.parent or "")
-            if each is not None:
-                yield each
 
     def has_end_of(self, entry: Entry) -> bool:
         """Whether the end of the step that the entry ends is stored, by somebody else."""
@@ -88,9 +80,15 @@ class InMemorySaver(LogSaver):
             row = log.rows.get(id)
             if row is None:
                 return None
-            path = {each.id: each for each in log.path_to(row)}
             records = sorted(log.records.get(id, {}).items())
-        loaded = rebuilt(thread, ns, row, path.get)
+        try:
+            loaded = rebuilt(thread, ns, row, log.rows.get)
+        except Incomplete:  # rows were forgotten meanwhile
+            with self._lock:
+                row = log.rows.get(id)
+                if row is None:
+                    return None
+                loaded = rebuilt(thread, ns, row, log.rows.get)
         loaded.newest = newest
         loaded.records = [(task, channel, decode(data)) for (_, task, _), (channel, data) in records]
         return loaded

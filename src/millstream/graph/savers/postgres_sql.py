@@ -15,7 +15,7 @@ from typing import Any, Final
 from ...errors import UnsupportedFormat
 from . import sql
 from .leases import Lease
-from .log import Chain, Entry, Loaded, Record, rows_of
+from .log import Chain, Entry, Incomplete, Loaded, Record, rows_of
 from .postgres_links import Plan
 from .sealing import columns
 
@@ -32,6 +32,7 @@ _TABLES: Final = (
         snapshot BYTEA, PRIMARY KEY (k, id))""",
     # A step has one end: two statements that store one at once cannot see each other, the index can.
     "CREATE UNIQUE INDEX IF NOT EXISTS ms_ends ON ms_checkpoints (k, parent) WHERE once = 1",
+    "CREATE INDEX IF NOT EXISTS ms_spans ON ms_checkpoints (k, id) WHERE snapshot IS NOT NULL",
     """CREATE TABLE IF NOT EXISTS ms_writes (
         k BIGINT NOT NULL, id TEXT COLLATE "C" NOT NULL, path TEXT COLLATE "C" NOT NULL, task TEXT COLLATE "C" NOT NULL,
         idx INTEGER NOT NULL, channel TEXT NOT NULL, value BYTEA NOT NULL, PRIMARY KEY (k, id, path, task, idx))""",
@@ -49,11 +50,15 @@ _LOAD: Final = """WITH last AS MATERIALIZED (
     wanted AS MATERIALIZED (SELECT * FROM last WHERE written OR id <> ?)
     SELECT 0, id, NULL, NULL, NULL::bigint, NULL::bigint, NULL::bigint, NULL::int, NULL::bytea, NULL::bytea FROM last
     UNION ALL SELECT 1, c.id, c.parent, c.base, c.since, c.size, c.step, c.once, c.delta, c.snapshot
-        FROM wanted JOIN ms_checkpoints c ON c.k = wanted.k AND c.id BETWEEN wanted.base AND wanted.id
+        FROM wanted JOIN ms_checkpoints c ON c.k = wanted.k AND c.id BETWEEN wanted.base AND wanted.id{few}
     UNION ALL SELECT 2, w.path, w.task, w.channel, w.idx, NULL, NULL, NULL, w.value, NULL
         FROM wanted JOIN ms_writes w ON w.k = wanted.k AND w.id = wanted.id"""
-_LOAD_LAST: Final = _LOAD.format(thread=_THREAD, named="")
-_LOAD_NAMED: Final = _LOAD.format(thread=_THREAD, named=" AND id = ?")
+# Only rows with a snapshot or a span, and what came after the last of them: enough where nothing was forgotten.
+_FEW: Final = """ AND (c.id = wanted.base OR c.snapshot IS NOT NULL OR c.id > COALESCE((SELECT MAX(s.id) FROM ms_checkpoints s
+            WHERE s.k = wanted.k AND s.id <= wanted.id AND s.snapshot IS NOT NULL), wanted.base))"""
+_LOAD_LAST: Final = _LOAD.format(thread=_THREAD, named="", few=_FEW)
+_LOAD_NAMED: Final = _LOAD.format(thread=_THREAD, named=" AND id = ?", few=_FEW)
+_LOAD_ALL: Final = _LOAD.format(thread=_THREAD, named=" AND id = ?", few="")
 
 _ALLOWED: Final = """t AS MATERIALIZED {thread},
     lease AS MATERIALIZED (SELECT FROM ms_leases WHERE thread = ? AND epoch = ? AND token = ? AND until > 0 FOR SHARE)"""
@@ -130,8 +135,16 @@ def load(
         found = None if kept is None else kept(thread, ns, newest)
         # Somebody else may have been given what was kept meanwhile.
         return found if found is not None else (yield from load(thread, ns, id, None, ""))
+    try:
+        return _assembled(thread, ns, newest, rows)
+    except Incomplete:
+        (rows,) = yield [(_LOAD_ALL, (thread, ns, newest, ""))]
+        return _assembled(thread, ns, newest, rows) if rows else None
+
+
+def _assembled(thread: str, ns: str, id: str, rows: Sequence[tuple[Any, ...]]) -> Loaded:
     writes = sorted((row[1], row[2], row[4], row[3], row[8]) for row in rows if row[0] == 2)
-    return sql.assembled(thread, ns, newest, [tuple(row[1:]) for row in rows if row[0] == 1], writes)
+    return sql.assembled(thread, ns, id, [tuple(row[1:]) for row in rows if row[0] == 1], writes)
 
 
 def commit(

@@ -50,7 +50,7 @@ def register_graph(builder: StateGraph[Any, Any, Any, Any]) -> None:
     register_all(schema.type for schema in builder.schemas())
     for spec in builder.nodes.values():
         named: Any = getattr(spec.call.target, "stored_types", None)
-        if callable(named):
+        if named is not None:
             register_all(named())
 
 

@@ -33,7 +33,8 @@ def unsealed(data: bytes, *place: object) -> bytes:
 
 def columns(thread: str, ns: str, row: Row) -> tuple[Any, ...]:
     """A row as it is stored in a database: id, parent, base, since, size, step, once, delta, snapshot."""
-    head = (row.id, row.parent, *row.chain, row.step, int(row.once))
+    chain = row.chain
+    head = (row.id, row.parent, chain.base, chain.since, chain.size, row.step, int(row.once))
     delta = sealed(row.delta, thread, ns, *head)
     return (*head, delta, None if row.snapshot is None else sealed(row.snapshot, thread, ns, row.id))
 

@@ -13,7 +13,7 @@ from ...errors import CorruptCheckpoint
 from .base import Config
 from .codec import decode, encode
 from .leases import Grant, Lease, granted, may_store, same_owner
-from .log import Chain, Entry, Loaded, Record, Row, damaged, following, gone, rebuilt, rows_of, taken, whole
+from .log import Chain, Entry, Incomplete, Loaded, Record, Row, damaged, following, gone, rebuilt, rows_of, taken, whole
 from .log_saver import SPECIAL
 from .sealing import columns, row_of, sealed, unsealed
 
@@ -37,6 +37,11 @@ _BOUNDS: Final = """SELECT t.k, (SELECT MAX(c.id) FROM ms_checkpoints c WHERE c.
 _COLUMNS: Final = "id, parent, base, since, size, step, once, delta, snapshot"
 _SPAN: Final = f"""SELECT {_COLUMNS} FROM ms_checkpoints
     WHERE k = ? AND id <= ? AND id >= (SELECT base FROM ms_checkpoints WHERE k = ? AND id = ?) ORDER BY id"""
+_PLACES: Final = """SELECT base, COALESCE(
+    (SELECT MAX(s.id) FROM ms_checkpoints s WHERE s.k = e.k AND s.id <= e.id AND s.snapshot IS NOT NULL), base)
+    FROM ms_checkpoints e WHERE e.k = ? AND e.id = ?"""
+_SPANS: Final = f"""SELECT {_COLUMNS} FROM ms_checkpoints WHERE k = ? AND id = ? UNION ALL
+    SELECT {_COLUMNS} FROM ms_checkpoints WHERE k = ? AND id > ? AND id < ? AND snapshot IS NOT NULL"""
 _BETWEEN: Final = f"SELECT {_COLUMNS} FROM ms_checkpoints WHERE k = ? AND id >= ? AND id <= ? ORDER BY id"
 _WRITES_BETWEEN: Final = """SELECT id, path, task, idx, channel, value FROM ms_writes
     WHERE k = ? AND id >= ? AND id <= ? ORDER BY id, path, task, idx"""
@@ -88,10 +93,18 @@ def _load(thread: str, ns: str, id: str | None, kept: Callable[[str, str, str], 
 
 
 def _read(thread: str, ns: str, key: int, id: str) -> Plan:
-    stored = yield _SPAN, (key, id, key, id)
-    if not stored or stored[-1][0] != id:
+    places = yield _PLACES, (key, id)
+    if not places:
         return None
-    return assembled(thread, ns, id, stored, (yield _WRITES, (key, id)))
+    base, latest = places[0]
+    # Rows with a snapshot or a span, and all since the last of them: enough where nothing was forgotten.
+    spans = (yield _SPANS, (key, base, key, base, latest)) if base < latest else []
+    stored = yield _BETWEEN, (key, latest, id)
+    writes = yield _WRITES, (key, id)
+    try:
+        return assembled(thread, ns, id, [*spans, *stored], writes)
+    except Incomplete:
+        return assembled(thread, ns, id, (yield _SPAN, (key, id, key, id)), writes)
 
 
 def assembled(thread: str, ns: str, id: str, stored: Iterable[tuple[Any, ...]], writes: Iterable[Any]) -> Loaded:

@@ -18,6 +18,7 @@ _TABLES: Final = (
         k INTEGER NOT NULL, id TEXT NOT NULL, parent TEXT, base TEXT NOT NULL, since INTEGER NOT NULL,
         size INTEGER NOT NULL, step INTEGER NOT NULL, once INTEGER NOT NULL, delta BLOB NOT NULL, snapshot BLOB,
         UNIQUE (k, id))""",
+    "CREATE INDEX IF NOT EXISTS ms_spans ON ms_checkpoints (k, id) WHERE snapshot IS NOT NULL",
     """CREATE TABLE IF NOT EXISTS ms_writes (
         k INTEGER NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL, task TEXT NOT NULL, idx INTEGER NOT NULL,
         channel TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (k, id, path, task, idx))""",
