@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from savers import apostgres_saver, postgres_saver
 
-from millstream import InMemorySaver, SqliteSaver
+from millstream import SqliteSaver
 from millstream.errors import MillstreamError
 
 NAMES = [
@@ -29,18 +27,6 @@ FILTER_KEYS = [
     "x') OR json_extract('{\"a\":1}','$.a", "' OR '1'='1", '"', "$", "]", "\0", "\ud800", "x" * 10_000, "source' --", "*", "",
     "step) UNION SELECT thread, ns, id FROM ms_checkpoints --",
 ]  # fmt: skip
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def saver(request: pytest.FixtureRequest, tmp_path: Path, postgres: Cluster) -> Iterator[Any]:
-    if request.param == "memory":
-        yield InMemorySaver()
-    elif request.param == "sqlite":
-        with SqliteSaver.from_conn_string(str(tmp_path / "t.sqlite")) as made:
-            yield made
-    else:
-        with postgres_saver(postgres) as on_postgres:
-            yield on_postgres
 
 
 def app_on(saver: Any) -> Any:

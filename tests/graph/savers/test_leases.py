@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Cluster
 from graph_helpers import graph_of, thread
-from savers import postgres_saver
 
 from millstream import (
     AsyncSqliteSaver,
     Command,
-    InMemorySaver,
     Lease,
     LeaseHeld,
     LeaseLost,
@@ -25,18 +21,6 @@ from millstream import (
     interrupt,
 )
 from millstream.graph.savers import leases
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def saver(request: pytest.FixtureRequest, tmp_path: Path, postgres: Cluster) -> Iterator[Any]:
-    if request.param == "memory":
-        yield InMemorySaver()
-    elif request.param == "postgres":
-        with postgres_saver(postgres) as on_postgres:
-            yield on_postgres
-    else:
-        with SqliteSaver.from_conn_string(str(tmp_path / "t.sqlite")) as made:
-            yield made
 
 
 @pytest.fixture

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Cluster
 from graph_helpers import graph_of, thread
 from hypothesis import given
 from hypothesis import strategies as st
-from savers import postgres_saver
 
-from millstream import InMemorySaver, SqliteSaver
 from millstream.graph.savers import log
 from millstream.graph.savers.log import Chain, Entry, Row, rebuilt, rows_of, whole
 from millstream.graph.savers.spans import SPAN
@@ -95,18 +90,6 @@ def test_every_row_reads_as_it_was(steps: list[tuple[Any, int, bool]], data: st.
                 kept[id] = whole(row, rebuilt("t", "", row, rows.get))
         for id, row in kept.items():
             assert rebuilt("t", "", row, kept.get).values == states[id]
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def saver(request: pytest.FixtureRequest, tmp_path: Path, postgres: Cluster) -> Iterator[Any]:
-    if request.param == "memory":
-        yield InMemorySaver()
-    elif request.param == "postgres":
-        with postgres_saver(postgres) as on_postgres:
-            yield on_postgres
-    else:
-        with SqliteSaver.from_conn_string(str(tmp_path / "t.sqlite")) as made:
-            yield made
 
 
 def test_few_rows_of_a_long_thread_are_read(saver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
