@@ -14,6 +14,7 @@ CLIENTS = {"httpx", "httpx2", "httpcore2", "aiohttp", "requests", "openai", "ant
 DATABASES = {"apsw", "sqlite3", "aiosqlite", "psycopg", "redis"}
 WEB = {"fastapi", "starlette", "uvicorn", "http.server"}
 NOT_AT_ONCE = CLIENTS | DATABASES | WEB | {"numpy"}
+OF_REQUESTS = {f"millstream.providers.{name}" for name in ("asking", "http_async", "json_answers", "openai_chat")}
 PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
 
 
@@ -68,11 +69,22 @@ def test_a_plain_graph_needs_no_pydantic() -> None:
 def test_an_agent_and_a_model_need_no_client_before_a_call() -> None:
     modules = loaded("from millstream import ChatOpenAI, StateGraph, create_react_agent")
     assert modules & NOT_AT_ONCE == set()
-    assert third_party(modules) <= PYDANTIC | {"orjson"}
+    assert third_party(modules) <= PYDANTIC
+    assert {module for module in modules if module.startswith("millstream.")} & OF_REQUESTS == set()
+    # Pydantic looks for plugins by it when it builds the first schema.
+    assert modules & {"asyncio", "importlib.metadata", "logging"} == set()
+
+
+def test_a_model_is_made_without_what_requests_need() -> None:
+    modules = loaded("from millstream import ChatOpenAI; ChatOpenAI(model='m', base_url='http://127.0.0.1/v1')")
+    assert modules & (NOT_AT_ONCE | OF_REQUESTS) == set()
 
 
 def test_the_measure_sees_what_is_loaded() -> None:
     assert "pydantic" in third_party(loaded("import pydantic"))
+    model = "ChatOpenAI(model='m', base_url='http://127.0.0.1/v1')"
+    modules = loaded(f"from millstream import ChatOpenAI; {model}._asking(); {model}._async_link(); import logging")
+    assert modules >= {"logging", "millstream.providers.asking", "millstream.providers.http_async"}
 
 
 def test_a_missing_name_is_an_error_here_too() -> None:

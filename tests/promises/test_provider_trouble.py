@@ -32,7 +32,7 @@ from millstream import (
     RateLimitError,
     Timeouts,
 )
-from millstream.providers import wired
+from millstream.providers import http_async, http_sync
 from millstream.providers.frame_decoder import FrameDecoder
 from millstream.providers.http_async import AsyncLink
 from millstream.providers.http_sync import SyncLink
@@ -55,8 +55,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(wired, "AsyncLink", partial(AsyncLink, sleep=sleep))
-    monkeypatch.setattr(wired, "SyncLink", partial(SyncLink, sleep=waits.append))
+    monkeypatch.setattr(http_async, "AsyncLink", partial(AsyncLink, sleep=sleep))
+    monkeypatch.setattr(http_sync, "SyncLink", partial(SyncLink, sleep=waits.append))
     return waits
 
 

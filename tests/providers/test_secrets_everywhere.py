@@ -37,7 +37,7 @@ from millstream import (
     set_llm_cache,
     tool,
 )
-from millstream.providers import wired
+from millstream.providers import http_async, http_sync
 from millstream.providers.http_async import AsyncLink
 from millstream.providers.http_sync import SyncLink
 from millstream.testing import Reply, StandInProvider
@@ -160,8 +160,8 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         pass
 
-    monkeypatch.setattr(wired, "AsyncLink", partial(AsyncLink, sleep=sleep))
-    monkeypatch.setattr(wired, "SyncLink", partial(SyncLink, sleep=lambda _: None))
+    monkeypatch.setattr(http_async, "AsyncLink", partial(AsyncLink, sleep=sleep))
+    monkeypatch.setattr(http_sync, "SyncLink", partial(SyncLink, sleep=lambda _: None))
 
 
 @tool

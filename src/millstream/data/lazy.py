@@ -1,6 +1,6 @@
-"""Modules of the standard library that an import of ours should not pay for: asyncio is a fifth of `import ChatOpenAI`.
+"""Modules that an import of ours should not pay for: asyncio would be a fifth of `import ChatOpenAI`, logging a fiftieth.
 
-Most programs load it anyway, but not all of them, and not all at the start.
+Most programs load them anyway, but not all of them, and not all at the start.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+    import logging
 
-__all__ = ["Lazy", "running_loop"]
+__all__ = ["Lazy", "logger_of", "running_loop"]
 
 
 class Lazy:
     """A module that is imported when something of it is first used, and then takes this object's place in `into`.
 
-    `if TYPE_CHECKING: import asyncio`, `else: asyncio = Lazy("asyncio", globals())`.
+    `if TYPE_CHECKING: import asyncio`, `else: asyncio = Lazy("asyncio", globals())`. A neighbour in the same package is
+    named with a dot: `Lazy(".asking", globals())` takes its place as `asking`.
     """
 
     __slots__ = ("_into", "_name")
@@ -28,8 +30,25 @@ class Lazy:
         self._into = into
 
     def __getattr__(self, attribute: str) -> Any:
-        module = self._into[self._name] = import_module(self._name)
+        module = self._into[self._name.lstrip(".")] = import_module(self._name, self._into["__package__"])
         return getattr(module, attribute)
+
+
+class _Logger:
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        import logging
+
+        return getattr(logging.getLogger(self._name), attribute)
+
+
+def logger_of(name: str) -> logging.Logger:
+    """The logger of that name; logging is imported when something is logged."""
+    return _Logger(name)  # type: ignore[return-value]
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -4,13 +4,12 @@ handlers ends only when the queue is empty. So a handler never blocks the event 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..data.lazy import Lazy
+from ..data.lazy import Lazy, logger_of
 from ..spine.events import Listener
 from ..spine.listening import HandlerListener, Once
 from ..spine.run import Run, report
@@ -28,7 +27,7 @@ else:
 
 __all__ = ["Attendance", "attended", "attended_items"]
 
-logger = logging.getLogger("millstream")
+logger = logger_of("millstream")
 
 T = TypeVar("T")
 

@@ -8,13 +8,12 @@ atomic: so one thread wakes it, once, and takes nobody else out by mistake.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from ..data.lazy import Lazy
+from ..data.lazy import Lazy, logger_of
 from .step import running_loop
 from .workers import workers
 
@@ -25,7 +24,7 @@ else:
 
 __all__ = ["HIGH_WATER", "Abandoned", "Mailbox"]
 
-logger = logging.getLogger("millstream")
+logger = logger_of("millstream")
 
 T = TypeVar("T")
 # Somebody who waits: in a task, or blocking a thread.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
+
+from ..data.lazy import logger_of
 
 __all__ = ["Outcome", "log_late"]
 
-logger = logging.getLogger("millstream")
+logger = logger_of("millstream")
 
 
 class Outcome:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
+from ..data.lazy import logger_of
 from ..errors import InvalidGraph, InvalidType, Unsupported
 from .branch import Branch
 from .callables import Call, parameter_hints
@@ -29,7 +29,7 @@ ContextT = TypeVar("ContextT")
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
 
-logger = logging.getLogger("millstream")
+logger = logger_of("millstream")
 
 
 class NodeSpec:

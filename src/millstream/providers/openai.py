@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from ..chat.models import Form, LanguageModelInput
+from ..data.lazy import Lazy
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
 from ..flow.runnable import Runnable
-from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
-from .http import Link, Post
-from .openai_answer import answer_chunk, read_answer
-from .openai_chat import OpenAIChatDecoder
-from .openai_messages import to_openai
 from .openai_request import call_parameters, tool_choice_of, with_usage
-from .responses_answer import read_response, response_chunk
-from .responses_input import after_last_response, to_responses
 from .responses_request import only_responses, responses_parameters
-from .responses_stream import ResponsesDecoder
 from .wire_model import WireModel
+
+if TYPE_CHECKING:
+    from . import openai_answer, openai_chat, openai_messages, responses_answer, responses_input, responses_stream
+    from .asking import Begun, StreamAsking
+    from .http import Link, Post
+else:
+    # The two wires, each loaded by its first request.
+    openai_answer = Lazy(".openai_answer", globals())
+    openai_chat = Lazy(".openai_chat", globals())
+    openai_messages = Lazy(".openai_messages", globals())
+    responses_answer = Lazy(".responses_answer", globals())
+    responses_input = Lazy(".responses_input", globals())
+    responses_stream = Lazy(".responses_stream", globals())
 
 __all__ = ["ChatOpenAI"]
 
@@ -136,11 +142,13 @@ class ChatOpenAI(WireModel):
         provider = self._endpoint.provider
         if self._asks_for_responses(kwargs):
             body = self._responses_body(messages, stop, kwargs)
-            return read_response(
+            return responses_answer.read_response(
                 await self._asking_responses(kwargs).ask(link, self._responses_post(body, kwargs)), provider=provider
             )
         body = self._request_body(messages, stop, kwargs)
-        return read_answer(await self._asking().ask(link, self._chat_post(body, kwargs)), provider=provider)
+        return openai_answer.read_answer(
+            await self._asking().ask(link, self._chat_post(body, kwargs)), provider=provider
+        )
 
     def _stream_forms(self) -> tuple[Any, Any]:
         # A stream holds one message; several choices in it would be mixed.
@@ -186,7 +194,11 @@ class ChatOpenAI(WireModel):
         if (reasoning := parameters.get("reasoning")) and self._is_openai:
             del parameters["reasoning"]
             parameters.setdefault("reasoning_effort", reasoning.get("effort"))
-        return {"messages": to_openai(messages, marks=not self._is_openai), "model": self.model_name, **parameters}
+        return {
+            "messages": openai_messages.to_openai(messages, marks=not self._is_openai),
+            "model": self.model_name,
+            **parameters,
+        }
 
     def _responses_body(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -194,9 +206,9 @@ class ChatOpenAI(WireModel):
         parameters = responses_parameters(self._parameters(stop, kwargs))
         stored = parameters.get("store") is not False
         if self.use_previous_response_id and "previous_response_id" not in parameters:
-            messages, previous = after_last_response(messages)
+            messages, previous = responses_input.after_last_response(messages)
             parameters |= {"previous_response_id": previous} if previous else {}
-        return {"input": to_responses(messages, stored=stored), "model": self.model_name, **parameters}
+        return {"input": responses_input.to_responses(messages, stored=stored), "model": self.model_name, **parameters}
 
     def _parameters(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in _PARAMETERS}
@@ -231,11 +243,11 @@ class ChatOpenAI(WireModel):
         return self.organization
 
     def _asking(self) -> StreamAsking:
-        return self._stream_asking(OpenAIChatDecoder, answer_chunk)
+        return self._stream_asking(openai_chat.OpenAIChatDecoder, openai_answer.answer_chunk)
 
     def _asking_responses(self, kwargs: Mapping[str, Any]) -> StreamAsking:
         usage = kwargs.get("stream_usage", self.stream_usage) is not False
-        return self._stream_asking(ResponsesDecoder, response_chunk, usage=usage)
+        return self._stream_asking(responses_stream.ResponsesDecoder, responses_answer.response_chunk, usage=usage)
 
     # -- tools -------------------------------------------------------------------------------------------------------
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..chat.models import BaseChatModel
 from ..data.ai_chunk import AIMessageChunk
+from ..data.lazy import Lazy
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatResult
 from ..flow.step import step
-from .asking import Begun, Decoder, StreamAsking, read_async, read_sync
-from .http import Link
-from .standard_content import standard_chunk, standard_message
 from .wired import Wired
+
+if TYPE_CHECKING:
+    from . import asking, standard_content
+    from .asking import Begun, Decoder, StreamAsking
+    from .http import Link
+else:
+    asking = Lazy(".asking", globals())
+    standard_content = Lazy(".standard_content", globals())
 
 __all__ = ["WireModel"]
 
@@ -66,7 +72,7 @@ class WireModel(Wired, BaseChatModel):
     ) -> StreamAsking:
         """How a wire is asked: by a decoder of its streams, made with `options`, and a reader of answers that come whole."""
         provider, secrets = self._endpoint.provider, self._secrets
-        return StreamAsking(
+        return asking.StreamAsking(
             decoder=lambda: decoder(provider=provider, secrets=secrets, **options),
             whole=lambda answer: whole(answer, provider=provider),
             retries=self.max_retries,
@@ -88,24 +94,25 @@ class WireModel(Wired, BaseChatModel):
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        chunks = read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
-        return map(standard_chunk, chunks) if self.output_version == "v1" else chunks
+        chunks = asking.read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
+        return map(standard_content.standard_chunk, chunks) if self.output_version == "v1" else chunks
 
     def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        chunks = read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
+        chunks = asking.read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
         return _standard(chunks) if self.output_version == "v1" else chunks
 
     def _as_told(self, result: ChatResult) -> ChatResult:
         """With content in the form that `output_version` names."""
         if self.output_version == "v1":
             for generation in result.generations:
-                standard_message(generation.message)
+                standard_content.standard_message(generation.message)
         return result
 
 
 async def _standard(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    standard_chunk = standard_content.standard_chunk
     async with aclosing(chunks):
         async for chunk in chunks:
             yield standard_chunk(chunk)

@@ -8,12 +8,21 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from ..data.lazy import Lazy
 from .endpoint import OTHER_NAMES, Endpoint, resolved_settings
-from .http import Key, Post
-from .http_async import AsyncLink
-from .http_sync import SyncLink
 from .timeouts import Timeouts
-from .wire_json import dumps
+
+if TYPE_CHECKING:
+    from . import http, http_async, http_sync, wire_json
+    from .http import Key, Post
+    from .http_async import AsyncLink
+    from .http_sync import SyncLink
+else:
+    # What only requests need.
+    http = Lazy(".http", globals())
+    http_async = Lazy(".http_async", globals())
+    http_sync = Lazy(".http_sync", globals())
+    wire_json = Lazy(".wire_json", globals())
 
 __all__ = ["Wired"]
 
@@ -58,20 +67,20 @@ class Wired(BaseModel):
             return getattr(self, ours) if ours in type(self).model_fields else super().__getattr__(name)
 
     def _post(self, url: str, body: Mapping[str, Any], kwargs: Mapping[str, Any], **headers: str) -> Post:
-        return Post(
+        return http.Post(
             url=self._with_query(url, kwargs.get("extra_query")),
             headers={**self._headers(kwargs.get("extra_headers")), **headers},
-            body=dumps(body),
+            body=wire_json.dumps(body),
             timeouts=Timeouts.of(kwargs.get("timeout", self.timeout)),
             provider=self._endpoint.provider,
             key=self._fresh_key(),
         )
 
     def _sync_link(self) -> SyncLink:
-        return SyncLink(self.http_client, proxy=self._proxy())
+        return http_sync.SyncLink(self.http_client, proxy=self._proxy())
 
     def _async_link(self) -> AsyncLink:
-        return AsyncLink(self.http_async_client, proxy=self._proxy())
+        return http_async.AsyncLink(self.http_async_client, proxy=self._proxy())
 
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         key = None if self._fresh_key() is not None else self._key()
@@ -90,7 +99,7 @@ class Wired(BaseModel):
 
     def _fresh_key(self) -> Key | None:
         """Where the key is got from, if it is asked for before each request."""
-        return Key(self.key_provider, header=self._endpoint.key_header) if self.key_provider is not None else None
+        return http.Key(self.key_provider, header=self._endpoint.key_header) if self.key_provider is not None else None
 
     def _proxy(self) -> str | None:
         return self.proxy.get_secret_value() if self.proxy else None

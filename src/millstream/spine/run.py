@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from time import time as now
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from ..data.ids import new_id
+from ..data.lazy import logger_of
 from .events import END, ERROR, MISSING, START, Event, Listener, Missing
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "RunType", "name_run", "report"]
 
-logger = logging.getLogger("millstream")
+logger = logger_of("millstream")
 
 _new = object.__new__
 
