@@ -186,7 +186,7 @@ def test_p20_control_without_waiting_for_siblings(monkeypatch: pytest.MonkeyPatc
     async def main() -> int:
         branches = Branches(Colour("asyncio"), fails=1, cleanup=False)
         with monkeypatch.context() as patch:
-            patch.setattr(driver, "_end_tasks", nothing)
+            patch.setattr(driver, "end_tasks", nothing)
             with pytest.raises((KeyError, asyncio.InvalidStateError)):
                 await branches.graph.compile().ainvoke({"log": []})
         running = branches.running

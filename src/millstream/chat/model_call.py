@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..data.accumulator import Accumulator
@@ -40,7 +41,8 @@ class ModelCall(Stage):
         "_last",
         "_message_id",
         "_run_id",
-        "_wants_chunks",
+        "_tell_chunk",
+        "_told_apart",
         "_whole",
         "can_stream",
         "d",
@@ -97,16 +99,17 @@ class ModelCall(Stage):
                 if self._streams_inside():
                     # In this frame, not in one of its own: hundreds of calls wait here at once.
                     self._prepare(keep=True)
-                    fn, afn = self.model._stream_forms()
-                    pieces = self.d.iterate(
-                        self.inner, fn, afn, self.messages, stop=self.stop, run_manager=None, **self.kwargs
-                    )
-                    try:
-                        async for piece in pieces:
-                            self.take(piece)
-                        self._close()
-                    finally:
-                        await pieces.aclose()
+                    leaf = self._leaf()
+                    if self._told_apart:
+                        await self.d.exhaust(leaf, self.take)
+                    else:
+                        pieces = self.d.iterate(leaf.scope, leaf.fn, leaf.afn, *leaf.args, **leaf.kwargs)
+                        try:
+                            async for piece in pieces:
+                                self.take(piece)
+                        finally:
+                            await pieces.aclose()
+                    self._close()
                     assert self._whole is not None
                     message = message_chunk_to_message(self._whole.message())
                     result = ChatResult(generations=[ChatGeneration(message=message)])
@@ -134,10 +137,13 @@ class ModelCall(Stage):
         except BaseException as error:
             self._failed(error)
             raise
+        return Opened(self._leaf(), (self,))
+
+    def _leaf(self) -> Leaf:
         fn, afn = self.model._stream_forms()
         # Tokens are reported by `take`, once, so the method gets no manager to report them with.
         asked = {"stop": self.stop, "run_manager": None, **self.kwargs}
-        return Opened(Leaf(self.inner, fn, afn, (self.messages,), asked), (self,))
+        return Leaf(self.inner, fn, afn, (self.messages,), asked)
 
     async def _in_one(self) -> AsyncGenerator[Any, None]:
         yield (await self.result()).generations[0].message
@@ -246,7 +252,13 @@ class ModelCall(Stage):
         """Before the first piece. Each goes through `take`, and after the last comes `_close`."""
         run = self.run
         self._whole = Accumulator() if keep else None
-        self._wants_chunks = run is not None and bool(run.mask & STREAM)
+        self._tell_chunk: Callable[[Any], Any] | None = None
+        self._told_apart = False  # whether `take` calls no code of users, so that it may run where the model does
+        if run is not None and run.mask & STREAM:
+            self._tell_chunk = run.telling()
+            self._told_apart = self._tell_chunk is not None
+            if not self._told_apart:
+                self._tell_chunk = partial(run.emit, STREAM)
 
     def take(self, item: Any) -> Any:
         """The message of a piece, kept and reported."""
@@ -260,8 +272,8 @@ class ModelCall(Stage):
         whole = self._whole
         if whole is not None:
             calls = whole.feed(message)
-            if self._wants_chunks:
-                self.run.emit(STREAM, message)  # type: ignore[union-attr]
+            if self._tell_chunk is not None:
+                self._tell_chunk(message)
             if calls:
                 self._tell(calls)
         return message
@@ -290,8 +302,8 @@ class ModelCall(Stage):
             return None
         content: Any = [] if isinstance(message.content, list) else ""
         closing = AIMessageChunk(content, id=self._message_id or self._named(), chunk_position="last")
-        if self._wants_chunks:
-            self.run.emit(STREAM, closing)  # type: ignore[union-attr]
+        if self._tell_chunk is not None:
+            self._tell_chunk(closing)
         return closing
 
     def _failed(self, error: BaseException) -> None:

@@ -188,7 +188,7 @@ class BaseTool(WholeComponent[str | dict[str, Any] | ToolCall, Any]):
         call_id, given = self._read(input)
         leaf = self._leaf
         run: Run | None = None
-        if scope.listeners:
+        if scope.heard("tool"):
             extra: dict[str, Any] = {"tool_call_id": call_id}
             if isinstance(given, str):
                 extra["input_str"] = given

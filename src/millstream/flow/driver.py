@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ..data.lazy import Lazy
 from ..errors import AsyncOnly
 from ..spine.run import Run, name_run
-from ..spine.scope import Scope, set_current
+from ..spine.scope import Scope
 from .contexts import drive, here, isolated, resume
+from .leaves import ataken, taken, within
 from .line import Leaf, Opened, end, place_of, rest, stop
 from .mailbox import Mailbox
 from .outcome import Outcome, log_late
 from .parts import Parts, Thunk, run_part
+from .producers import TaskProducer, ThreadProducer, end_tasks
 from .step import step, step_iter
 from .threads import in_worker, iterate_in_worker
 
@@ -62,7 +64,7 @@ class SyncDriver:
             if gate.strict:
                 gate.drain_blocking()
         try:
-            return copy_context().run(_within, scope, fn, args, kwargs)
+            return copy_context().run(within, scope, fn, args, kwargs)
         except Exception as error:
             name_run(error, scope.parent)
             raise
@@ -75,6 +77,17 @@ class SyncDriver:
                 yield item
         finally:
             items.close()
+
+    async def exhaust(self, leaf: Leaf, take: Callable[[Any], Any]) -> None:
+        """Give `take` all that a streaming leaf yields, in the leaf's context."""
+        if leaf.fn is None:
+            raise AsyncOnly(_described(leaf.afn), "astream")
+        scope = leaf.scope
+        try:
+            copy_context().run(taken, scope, leaf, take)
+        except Exception as error:
+            name_run(error, scope.parent)
+            raise
 
     def line(self, opens: Callable[[], Coroutine[Any, Any, Opened]]) -> AsyncGenerator[Any, None]:
         """What a line yields."""
@@ -136,7 +149,7 @@ class SyncDriver:
 
     def spawn(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> Any:
         """Start a producer that fills `mailbox` and closes it when it ends. `await producer.end()` makes it end."""
-        return _ThreadProducer(produce, mailbox)
+        return ThreadProducer(produce, mailbox)
 
     async def sleep(self, seconds: float) -> None:
         """Block for so many seconds."""
@@ -157,8 +170,8 @@ class AsyncDriver:
         context = copy_context()
         try:
             if afn is not None:
-                return await drive(context.run, context.run(_within, scope, afn, args, kwargs))
-            return await in_worker(context, _within, scope, fn, args, kwargs)
+                return await drive(context.run, context.run(within, scope, afn, args, kwargs))
+            return await in_worker(context, within, scope, fn, args, kwargs)
         except Exception as error:
             name_run(error, scope.parent)
             raise
@@ -169,8 +182,25 @@ class AsyncDriver:
         Closing this closes the leaf's iterator: at once an async one, a sync one when it next yields.
         """
         if afn is None:
-            return iterate_in_worker(scope.gates, _within, scope, fn, args, kwargs)
+            return iterate_in_worker(scope.gates, within, scope, fn, args, kwargs)
         return self._line(Opened(Leaf(scope, fn, afn, args, kwargs)), None)
+
+    async def exhaust(self, leaf: Leaf, take: Callable[[Any], Any]) -> None:
+        """Give `take` all that a streaming leaf yields, in the leaf's context."""
+        scope = leaf.scope
+        try:
+            if leaf.afn is not None:
+                await drive(copy_context().run, ataken(scope, leaf, take))
+                return
+            items = iterate_in_worker(scope.gates, within, scope, leaf.fn, leaf.args, leaf.kwargs)
+            try:
+                async for item in items:
+                    take(item)
+            finally:
+                await items.aclose()
+        except Exception as error:
+            name_run(error, scope.parent)
+            raise
 
     def line(self, opens: Callable[[], Coroutine[Any, Any, Opened]]) -> AsyncGenerator[Any, None]:
         """What a line yields."""
@@ -196,11 +226,11 @@ class AsyncDriver:
                     place = 0
                     parent, gates = source.scope.parent, source.scope.gates
                     if source.afn is None:
-                        items = iterate_in_worker(gates, _within, source.scope, source.fn, source.args, source.kwargs)
+                        items = iterate_in_worker(gates, within, source.scope, source.fn, source.args, source.kwargs)
                         gates = ()
                     else:
                         run = copy_context().run
-                        items = run(_within, source.scope, source.afn, source.args, source.kwargs)
+                        items = run(within, source.scope, source.afn, source.args, source.kwargs)
                         if inspect.iscoroutine(items):
                             items = await drive(run, items)
                     items = aiter(items)
@@ -294,7 +324,7 @@ class AsyncDriver:
                     yield index, _outcome(task)
         finally:
             try:
-                await _end_tasks(running)
+                await end_tasks(running)
             finally:
                 for task in running:
                     if not task.cancelled():
@@ -307,7 +337,7 @@ class AsyncDriver:
 
     def spawn(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> Any:
         """Start a producer that fills `mailbox` and closes it when it ends. `await producer.end()` makes it end."""
-        return _TaskProducer(produce, mailbox)
+        return TaskProducer(produce, mailbox)
 
     async def sleep(self, seconds: float) -> None:
         """Suspend for so many seconds."""
@@ -338,11 +368,6 @@ async def as_async(items: Iterable[Any]) -> AsyncGenerator[Any, None]:
             close()
 
 
-def _within(scope: Scope, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    set_current(scope)
-    return fn(*args, **kwargs)
-
-
 def _described(leaf: Any) -> str:
     name = getattr(leaf, "__qualname__", None) or type(leaf).__name__
     return f"`{name.replace('<locals>.', '')}`"
@@ -364,7 +389,7 @@ def _pulled(opened: Opened) -> Generator[Any, None, None]:
                 if source.fn is None:
                     raise AsyncOnly(_described(source.afn), "astream")
                 parent, gates, run = source.scope.parent, source.scope.gates, copy_context().run
-                items = iter(run(_within, source.scope, source.fn, source.args, source.kwargs))
+                items = iter(run(within, source.scope, source.fn, source.args, source.kwargs))
             else:
                 items = step_iter(source)
             place = -1
@@ -407,71 +432,3 @@ def _outcome(task: asyncio.Task[Any]) -> Outcome:
         return Outcome(None, asyncio.CancelledError())
     error = task.exception()
     return Outcome(None, error) if error is not None else Outcome(task.result(), None)
-
-
-async def _end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait for all; a cancellation of the waiter is passed on only after they have ended."""
-    pending = {task for task in tasks if not task.done()}
-    for task in pending:
-        task.cancel()
-    cancelled = False
-    while pending:
-        try:
-            _, pending = await asyncio.wait(pending)
-        except asyncio.CancelledError:
-            cancelled = True
-            pending = {task for task in pending if not task.done()}
-    if cancelled:
-        raise asyncio.CancelledError
-
-
-class _TaskProducer:
-    """A producer task; `end` cancels it and waits."""
-
-    __slots__ = ("mailbox", "task")
-
-    def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
-        self.mailbox = mailbox
-        self.task = asyncio.get_running_loop().create_task(_fill(produce, mailbox))
-        self.task.add_done_callback(self._close)
-
-    def _close(self, task: asyncio.Task[None]) -> None:
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if not self.mailbox.closed:  # it was cancelled before it began
-            self.mailbox.close(error)
-
-    async def end(self) -> None:
-        await _end_tasks((self.task,))
-
-
-class _ThreadProducer:
-    """A producer on a worker thread; `end` waits until it notices that the reader has gone."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
-        self.parts = Parts()
-        # However many workers are busy: without a thread of its own nothing would come live, and an endless one never end.
-        self.parts.start(lambda: _produce(produce, mailbox))
-
-    async def end(self) -> None:
-        self.parts.end()
-
-
-async def _fill(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
-    # The mailbox is closed here, not when the task has ended: that would cost the reader another turn of the loop.
-    try:
-        await produce()
-    except BaseException as error:
-        mailbox.close(error)
-        raise
-    mailbox.close()
-
-
-async def _produce(produce: Callable[[], Coroutine[Any, Any, None]], mailbox: Mailbox[Any]) -> None:
-    try:
-        await produce()
-    except BaseException as error:
-        mailbox.close(error)
-    else:
-        mailbox.close()

@@ -411,7 +411,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         """One value in, one out, with the run around it."""
-        if not scope.listeners:
+        if not scope.listeners or not scope.heard(self.run_type):
             return await self._body(d, input, scope.inner(), kwargs)
         run = scope.begin(self.get_name(), self.run_type, input)
         try:

@@ -84,7 +84,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         # The default and `_body` in one frame: many sequences wait here at once, for a model.
-        run = scope.begin(self.get_name(), self.run_type, input) if scope.listeners else None
+        run = scope.begin(self.get_name(), self.run_type, input) if scope.heard(self.run_type) else None
         scope = scope.inner() if run is None else run.scope
         try:
             for run_step, _, tag in self._parts:

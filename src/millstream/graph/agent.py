@@ -121,7 +121,7 @@ class _Step(Runnable[Any, Any]):
     """What a node of the agent does: a run, and the models that it calls are seen beside that run, not below it."""
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        run = scope.begin(self.get_name(), "chain", input) if scope.listeners else None
+        run = scope.begin(self.get_name(), "chain", input) if scope.heard("chain") else None
         try:
             output = await self._work(d, input, scope)
         except BaseException as error:

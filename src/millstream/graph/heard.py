@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..data.ids import new_id
 from ..data.messages import BaseMessage
 from ..spine.events import END, STREAM, TOKENS, Event
-from ..spine.run import Run
+from ..spine.run import Run, report
 from .constants import TAG_NOSTREAM
 from .control import Command
 from .out import Item
@@ -32,10 +32,19 @@ class MessagesTap:
     `base` is the namespace of the graph that is streamed; with `subgraphs=False` nothing below it is heard.
     """
 
-    __slots__ = ("_base", "_facts", "_put", "_seen", "_subgraphs")
+    __slots__ = ("_base", "_facts", "_put", "_put_bare", "_seen", "_subgraphs")
+    types = frozenset({"chat_model"})
 
-    def __init__(self, put: Callable[[Item], Any], base: tuple[str, ...], subgraphs: bool) -> None:
+    def __init__(
+        self,
+        put: Callable[[Item], Any],
+        base: tuple[str, ...],
+        subgraphs: bool,
+        put_bare: Callable[[tuple[BaseMessage, dict[str, Any]]], Any] | None = None,
+    ) -> None:
         self._put = put
+        # Where the reader wants payloads and nothing beside them.
+        self._put_bare = put_bare
         self._base = base
         self._subgraphs = subgraphs
         self._seen: set[str | None] = set()
@@ -65,6 +74,24 @@ class MessagesTap:
             ns, facts = self._facts.get(run) or self._told_with(run)
             self._facts.pop(run, None)
             self._whole(ns, data, facts)
+
+    def telling(self, run: Run) -> Callable[[BaseMessage], None]:
+        """`feed` for the chunks of a model's run."""
+        ns, facts = self._facts.get(run) or self._told_with(run)
+        seen, put, put_bare = self._seen, self._put, self._put_bare
+
+        def tell(chunk: BaseMessage) -> None:
+            seen.add(chunk.id)
+            try:
+                put((ns, "messages", (chunk, facts)))
+            except Exception as error:  # it may print
+                report(self, run, error)
+
+        def tell_bare(chunk: BaseMessage) -> None:
+            seen.add(chunk.id)
+            put_bare((chunk, facts))  # type: ignore[misc]
+
+        return tell if put_bare is None else tell_bare
 
     def say(self, task: Task, message: BaseMessage) -> None:
         """Tell a message that a task pushes, if its graph is heard."""

@@ -78,6 +78,11 @@ class Options:
         self.subgraphs = subgraphs
         self.version = version
 
+    @property
+    def plain(self) -> bool:
+        """Whether an item of the stream is its payload and nothing else."""
+        return self.version != "v2" and self.bare and not self.subgraphs
+
     def shape(self, coerce: Callable[[str, tuple[str, ...], Any], Any]) -> Callable[[Item], Any]:
         """How an item of the stream looks to its consumer; `coerce(mode, ns, data)` is for `version="v2"`."""
         if self.version == "v2":

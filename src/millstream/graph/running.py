@@ -164,7 +164,7 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
             state = {**extra, **state}
         inner = scope.child("seq:step:3")
         call = branch.call
-        if not inner.listeners or call.runnable is not None:
+        if call.runnable is not None or not inner.heard("chain"):
             assert call.run is not None
             chosen = await call.run(loop.d, state, inner)
         else:

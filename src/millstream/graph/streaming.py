@@ -35,6 +35,10 @@ def chunks_of(app: App, loop: Loop, input: Any, options: Options) -> AsyncGenera
     if options.subgraphs or app.plan.eager or any(BITS[mode] & LIVE for mode in modes):
         mailbox: Mailbox[Any] = Mailbox()
         loop.scope = _gated(loop.scope, mailbox)
+        if options.plain and not options.prints:
+            put = mailbox.put
+            listen(loop, options, modes, keys, lambda item: put(item[2]), put)
+            return push(loop.d, mailbox, partial(loop.run, input))
         listen(loop, options, modes, keys, mailbox.put)
         return push(loop.d, mailbox, partial(loop.run, input), lambda item: (shape(item),))
     said: deque[Any] = deque()
@@ -42,8 +46,15 @@ def chunks_of(app: App, loop: Loop, input: Any, options: Options) -> AsyncGenera
     return _pulled(loop.pull(input, said), shape)
 
 
-def listen(loop: Loop, options: Options, modes: Sequence[str], keys: Keys, reader: Callable[[Any], Any]) -> None:
-    """Make `reader` the reader of the run, in these modes."""
+def listen(
+    loop: Loop,
+    options: Options,
+    modes: Sequence[str],
+    keys: Keys,
+    reader: Callable[[Any], Any],
+    bare: Callable[[Any], Any] | None = None,
+) -> None:
+    """Make `reader` the reader of the run, in these modes; `bare` takes a payload where nothing beside it is wanted."""
     put = reader
     mask = 0
     for mode in modes:
@@ -54,7 +65,7 @@ def listen(loop: Loop, options: Options, modes: Sequence[str], keys: Keys, reade
             mask |= BITS[mode]
     loop.tell(Out(mask, put, keys, ns=loop.ns, subgraphs=options.subgraphs))
     if mask & MESSAGES:
-        loop.scope = loop.scope.with_listener(MessagesTap(put, loop.ns, options.subgraphs))
+        loop.scope = loop.scope.with_listener(MessagesTap(put, loop.ns, options.subgraphs, bare))
     if mask & (CUSTOM | TOOLS):
         tap = ToolsTap(put, loop.ns, options.subgraphs, custom=bool(mask & CUSTOM), tools=bool(mask & TOOLS))
         loop.scope = loop.scope.with_listener(tap)

@@ -21,6 +21,7 @@ class ToolsTap:
     """The listener of one stream in `tools` or `custom` mode, or both."""
 
     __slots__ = ("_base", "_custom", "_put", "_subgraphs", "_tools")
+    types = frozenset({"tool"})
 
     def __init__(
         self, put: Callable[[Item], Any], base: tuple[str, ...], subgraphs: bool, *, custom: bool, tools: bool

@@ -111,12 +111,22 @@ class Scope:
         new.own_tags = ()
         return new
 
+    def heard(self, type: str) -> bool:
+        """Whether a listener may want something of a run of this type; else it need not be begun."""
+        for listener in self.listeners:
+            types = getattr(listener, "types", None)
+            if types is None or type in types:
+                return True
+        return False
+
     def child(self, tag: str, hearer: Any = None) -> Scope:
         """This scope with a tag for the next run only. Where nobody would see it: the scope itself.
 
         `hearer` is what runs next, where that may have callbacks of its own.
         """
-        if not self.listeners and (hearer is None or not hearer.callbacks):
+        if (hearer is None or not hearer.callbacks) and (
+            not self.listeners or (tag.startswith("seq:step:") and not self.heard("chain"))
+        ):
             return self
         new = self.copy()
         new.own_tags = (*self.own_tags, tag)
