@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 # One row a module: the names that it gives. Layers in order.
 _EXPORTS: dict[str, str] = {
     # errors
-    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CannotResume CheckpointGone
-        CorruptCheckpoint EmptyChannelError EmptyInputError FetchError FetchRefused GraphBubbleUp GraphDrained
-        GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph InvalidType InvalidUpdateError
-        LeaseHeld LeaseLost MillstreamError MissingKey NodeCancelledError NodeTimeoutError OutputParserException
-        OutsideRun ParentCommand ProviderConnectionError ProviderError ProviderInterrupted ProviderStatusError
-        ProviderTimeout RateLimitError StepAlreadyCommitted StorageBusy StorageError StorageFull TaskNotFound
-        ToolException ToolInvocationError UnknownInterruptError Unsupported UnsupportedFormat UsageError
-        ValidationError""",
+    "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CannotResume
+        CheckpointGone CorruptCheckpoint EmptyChannelError EmptyInputError ErrorCode FetchError FetchRefused
+        GraphBubbleUp GraphDrained GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph
+        InvalidNamespaceError InvalidType InvalidUpdateError LeaseHeld LeaseLost LoopBlocked MillstreamError MissingKey
+        NodeCancelledError NodeTimeoutError OutputParserException OutsideRun ParentCommand ProviderConnectionError
+        ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StepAlreadyCommitted
+        StorageBusy StorageError StorageFull TaskNotFound ToolException ToolInvocationError UnknownInterruptError
+        Unsupported UnsupportedFormat UsageError ValidationError""",
     # data
     "data.accumulator": "Accumulator",
     "data.addable": "AddableDict aadd add",
@@ -172,8 +172,7 @@ _EXPORTS: dict[str, str] = {
     "graph.savers.postgres": "AsyncPostgresSaver PostgresSaver",
     "graph.savers.registry": "register_type",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
-    "graph.store.base": """BaseStore GetOp InvalidNamespaceError Item ListNamespacesOp MatchCondition PutOp SearchItem
-        SearchOp TTLConfig""",
+    "graph.store.base": "BaseStore GetOp Item ListNamespacesOp MatchCondition PutOp SearchItem SearchOp TTLConfig",
     "graph.store.indexing": "IndexConfig",
     "graph.store.memory": "InMemoryStore",
     "graph.store.postgres": "AsyncPostgresStore PostgresStore",
@@ -374,6 +373,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import CorruptCheckpoint as CorruptCheckpoint
     from .errors import EmptyChannelError as EmptyChannelError
     from .errors import EmptyInputError as EmptyInputError
+    from .errors import ErrorCode as ErrorCode
     from .errors import FetchError as FetchError
     from .errors import FetchRefused as FetchRefused
     from .errors import GraphBubbleUp as GraphBubbleUp
@@ -383,10 +383,12 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import GraphRecursionError as GraphRecursionError
     from .errors import InvalidArgument as InvalidArgument
     from .errors import InvalidGraph as InvalidGraph
+    from .errors import InvalidNamespaceError as InvalidNamespaceError
     from .errors import InvalidType as InvalidType
     from .errors import InvalidUpdateError as InvalidUpdateError
     from .errors import LeaseHeld as LeaseHeld
     from .errors import LeaseLost as LeaseLost
+    from .errors import LoopBlocked as LoopBlocked
     from .errors import MillstreamError as MillstreamError
     from .errors import MissingKey as MissingKey
     from .errors import NodeCancelledError as NodeCancelledError
@@ -577,7 +579,6 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.savers.sqlite import SqliteSaver as SqliteSaver
     from .graph.store.base import BaseStore as BaseStore
     from .graph.store.base import GetOp as GetOp
-    from .graph.store.base import InvalidNamespaceError as InvalidNamespaceError
     from .graph.store.base import Item as Item
     from .graph.store.base import ListNamespacesOp as ListNamespacesOp
     from .graph.store.base import MatchCondition as MatchCondition

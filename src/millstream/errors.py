@@ -10,6 +10,8 @@ MillstreamError
 │   ├── AsyncOnly                   (TypeError)   a leaf that has only an async form was called synchronously
 │   ├── AsyncOnlyMethod             (NotImplementedError)  the same, for tools and generators
 │   ├── OutsideRun                  (RuntimeError)  needs a surrounding run
+│   ├── LoopBlocked                 (asyncio.InvalidStateError)  a sync method of an async saver, called on its event loop
+│   ├── InvalidNamespaceError       (ValueError)  a namespace that a store cannot use
 │   └── GraphError                  a graph was built or used wrongly
 │       ├── InvalidGraph            (ValueError)
 │       ├── InvalidUpdateError      (ValueError)  two writers on one key, a node's bad return value
@@ -51,7 +53,11 @@ Errors of a user's own code pass through unchanged, with a note that names the r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "AsyncOnly",
@@ -64,6 +70,7 @@ __all__ = [
     "CorruptCheckpoint",
     "EmptyChannelError",
     "EmptyInputError",
+    "ErrorCode",
     "FetchError",
     "FetchRefused",
     "GraphBubbleUp",
@@ -73,10 +80,12 @@ __all__ = [
     "GraphRecursionError",
     "InvalidArgument",
     "InvalidGraph",
+    "InvalidNamespaceError",
     "InvalidType",
     "InvalidUpdateError",
     "LeaseHeld",
     "LeaseLost",
+    "LoopBlocked",
     "MillstreamError",
     "MissingKey",
     "NodeCancelledError",
@@ -105,6 +114,16 @@ __all__ = [
 ]
 
 
+class ErrorCode(StrEnum):
+    """What is wrong with a graph or its use, for programs: the `code` of the errors that have one."""
+
+    GRAPH_RECURSION_LIMIT = "GRAPH_RECURSION_LIMIT"
+    INVALID_CONCURRENT_GRAPH_UPDATE = "INVALID_CONCURRENT_GRAPH_UPDATE"
+    INVALID_GRAPH_NODE_RETURN_VALUE = "INVALID_GRAPH_NODE_RETURN_VALUE"
+    MULTIPLE_SUBGRAPHS = "MULTIPLE_SUBGRAPHS"
+    INVALID_CHAT_HISTORY = "INVALID_CHAT_HISTORY"
+
+
 class MillstreamError(Exception):
     """The base of every error that millstream raises on purpose."""
 
@@ -123,6 +142,10 @@ class ValidationError(UsageError, ValueError):
 
 class InvalidArgument(UsageError, ValueError):
     """An argument is out of range, unknown, or contradicts another one."""
+
+    def __init__(self, message: str = "", *, code: ErrorCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidType(UsageError, TypeError):
@@ -167,6 +190,26 @@ class OutsideRun(UsageError, RuntimeError):
     """The call needs a surrounding run and there is none."""
 
 
+class InvalidNamespaceError(UsageError, ValueError):
+    """A namespace that a store cannot use: empty, with an empty label, a dot, or the reserved first label."""
+
+
+if TYPE_CHECKING:
+
+    class LoopBlocked(UsageError, asyncio.InvalidStateError):
+        """A synchronous method of an async saver or store was called on the event loop's own thread; `await` its `a...` twin."""
+
+
+def __getattr__(name: str) -> Any:
+    if name != "LoopBlocked":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import asyncio  # the errors are loaded by all, and need nothing else of it
+
+    doc = "A synchronous method of an async saver or store was called on the event loop's own thread; `await` its `a...` twin."
+    made = type(name, (UsageError, asyncio.InvalidStateError), {"__doc__": doc, "__module__": __name__})
+    return globals().setdefault(name, made)
+
+
 class GraphError(UsageError):
     """A graph was built or used wrongly."""
 
@@ -176,7 +219,11 @@ class InvalidGraph(GraphError, ValueError):
 
 
 class InvalidUpdateError(GraphError, ValueError):
-    """A node wrote something that its channel cannot take."""
+    """A node wrote something that its channel cannot take. `code` says what is wrong with it, where there is a code for that."""
+
+    def __init__(self, message: str = "", *, code: ErrorCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class EmptyInputError(GraphError, ValueError):
@@ -233,6 +280,8 @@ class NodeCancelledError(GraphError):
 
 class GraphRecursionError(MillstreamError, RecursionError):
     """A graph run took more supersteps than its `recursion_limit`."""
+
+    code = ErrorCode.GRAPH_RECURSION_LIMIT
 
 
 class OutputParserException(MillstreamError, ValueError):

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from colours import Colour, colour
 from graph_helpers import Log, chunks, graph_of, run, thread
 
 from millstream import (
+    START,
     AIMessage,
     Command,
+    ErrorCode,
     GraphCallbackHandler,
     GraphInterruptEvent,
     GraphOutput,
+    GraphRecursionError,
     GraphResumeEvent,
     HumanMessage,
     InMemorySaver,
+    Interrupt,
+    InvalidNamespaceError,
     InvalidType,
+    LoopBlocked,
     MessageGraph,
     MessagesState,
     NodeCancelledError,
@@ -27,13 +33,16 @@ from millstream import (
     NodeTimeoutError,
     Runtime,
     Send,
+    StateGraph,
     ToolMessage,
     TracePolicy,
     UnknownInterruptError,
     Unsupported,
+    UsageError,
     add_messages,
     ensure_valid_checkpointer,
     entrypoint,
+    errors,
     interrupt,
     omit_payload,
     push_message,
@@ -41,6 +50,10 @@ from millstream import (
 )
 
 __all__ = ["colour"]
+
+
+class Plain(TypedDict):
+    n: int
 
 
 def test_a_pushed_message_is_told_at_once_and_once(colour: Colour) -> None:
@@ -309,3 +322,39 @@ def test_graphs_inside_nodes_are_drawn_with_xray() -> None:
     outer = graph_of(deep=app).compile()
     assert "deep:kid:x" in outer.get_graph(xray=True).nodes
     assert "deep:kid" in outer.get_graph(xray=1).nodes
+
+
+def test_errors_say_what_they_are_to_programs(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        async def code_of(app: Any, input: Any, config: Any = None) -> Any:
+            with pytest.raises((UsageError, GraphRecursionError)) as caught:
+                await run(c, app, input, config)
+            return getattr(caught.value, "code", None)
+
+        async def plain(write: Any) -> Any:
+            return await code_of(graph_of(a=c.function(lambda s: write), state=Plain).compile(), {"n": 1})
+
+        builder: StateGraph[Any, Any, Any, Any] = StateGraph(Plain)
+        for name in ("a", "b"):
+            builder.add_node(name, c.function(lambda s: {"n": 1}))
+            builder.add_edge(START, name)
+        assert await code_of(builder.compile(), {"n": 0}) is ErrorCode.INVALID_CONCURRENT_GRAPH_UPDATE
+        assert await plain(3) == "INVALID_GRAPH_NODE_RETURN_VALUE"
+        assert await code_of(graph_of(a=c.function(lambda s: None)).compile(), {"n": 1}, {"recursion_limit": 1}) is (
+            ErrorCode.GRAPH_RECURSION_LIMIT
+        )
+
+    colour.run(body)
+
+
+def test_a_question_knows_its_former_name() -> None:
+    with pytest.warns(DeprecationWarning, match="read `.id`"):
+        assert Interrupt("?", "abc").interrupt_id == "abc"
+
+
+def test_all_errors_live_in_one_tree() -> None:
+    assert issubclass(LoopBlocked, asyncio.InvalidStateError)
+    assert LoopBlocked is errors.LoopBlocked
+    assert issubclass(InvalidNamespaceError, UsageError)
+    with pytest.raises(AttributeError):
+        _ = errors.Nope

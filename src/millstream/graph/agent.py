@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NotRequired, TypedDict, get_type_hints
 
 from ..data.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
-from ..errors import InvalidArgument, InvalidType, OutsideRun
+from ..errors import ErrorCode, InvalidArgument, InvalidType, OutsideRun
 from ..flow.binding import RunnableBinding
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of
@@ -414,5 +414,6 @@ def _check_history(messages: Sequence[Any]) -> None:
         raise InvalidArgument(
             "Found AIMessages with tool_calls that do not have a corresponding ToolMessage: "
             f"{[(c['name'], c['id']) for c in open_calls[:3]]}. Every tool call needs an answer before the model is called "
-            "again; add the ToolMessages, or remove the message."
+            "again; add the ToolMessages, or remove the message.",
+            code=ErrorCode.INVALID_CHAT_HISTORY,
         )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, TypeAlias, get_origin
 
-from ..errors import EmptyChannelError, InvalidArgument, InvalidUpdateError
+from ..errors import EmptyChannelError, ErrorCode, InvalidArgument, InvalidUpdateError
 from .constants import ABSENT
 from .control import Overwrite
 
@@ -302,7 +302,8 @@ class BinaryOperatorAggregate(BaseChannel):
             if type(write) in _MAYBE_OVERWRITE and (whole := _overwrite(write)) is not None:
                 if replaced:
                     raise InvalidUpdateError(
-                        f"At key {key!r}: two Overwrite values in one step; let only one node overwrite it."
+                        f"At key {key!r}: two Overwrite values in one step; let only one node overwrite it.",
+                        code=ErrorCode.INVALID_CONCURRENT_GRAPH_UPDATE,
                     )
                 old, replaced = whole[0], True
             elif not replaced:
@@ -348,7 +349,8 @@ class DeltaChannel(BinaryOperatorAggregate):
         whole = [w for w in map(_overwrite, writes) if w is not None]
         if len(whole) > 1:
             raise InvalidUpdateError(
-                f"At key {key!r}: two Overwrite values in one step; let only one node overwrite it."
+                f"At key {key!r}: two Overwrite values in one step; let only one node overwrite it.",
+                code=ErrorCode.INVALID_CONCURRENT_GRAPH_UPDATE,
             )
         if whole:
             return whole[0][0]
@@ -394,7 +396,8 @@ def _overwrite(write: Any) -> tuple[Any] | None:
 def _several(key: str, count: int) -> InvalidUpdateError:
     return InvalidUpdateError(
         f"At key {key!r}: Can receive only one value per step, and {count} were written. "
-        f"Give the key a reducer to combine them: `{key}: Annotated[<type>, <function of old and new>]`."
+        f"Give the key a reducer to combine them: `{key}: Annotated[<type>, <function of old and new>]`.",
+        code=ErrorCode.INVALID_CONCURRENT_GRAPH_UPDATE,
     )
 
 

@@ -105,6 +105,7 @@ class Interrupt:
     @property
     def interrupt_id(self) -> str:
         """The former name of `id`."""
+        warnings.warn("Interrupt.interrupt_id is deprecated; read `.id`.", DeprecationWarning, stacklevel=2)
         return self.id
 
 

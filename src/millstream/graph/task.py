@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidUpdateError, ParentCommand
+from ..errors import ErrorCode, InvalidUpdateError, ParentCommand
 from ..spine.scope import Scope
 from .constants import HANDLER, NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
 from .control import Command, Interrupt, Send
@@ -207,7 +207,8 @@ class Task:
         pairs = update.items() if isinstance(update, dict) else object_pairs(update)
         if pairs is None:
             raise InvalidUpdateError(
-                f"Expected dict, got {update!r} from node {self.node.name!r}; return a dict of state keys, a Command or None."
+                f"Expected dict, got {update!r} from node {self.node.name!r}; return a dict of state keys, a Command or None.",
+                code=ErrorCode.INVALID_GRAPH_NODE_RETURN_VALUE,
             )
         self._take_pairs(pairs)
 

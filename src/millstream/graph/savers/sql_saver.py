@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import LoopBlocked
 from . import sql
 from .base import Config
 from .leases import Lease, clock
 from .log import Chain, Entry, Loaded, Record
 from .log_saver import LogSaver
 
-__all__ = ["LoopBlocked", "SqlSaver", "loop_blocked"]
-
-
-class LoopBlocked(UsageError, asyncio.InvalidStateError):
-    """A synchronous method of an async saver or store was called on the event loop's own thread; `await` its `a...` twin."""
+__all__ = ["SqlSaver", "loop_blocked"]
 
 
 def loop_blocked(owner: object, instead: str) -> LoopBlocked:

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict
 
-from ...errors import InvalidArgument, Unsupported, UsageError
+from ...errors import InvalidArgument, InvalidNamespaceError, Unsupported
 from ...spine.events import MISSING, Missing
 
 __all__ = [
     "BaseStore",
     "GetOp",
-    "InvalidNamespaceError",
     "Item",
     "ListNamespacesOp",
     "MatchCondition",
@@ -42,10 +41,6 @@ class TTLConfig(TypedDict, total=False):
     refresh_on_read: bool
     sweep_interval_minutes: float | None
     omit_expired: bool
-
-
-class InvalidNamespaceError(UsageError, ValueError):
-    """A namespace that cannot be used: empty, with an empty label, a dot, or the reserved first label."""
 
 
 @dataclass(slots=True)
