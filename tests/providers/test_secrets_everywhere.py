@@ -23,6 +23,7 @@ from promising import FULL, record
 from wires import BY_NAME, WIRES, Wire, url_of
 
 from millstream import (
+    AuthenticationError,
     AzureChatOpenAI,
     BaseTracer,
     InMemoryCache,
@@ -63,7 +64,7 @@ MAKERS: dict[str, tuple[Wire, Callable[..., Any]]] = {
     "azure": (BY_NAME["openai-chat"], _azure),
     "by name": (BY_NAME["openai-chat"], _named),
 }
-WAYS = ["argument", "environment", "header", "function"]
+WAYS = ["argument", "environment", "header", "query", "function"]
 
 
 def settings_of(way: str, monkeypatch: pytest.MonkeyPatch, maker: str) -> dict[str, Any]:
@@ -77,6 +78,8 @@ def settings_of(way: str, monkeypatch: pytest.MonkeyPatch, maker: str) -> dict[s
     if way == "header":
         # The key itself must be something on a provider's own address.
         return {"api_key": "other-key-123", "default_headers": {"Authorization": f"Bearer {KEY}", "X-Api-Key": KEY}}
+    if way == "query":
+        return {"api_key": "other-key-123", "default_query": {"key": KEY}}
     return {"api_key": (lambda: KEY) if way == "function" else KEY}
 
 
@@ -243,7 +246,7 @@ def test_a45_the_key_is_found_nowhere(
                 model = make(url_of(provider), **{"max_retries": 1, "timeout": limits, **given})
                 asyncio.run(_drive(model, callbacks, written, saver, echoes=ECHO.encode() in reply.body))
                 attempts += len(provider.requests)
-                assert all(KEY in str(request.headers) for request in provider.requests)
+                assert all(KEY in f"{request.path} {request.headers}" for request in provider.requests)
             for file in tmp_path.glob(f"{number}.sqlite*"):
                 written.add("checkpoints", file.read_bytes().decode("latin-1"))
     written.add("model", model, str(model), model.model_dump(), model.model_dump_json(), vars(model))
@@ -284,6 +287,44 @@ def test_a45_the_cache_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         assert vars(cache) and KEY not in repr(vars(cache))
     finally:
         set_llm_cache(None)
+
+
+@pytest.mark.parametrize("given", [{"extra_headers": {"X-Api-Key": KEY}}, {"extra_query": {"key": KEY}}], ids=str)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a45_a_key_given_with_a_call(
+    maker: str, given: dict[str, Any], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wire, make = MAKERS[maker]
+    written = Written()
+    script = [wire.stream("Hello."), Reply.error(401, ECHO), wire.stream("Hello."), Reply.error(401, ECHO)]
+    with watched(written, caplog, capsys) as callbacks, StandInProvider(script) as provider:
+        cache = InMemoryCache()
+        model = make(url_of(provider), api_key="other-key-123", cache=cache).bind(**given)
+        model.invoke("hi", {"callbacks": callbacks})
+        with pytest.raises(AuthenticationError) as caught:
+            model.invoke("ho", {"callbacks": callbacks})
+        written.error("errors", caught.value)
+
+        async def events(text: str) -> None:
+            async for event in model.astream_events(text, {"callbacks": callbacks}):
+                written.add("events", event)
+
+        asyncio.run(events("ha"))
+        with pytest.raises(AuthenticationError) as caught:
+            asyncio.run(events("he"))
+        written.error("errors", caught.value)
+        assert all(KEY in f"{request.path} {request.headers}" for request in provider.requests)
+    written.add("cache", vars(cache))
+    written.add("model", model)
+    assert len(caplog.records) and not written.found, "\n".join(written.found)
+
+
+def test_headers_of_a_call_tell_it_apart_in_a_cache() -> None:
+    with StandInProvider(lambda _: BY_NAME["openai-chat"].stream("Hello.")) as provider:
+        model = MAKERS["openai-chat"][1](url_of(provider), cache=InMemoryCache())
+        for who in ("a", "b", "a"):
+            model.invoke("hi", extra_headers={"x-user": who})
+    assert [request.headers["x-user"] for request in provider.requests] == ["a", "b"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration
+from ..data.shown import shown_keywords
 from ..flow.driver import Driver
 from ..spine.scope import Scope
 from .caches import BaseCache, cache_of
@@ -66,7 +67,7 @@ def key_of(
         "type": model._llm_type,
         "settings": model._identifying_params,
         "stop": stop,
-        "kwargs": dict(kwargs),
+        "kwargs": shown_keywords(kwargs, _digest),
     }
     try:
         if not isinstance(prompt, str):
@@ -85,6 +86,13 @@ def _copy(generation: Any, *, hit: bool = False) -> Any:
         usage: Any = {**(message.usage_metadata or {}), "total_cost": 0}
         message.usage_metadata = usage
     return ChatGeneration(message=message, generation_info=generation.generation_info)
+
+
+def _digest(value: Any) -> str:
+    """What tells a header from others, as they may choose the answer, and is no key that could be read in a cache's file."""
+    from hashlib import sha256  # milliseconds at import, for calls that few programs make
+
+    return sha256(str(value).encode()).hexdigest()
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from ..data.ai_chunk import AIMessageChunk
 from ..data.chunks import message_chunk_to_message
 from ..data.ids import generation_id, new_id, run_message_id
 from ..data.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from ..data.shown import shown_keywords
 from ..data.types import ToolCall
 from ..errors import InvalidArgument, InvalidType
 from ..flow.driver import Driver
@@ -174,7 +175,7 @@ class ModelCall(Stage):
         model, scope = self.model, self.scope
         if scope.listeners:
             facts = model._get_ls_params(stop=self.stop, **self.kwargs)
-            sent = {**self.kwargs, "stop": self.stop}
+            sent = {**shown_keywords(self.kwargs), "stop": self.stop}
             self._attempt = tell_restart(scope.parent, self.messages)
             self.run = model._begin(scope, self.messages, facts, {"sent": sent})
             self.inner = self.run.scope

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
 from ..data.outputs import GenerationChunk, LLMResult, RunInfo
+from ..data.shown import shown_keywords
 from ..errors import InvalidArgument, InvalidType
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
@@ -100,7 +101,7 @@ class TextCall:
 
     def _begin(self) -> None:
         facts = self.model._get_ls_params(stop=self.stop, **self.kwargs)
-        sent = {**self.kwargs, "stop": self.stop}
+        sent = {**shown_keywords(self.kwargs), "stop": self.stop}
         for prompt, scope in zip(self.prompts, self.scopes, strict=True):
             run = self.model._begin(scope, [prompt], facts, {"sent": sent}) if scope.listeners else None
             self._runs.append(run)

@@ -7,6 +7,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, Generic, TypeVar
 
+from ..data.shown import shown_keywords
 from ..spine.config import RunnableConfig
 from ..spine.config_tools import merge_configs
 from ..spine.events import MISSING
@@ -121,7 +122,7 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         return found
 
     def __repr__(self) -> str:
-        return f"RunnableBinding({self.bound!r}, kwargs={self.kwargs!r})"
+        return f"RunnableBinding({self.bound!r}, kwargs={shown_keywords(self.kwargs)!r})"
 
 
 def _call_with(config: RunnableConfig, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

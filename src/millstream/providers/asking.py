@@ -83,6 +83,7 @@ class Asking:
         return await self._attempts(link, post, self._ask_once)
 
     async def _attempts(self, link: Link, post: Post, once: Callable[[Link, Post], Awaitable[T]]) -> T:
+        self.secrets += post.secrets
         attempt = 0
         while True:
             try:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
@@ -61,9 +62,9 @@ class Key:
 
 @dataclass(slots=True)
 class Post:
-    """A request, ready to be sent. Its headers carry the key, so they are not in its repr."""
+    """A request, ready to be sent. Its headers or its query carry the key, so they are not in its repr."""
 
-    url: str
+    url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     timeouts: Timeouts
@@ -71,6 +72,10 @@ class Post:
     ends: float | None = None
     """When all of it must be over (`time.monotonic`), all attempts together."""
     key: Key | None = field(default=None, repr=False)
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """What of it, beside the model's own secrets, no message may hold."""
+    hides_query: bool = False
+    """Whatever prints its URL, such as the HTTP library's log, does so without the query."""
     waits: bool = False
     """It waits for one of the connections, all of which are in use."""
 
@@ -150,8 +155,27 @@ def kinds_of(error: Exception) -> set[str]:
 def request_of(client: Any, post: Post, *, read: Any, pool: float | None = None) -> httpx2.Request:
     connect = post.timeouts.connect
     request: httpx2.Request = client.build_request("POST", post.url, headers=post.headers, content=post.body)
+    if post.hides_query:
+        cls: Any = type(request.url)
+        request.url = _discreet(cls)(request.url)
     request.extensions["timeout"] = {"connect": connect, "read": read, "write": post.timeouts.idle, "pool": pool}
     return request
+
+
+@cache
+def _discreet(cls: Any) -> Any:
+    """A class of URLs that are sent whole and printed without their query: a log of each request is the library's habit."""
+
+    def text(url: Any) -> str:
+        return f"{_shown(str(cls(url)))}?[hidden]"
+
+    namespace: dict[str, Any] = {
+        "__str__": text,
+        "__repr__": lambda url: f"URL({text(url)!r})",
+        "__eq__": lambda url, other: bool(cls(url) == other),
+        "__hash__": lambda url: hash(cls(url)),
+    }
+    return type("URL", (cls,), namespace)
 
 
 def end_of(limit: float | None) -> float | None:

@@ -10,7 +10,7 @@ from ..errors import AuthenticationError, BadRequestError, ProviderStatusError, 
 from .retry import retry_after
 from .wire_json import loads
 
-__all__ = ["error_in_body", "redacted", "status_error"]
+__all__ = ["error_in_body", "may_be_keys", "redacted", "status_error"]
 
 _CLASSES: dict[int, type[ProviderStatusError]] = {
     400: BadRequestError,
@@ -80,6 +80,11 @@ def error_in_body(answer: Any, status: int) -> int | None:
         return code
     kind = error.get("type") if isinstance(error, dict) else None
     return _STATUS_OF_CODE.get(str(code)) or _STATUS_OF_CODE.get(str(kind)) or status
+
+
+def may_be_keys(given: Mapping[str, Any]) -> list[str]:
+    """Values that may be keys. The API's version is none: errors may well speak of it."""
+    return [text for name, value in given.items() if "version" not in name and len(text := str(value)) >= _SHORTEST_KEY]
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretStr
 
 from ..data.lazy import Lazy
 from .endpoint import OTHER_NAMES, Endpoint, resolved_settings
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from . import http, http_async, http_sync, wire_json
+    from . import http, http_async, http_sync, status, wire_json
     from .http import Key, Post
     from .http_async import AsyncLink
     from .http_sync import SyncLink
@@ -22,6 +22,7 @@ else:
     http = Lazy(".http", globals())
     http_async = Lazy(".http_async", globals())
     http_sync = Lazy(".http_sync", globals())
+    status = Lazy(".status", globals())
     wire_json = Lazy(".wire_json", globals())
 
 __all__ = ["Wired"]
@@ -44,7 +45,7 @@ class Wired(BaseModel):
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     default_headers: dict[str, SecretStr] | None = None
     # Some servers want their key there.
-    default_query: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
+    default_query: Secret[dict[str, Any]] | None = Field(default=None, exclude=True, repr=False)
     proxy: SecretStr | None = None
     """The proxy to go through; else the environment says (HTTPS_PROXY and the like)."""
     http_client: Any = Field(default=None, exclude=True, repr=False)
@@ -67,13 +68,16 @@ class Wired(BaseModel):
             return getattr(self, ours) if ours in type(self).model_fields else super().__getattr__(name)
 
     def _post(self, url: str, body: Mapping[str, Any], kwargs: Mapping[str, Any], **headers: str) -> Post:
+        query = {**self._query(), **(kwargs.get("extra_query") or {})}
         return http.Post(
-            url=self._with_query(url, kwargs.get("extra_query")),
+            url=_with_query(url, query),
             headers={**self._headers(kwargs.get("extra_headers")), **headers},
             body=wire_json.dumps(body),
             timeouts=Timeouts.of(kwargs.get("timeout", self.timeout)),
             provider=self._endpoint.provider,
             key=self._fresh_key(),
+            secrets=status.may_be_keys({**query, **(kwargs.get("extra_headers") or {})}),
+            hides_query=bool(query),
         )
 
     def _sync_link(self) -> SyncLink:
@@ -88,11 +92,8 @@ class Wired(BaseModel):
         headers |= {name.lower(): value.get_secret_value() for name, value in (self.default_headers or {}).items()}
         return headers | {name.lower(): value for name, value in (extra or {}).items()}
 
-    def _with_query(self, url: str, extra: Mapping[str, Any] | None) -> str:
-        query = {**(self.default_query or {}), **(extra or {})}
-        if not query:
-            return url
-        return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, doseq=True)}"
+    def _query(self) -> dict[str, Any]:
+        return self.default_query.get_secret_value() if self.default_query else {}
 
     def _key(self) -> str:
         return self.api_key.get_secret_value() if self.api_key else ""
@@ -122,3 +123,9 @@ class Wired(BaseModel):
     @property
     def _is_official(self) -> bool:
         return self._server == self._endpoint.url
+
+
+def _with_query(url: str, query: Mapping[str, Any]) -> str:
+    if not query:
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, doseq=True)}"
