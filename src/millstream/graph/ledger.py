@@ -40,6 +40,8 @@ class Ledger:
         "_lengths",
         "_prints",
         "_recorded",
+        "_source",
+        "before",
         "chain",
         "durability",
         "entries",
@@ -74,6 +76,9 @@ class Ledger:
         named = ns == (configurable.get("checkpoint_ns") or "")
         self.id: str | None = configurable.get("checkpoint_id") if named else None
         self.parent: str | None = None
+        # The one before that, and where that one comes from.
+        self.before: str | None = None
+        self._source = "loop"
         # The last checkpoint on the way that was waited for: of an input, an update or a fork. The steps since then count
         # on from it, so it names them even where what lies between was lost.
         self.root: str | None = None
@@ -116,6 +121,7 @@ class Ledger:
         """Put a checkpoint's state into the loop."""
         self.loaded = loaded
         self.parent, self.chain, self.newest = loaded.id, loaded.chain, loaded.newest
+        self.before, self._source = loaded.parent, loaded.source
         loop.start_from(loaded.id)
         loop.step = loaded.step + 1
         loop.values.update(loaded.values)
@@ -217,6 +223,12 @@ class Ledger:
         at_break, self._at_break = self._at_break, False
         return at_break
 
+    def metadata(self, loop: Loop) -> dict[str, Any]:
+        """Facts about the checkpoint that the run is at; of one that was loaded also what was stored of the config."""
+        facts = {"source": self._source, "step": loop.step - 1, "parents": dict(loop.parents)}
+        loaded = self.loaded
+        return {**facts, **loaded.extra} if loaded is not None and loaded.id == self.parent else facts
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def fold(self, key: str, channel: BaseChannel, old: Any, writes: Sequence[Any], ops: list[tuple[str, Op]]) -> Any:
@@ -277,7 +289,7 @@ class Ledger:
                 once=source == "loop" and not (self.id is not None and self.parent == self.id),
             )
         )
-        self.parent = id
+        self.before, self.parent, self._source = self.parent, id, source
         if not keeps_root:
             self.root = id
         self._ended, self._recorded = [], set()  # they are in this checkpoint
@@ -411,7 +423,7 @@ class Ledger:
         """How the run leaves the thread: containers copied, because the caller gets the loop's own."""
         left = Loaded.__new__(Loaded)
         assert self.parent is not None and self.chain is not None
-        left.id, left.parent, left.chain = self.parent, None, self.chain
+        left.id, left.parent, left.chain = self.parent, self.before, self.chain
         left.newest = self.parent
         left.step = loop.step
         left.values = {
@@ -420,7 +432,7 @@ class Ledger:
         }
         left.waits = {"joins": {name: sorted(seen) for name, seen in loop.joins.items()}} if loop.joins else {}
         left.records, left.writes = [], []
-        left.source, left.parents, left.extra = "loop", loop.parents, self._extra or {}
+        left.source, left.parents, left.extra = self._source, loop.parents, self._extra or {}
         return left
 
 

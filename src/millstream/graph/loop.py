@@ -25,7 +25,7 @@ from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, start
 from .plan import bounded
 from .running import run_task
 from .runtime import silent
-from .settling import apply, settle
+from .settling import apply, settle, show_start
 from .starting import begin, drain
 from .task import Task, grouped
 from .tool_input import ToolCallWithContext
@@ -124,7 +124,7 @@ class Loop:
         self.stop = limit
         # Whether the output keys were written, or the run resumed: only then is there a result.
         self.answered = False
-        # Answers to questions, by the id of the question; and the questions that stopped the run.
+        # Answers to questions, by the id of the question; and the questions of the step, in the order in which they came.
         self.answers: dict[str, Any] = {}
         self.waiting: tuple[Interrupt, ...] = ()
 
@@ -285,15 +285,17 @@ class Loop:
             node = nodes[name]
             tasks.append(Task(self, node, node.read(values, step, stop), None))
         self.tasks = self.todo = tasks
+        ledger = self.ledger
+        if ledger is not None:
+            show_start(self, ledger, tasks)
         if not tasks:
             return False
-        ledger = self.ledger
         if (
             self.breaks_before
             and not (ledger is not None and ledger.passes_break())
             and self._breaks(self.breaks_before)
         ):
-            self._stop((), "interrupt_before")
+            self._stop("interrupt_before")
             return False
         if self.wants & (TASKS | DEBUG):
             for task in tasks:
@@ -374,7 +376,7 @@ class Loop:
     def _ended(self, task: Task) -> None:
         """Say what a task that has ended wrote."""
         wants = self.wants
-        if not wants & (UPDATES | TASKS | DEBUG):
+        if not wants & (UPDATES | TASKS | DEBUG) or (task.waits and not task.interrupts):
             return
         for out in self.outs:
             if out.mask & UPDATES and task.done and not task.node.hidden and not task.said:
@@ -386,6 +388,9 @@ class Loop:
         """A task waits for a person."""
         task.interrupts = named(task, asked)
         task.waits = True
+        if not task.interrupts:  # a graph inside the task is at a breakpoint: whoever began the run is told at its end
+            return
+        self.waiting = (*self.waiting, *task.interrupts)
         for out in self.outs:
             out.interrupted(self.seen, task.interrupts)
 
@@ -417,7 +422,7 @@ class Loop:
             await self._cut(error)
             raise
         if self.breaks_after and self._breaks(self.breaks_after):
-            self._stop((), "interrupt_after")
+            self._stop("interrupt_after")
             return False
         if self.control is not None:
             await drain(self, self.control)
@@ -426,7 +431,6 @@ class Loop:
     async def _interrupted(self) -> None:
         if self.ledger is not None:
             await self.ledger.cut(self)
-        questions = tuple(question for task in self.tasks for question in task.interrupts)
         finished = [task for task in self.tasks if task.done]
         groups = grouped(finished)
         if groups and not self.nested:
@@ -434,21 +438,20 @@ class Loop:
             apply(self, finished, groups)
             for out in self.outs:
                 out.values(self.seen, groups)
-        self._stop(questions, told=True)
+        self._stop()
 
     def _breaks(self, where: frozenset[str]) -> bool:
         return any(task.node.name in where or ("*" in where and not task.node.hidden) for task in self.tasks)
 
-    def _stop(self, questions: tuple[Interrupt, ...], where: Status = "pending", told: bool = False) -> None:
+    def _stop(self, where: Status = "pending") -> None:
         """End the run before its end; a graph inside a task takes that task with it."""
         if self.scope.listeners:
-            tell_interrupt(self, where, questions)
-        if not told:
-            for out in self.outs:
-                out.interrupted(self.seen, questions)
+            tell_interrupt(self, where, self.waiting)
         if self.nested:
-            raise GraphInterrupt(questions)
-        self.waiting = questions
+            raise GraphInterrupt(self.waiting)
+        if not self.waiting:  # at a breakpoint; questions were told as they were asked
+            for out in self.outs:
+                out.interrupted(self.seen, ())
 
     async def _wait_for(self, gate: Any) -> None:
         """Let a reader have what the step said before its writes are applied."""

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import InvalidArgument, InvalidType
-from .constants import INTERRUPT
-from .control import STREAM_MODES
+from .constants import ERROR, INTERRUPT
+from .control import STREAM_MODES, Interrupt
 
 if TYPE_CHECKING:
+    from .ledger import Ledger
     from .loop import Loop
     from .task import Task
 
@@ -173,7 +174,7 @@ def ended_payload(task: Task) -> dict[str, Any]:
         "name": task.node.name,
         "error": task.error,
         "result": result_of(task.writes, task.loop.plan.shown),
-        "interrupts": [{"value": i.value, "id": i.id, "response_schema": i.response_schema} for i in task.interrupts],
+        "interrupts": list(map(question_payload, task.interrupts)),
     }
 
 
@@ -192,19 +193,35 @@ def result_of(writes: Iterable[tuple[str, Any]], channels: Mapping[str, Any]) ->
     return result
 
 
-def checkpoint_payload(loop: Loop, source: str, parent: str | None) -> dict[str, Any]:
-    """The `checkpoints` payload of the checkpoint just made, with the tasks that wait in the order of their running."""
-    waiting = sorted(loop.upcoming(loop.step + 1), key=lambda t: (t.index is None, t.index or 0, t.node.name))
+def checkpoint_payload(loop: Loop, ledger: Ledger, tasks: Sequence[Task]) -> dict[str, Any]:
+    """The `checkpoints` payload of the checkpoint that a step starts from, with the tasks of that step."""
+    parent = ledger.before
     return {
         "config": loop.config_at(loop.origin),
         "parent_config": None if parent is None else loop.config_at(parent),
         "values": read_keys(loop.seen, loop.plan.stream_keys),
-        "metadata": {"source": source, "step": loop.step, "parents": dict(loop.parents)},
-        "next": [task.node.name for task in waiting],
-        "tasks": [
-            {"id": task.id, "name": task.node.name, "interrupts": (), "state": task.inner_config()} for task in waiting
-        ],
+        "metadata": ledger.metadata(loop),
+        "next": [task.node.name for task in tasks],
+        "tasks": [_waiting_payload(task, ledger.records) for task in tasks],
     }
+
+
+def _waiting_payload(task: Task, records: Sequence[tuple[str, str, Any]]) -> dict[str, Any]:
+    """A task that waits at a checkpoint, with what is known of it from a run that was cut."""
+    own = [(channel, value) for id, channel, value in records if id == task.id]
+    facts: dict[str, Any] = {"id": task.id, "name": task.node.name}
+    errors = [value for channel, value in own if channel == ERROR]
+    if errors:
+        return {**facts, "error": errors[-1], "state": task.inner_config()}
+    if result := result_of(own, task.loop.plan.shown):
+        facts["result"] = result
+    asked = [question for channel, value in own if channel == INTERRUPT for question in value]
+    return {**facts, "interrupts": tuple(map(question_payload, asked)), "state": task.inner_config()}
+
+
+def question_payload(question: Interrupt) -> dict[str, Any]:
+    """A question as the payloads of tasks show it."""
+    return {"value": question.value, "id": question.id, "response_schema": question.response_schema}
 
 
 _SYSTEM = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "assistant_id", "graph_id"})

@@ -140,8 +140,9 @@ class Plan:
         self.start.triggers = (START,)
         for name, node in (*self.nodes.items(), (START, self.start)):
             node.next = tuple(sorted(end for start, end in builder.edges if start == name and end != END))
+            own = builder.state if node.spec is None else node.spec.input
             node.branches = tuple(
-                (b, read(builder.state if b.input_type is None else builder.schema_of(b.input_type)))
+                (b, read(own if b.input_type is None else builder.schema_of(b.input_type)))
                 for b in builder.branches.get(name, {}).values()
             )
         self._resolve_joins(builder)

@@ -156,11 +156,11 @@ async def _collected(loop: Loop, task: Task, scope: Scope) -> list[Any]:
 async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
     """Ask the conditional edges of a node where to go; they see the state with this node's writes."""
     fresh = _fresh(loop, task)
-    # Keys that are no part of the state are shown too: a path may look at what its node returned.
-    extra = result if type(result) is dict and len(result) > len(task.writes) else None
+    # A path sees what its node does, and also the keys that the node returned.
+    extra = result if type(result) is dict else None
     for branch, read in task.node.branches:
         state = read(fresh, loop.step, loop.stop)
-        if extra is not None and branch.input_type is None and type(state) is dict:
+        if extra is not None and branch.input_type is None and type(state) is dict and not extra.keys() <= state.keys():
             state = {**extra, **state}
         inner = scope.child("seq:step:3")
         call = branch.call

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .loop import Loop
 
-__all__ = ["commanded", "route", "save", "settle", "wake"]
+__all__ = ["commanded", "route", "save", "settle", "show_start", "wake"]
 
 logger = logging.getLogger("millstream")
 
@@ -140,9 +140,12 @@ def commanded(loop: Loop, record: list[tuple[str, Any]], ops: list[tuple[str, Op
 
 def save(loop: Loop, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tasks: Sequence[Task] = ()) -> None:
     """Note a checkpoint: what changed, what waits."""
-    parent = ledger.parent
     loop.start_from(ledger.stage(loop, source, ops, tasks))
+
+
+def show_start(loop: Loop, ledger: Ledger, tasks: Sequence[Task]) -> None:
+    """Say from which checkpoint a step starts, if that was asked for."""
     if loop.wants & (CHECKPOINTS | DEBUG):
-        payload = checkpoint_payload(loop, source, parent)
+        payload = checkpoint_payload(loop, ledger, tasks)
         for out in loop.outs:
-            out.checkpoint(loop.step, payload)
+            out.checkpoint(loop.step - 1, payload)

@@ -12,7 +12,7 @@ from .handlers import tell_resume
 from .ledger import finished
 from .running import choose
 from .savers.log import Record
-from .settling import apply, commanded, save, settle
+from .settling import apply, commanded, save, settle, show_start
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ async def _take_input(loop: Loop, input: Any) -> None:
 async def _start(loop: Loop, input: Any) -> None:
     """The step of the start node: it writes the input and goes where START's edges lead."""
     plan = loop.plan
+    if loop.ledger is not None:
+        show_start(loop, loop.ledger, loop.upcoming(loop.step))
     start = Task(loop, plan.start, input, None)
     start.take(input)
     if not plan.is_root:

@@ -1,0 +1,193 @@
+"""What streams tell at the edges of runs: the checkpoint that a run starts from, questions in their order, breakpoints inside."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any, TypedDict
+
+import pytest
+from colours import Colour, colour
+from graph_helpers import chunks, graph_of, run, stream, thread
+
+from millstream import END, START, Command, GraphRecursionError, InMemorySaver, StateGraph, interrupt
+
+__all__ = ["colour"]
+
+
+def ask(question: Any) -> Any:
+    return lambda state: {"log": [interrupt(question)]}
+
+
+def asking() -> Any:
+    graph = graph_of(
+        ("a", "ask"), ("a", "side"), a=lambda s: {"log": ["a"]}, ask=ask("?"), side=lambda s: {"log": ["s"]}
+    )
+    return graph.compile(checkpointer=InMemorySaver())
+
+
+def test_a_run_that_goes_on_tells_first_where_from(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = asking()
+        first = await chunks(c, app, {"log": []}, thread(metadata={"by": "ann"}), stream_mode=["checkpoints", "values"])
+        told = await chunks(c, app, Command(resume="!"), thread(), stream_mode=["checkpoints", "values"])
+        assert [mode for mode, _ in told] == ["values", "checkpoints", "values", "checkpoints"]
+        assert told[0][1] == {"log": ["a"]}
+        start = told[1][1]
+        fresh = next(data for mode, data in first[::-1] if mode == "checkpoints")
+        assert fresh["metadata"] == {"source": "loop", "step": 1, "parents": {}}
+        assert start["metadata"] == {**fresh["metadata"], "by": "ann"}
+        same = ("config", "parent_config", "values", "next")
+        assert {key: start[key] for key in same} == {key: fresh[key] for key in same}
+        asked, ended = start["tasks"]
+        assert [task["name"] for task in fresh["tasks"]] == [asked["name"], ended["name"]] == ["ask", "side"]
+        assert [question["value"] for question in asked["interrupts"]] == ["?"]
+        assert "result" not in asked
+        assert ended["result"] == {"log": ["s"]}
+        assert [task["interrupts"] for task in fresh["tasks"]] == [(), ()]
+
+    colour.run(body)
+
+
+def test_a_run_with_nothing_left_to_do_tells_its_last_checkpoint(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = asking()
+        await run(c, app, {"log": []}, thread())
+        told = await chunks(c, app, Command(resume="!"), thread(), stream_mode="checkpoints")
+        (again,) = await chunks(c, app, None, thread(), stream_mode="checkpoints")
+        assert again == told[-1]
+        assert again["next"] == []
+
+    colour.run(body)
+
+
+def test_an_error_that_was_stored_is_told_with_the_checkpoint(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        def fail(state: Any) -> Any:
+            raise ValueError("no")
+
+        app = graph_of(fail=c.function(fail)).compile(checkpointer=InMemorySaver())
+        for known in (False, True):
+            told: list[Any] = []
+            with pytest.raises(ValueError, match="no"):
+                async for chunk in stream(c, app, None if known else {"log": []}, thread(), stream_mode="debug"):
+                    told.append(chunk)
+            last = [entry for entry in told if entry["type"] == "checkpoint"][-1]
+            assert last["step"] == 0
+            (task,) = last["payload"]["tasks"]
+            assert task.get("error") == ("ValueError('no')" if known else None)
+
+    colour.run(body)
+
+
+def test_a_checkpoint_is_told_when_its_step_begins(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        graph = graph_of(("a", "b"), a=lambda s: {"log": ["a"]}, b=lambda s: {"log": ["b"]})
+        app = graph.compile(checkpointer=InMemorySaver(), interrupt_after=["a"])
+        told = await chunks(c, app, {"log": []}, thread(), stream_mode=["checkpoints", "updates"])
+        assert [data["metadata"]["step"] for mode, data in told if mode == "checkpoints"] == [-1, 0]
+        told = await chunks(c, app, None, thread(), stream_mode="checkpoints")
+        assert [data["metadata"]["step"] for data in told] == [1, 2]
+        steps = []
+        with pytest.raises(GraphRecursionError):
+            async for data in stream(
+                c, app, {"log": []}, thread("2", recursion_limit=1), stream_mode="checkpoints", interrupt_after=["b"]
+            ):
+                steps.append(data["metadata"]["step"])
+        assert steps == [-1, 0]
+        assert app.get_state(thread("2")).metadata["step"] == 1
+
+    colour.run(body)
+
+
+def test_questions_come_in_the_order_in_which_they_were_asked() -> None:
+    async def main() -> None:
+        first = asyncio.Event()
+
+        async def early(state: Any) -> Any:
+            try:
+                return {"log": [interrupt("early")]}
+            finally:
+                first.set()
+
+        async def late(state: Any) -> Any:
+            await first.wait()
+            return {"log": [interrupt("late")]}
+
+        app = graph_of((START, "a"), (START, "b"), a=late, b=early).compile(checkpointer=InMemorySaver())
+        result = await app.ainvoke({"log": []}, thread())
+        assert [question.value for question in result["__interrupt__"]] == ["early", "late"]
+        first.clear()
+        whole = await app.ainvoke({"log": []}, thread("2"), version="v2")
+        assert [question.value for question in whole.interrupts] == ["early", "late"]
+        assert [question.value for question in app.get_state(thread()).interrupts] == ["late", "early"]
+
+    asyncio.run(main())
+
+
+def test_questions_of_threads_come_in_the_order_in_which_they_were_asked() -> None:
+    first = threading.Event()
+
+    def late(state: Any) -> Any:
+        assert first.wait(10)
+        return {"log": [interrupt("late")]}
+
+    app = graph_of((START, "a"), (START, "b"), a=late, b=ask("early")).compile(checkpointer=InMemorySaver())
+    told = app.stream({"log": []}, thread(), stream_mode="updates")
+    assert next(told)["__interrupt__"][0].value == "early"
+    first.set()
+    assert [chunk["__interrupt__"][0].value for chunk in told] == ["late"]
+
+
+def test_a_breakpoint_inside_is_told_once_at_the_end(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        inner = graph_of(("c1", "c2"), c1=lambda s: {"log": ["c1"]}, c2=lambda s: {"log": ["c2"]}).compile(
+            interrupt_before=["c2"]
+        )
+        outer = graph_of((START, "kid"), (START, "z"), kid=inner, z=lambda s: {"log": ["z"]})
+        app = outer.compile(checkpointer=InMemorySaver())
+        told = await chunks(
+            c, app, {"log": []}, thread(), stream_mode=["updates", "values", "tasks"], subgraphs=True
+        )  # fmt: skip
+        assert told[-1] == ((), "updates", {"__interrupt__": ()})
+        assert told[-2] == ((), "values", {"log": ["z"]})
+        assert [data for _, mode, data in told if mode == "updates" and "__interrupt__" in data] == [
+            {"__interrupt__": ()}
+        ]
+        assert [data["name"] for ns, mode, data in told if mode == "tasks" and "result" in data and not ns] == ["z"]
+        assert await run(c, app, None, thread()) == {"log": ["c1", "c2", "z"]}
+
+    colour.run(body)
+
+
+class Wide(TypedDict, total=False):
+    x: int
+    y: int
+    log: list[Any]
+
+
+class Narrow(TypedDict):
+    x: int
+
+
+def test_a_branch_sees_what_its_node_sees_and_what_that_returned(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen: list[Any] = []
+
+        def narrow(state: Narrow) -> Any:
+            return {"y": 5, "other": 9}
+
+        def path(state: Any) -> str:
+            seen.append(dict(state))
+            return END
+
+        def whole(state: Wide) -> str:
+            seen.append(dict(state))
+            return END
+
+        graph: Any = StateGraph(Wide).add_node("narrow", narrow).add_edge(START, "narrow")
+        app = graph.add_conditional_edges("narrow", path).add_conditional_edges("narrow", whole).compile()
+        await run(c, app, {"x": 1, "log": ["q"]})
+        assert seen == [{"x": 1, "y": 5, "other": 9}, {"x": 1, "y": 5, "log": ["q"]}]
+
+    colour.run(body)
