@@ -23,6 +23,7 @@ from millstream import (
     Command,
     HumanMessage,
     InMemorySaver,
+    Interrupt,
     InvalidArgument,
     MessagesState,
     PostgresSaver,
@@ -119,7 +120,7 @@ def normal(value: Any) -> Any:
         return {key: normal(each) for key, each in value.items() if key not in ("parents", "checkpoint_id")}
     if isinstance(value, list | tuple):
         return [normal(each) for each in value]
-    return value.value if hasattr(value, "interrupt_id") or type(value).__name__ == "Interrupt" else value
+    return value.value if isinstance(value, Interrupt) else value
 
 
 async def state(c: Colour, app: Any, config: Any) -> Any:
