@@ -72,7 +72,7 @@ def test_an_agent_and_a_model_need_no_client_before_a_call() -> None:
     assert third_party(modules) <= PYDANTIC
     assert {module for module in modules if module.startswith("millstream.")} & OF_REQUESTS == set()
     # Pydantic looks for plugins by it when it builds the first schema.
-    assert modules & {"asyncio", "importlib.metadata", "logging"} == set()
+    assert modules & {"asyncio", "importlib.metadata", "json", "logging", "queue"} == set()
 
 
 def test_a_model_is_made_without_what_requests_need() -> None:
@@ -84,7 +84,7 @@ def test_the_measure_sees_what_is_loaded() -> None:
     assert "pydantic" in third_party(loaded("import pydantic"))
     model = "ChatOpenAI(model='m', base_url='http://127.0.0.1/v1')"
     modules = loaded(f"from millstream import ChatOpenAI; {model}._asking(); {model}._async_link(); import logging")
-    assert modules >= {"logging", "millstream.providers.asking", "millstream.providers.http_async"}
+    assert modules >= {"json", "logging", "millstream.providers.asking", "millstream.providers.http_async"}
 
 
 def test_a_missing_name_is_an_error_here_too() -> None:

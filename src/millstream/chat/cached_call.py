@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..data.lazy import Lazy
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration
 from ..data.shown import shown_keywords
@@ -16,6 +16,11 @@ from .caches import BaseCache, cache_of
 
 if TYPE_CHECKING:
     from .language_model import BaseLanguageModel
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = Lazy("json", globals())
 
 __all__ = ["CachedCall", "cached_call", "key_of"]
 

@@ -13,7 +13,6 @@ from ..data.any_message import AnyMessage
 from ..data.coercion import convert_to_messages, get_buffer_string
 from ..data.outputs import LLMResult
 from ..data.prompt_values import PromptValue
-from ..data.token_estimate import count_tokens_approximately
 from ..errors import Unsupported
 from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.runnable import Kwargs
@@ -99,7 +98,9 @@ class BaseLanguageModel(Component[LanguageModelInput, Output]):
 
     def get_num_tokens_from_messages(self, messages: Sequence[Any], tools: Sequence[Any] | None = None) -> int:
         """The tokens of a conversation, and of the tools that go with it; an estimate as `get_num_tokens`."""
-        from .function_calling import convert_to_openai_tool  # which models are used without
+        # Which models are used without.
+        from ..data.token_estimate import count_tokens_approximately
+        from .function_calling import convert_to_openai_tool
 
         described = [convert_to_openai_tool(tool) for tool in tools or ()]
         if self.custom_get_token_ids is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .ai_chunk import AIMessageChunk
 from .calls import calls_of_chunks
 from .chunks import merge_chunks
+from .lazy import Lazy
 from .messages import BaseMessage
 from .types import ToolCall, ToolCallChunk
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = Lazy("json", globals())
 
 __all__ = ["Accumulator"]
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ValidationError
-from .partial_json import parse_partial_json
+from .lazy import Lazy
 from .types import InvalidToolCall, ToolCall, ToolCallChunk, invalid_tool_call, tool_call, tool_call_chunk
+
+if TYPE_CHECKING:
+    import json
+
+    from . import partial_json
+else:
+    json = Lazy("json", globals())
+    partial_json = Lazy(".partial_json", globals())
 
 __all__ = [
     "calls_of_chunks",
@@ -58,7 +65,7 @@ def calls_of_chunks(chunks: Iterable[ToolCallChunk], *, whole: bool = False) -> 
 
     When the message is `whole`, arguments that are not were cut by the model's limit: nobody should run such a call.
     """
-    parse = _parse_whole if whole else parse_partial_json
+    parse = _parse_whole if whole else partial_json.parse_partial_json
     calls: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
     for chunk in chunks:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..errors import InvalidArgument, MissingKey, Unsupported, ValidationError
+from .lazy import Lazy
 from .messages import (
     AIMessage,
     BaseMessage,
@@ -18,6 +18,11 @@ from .messages import (
     ToolMessage,
     class_of_type,
 )
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = Lazy("json", globals())
 
 __all__ = [
     "MessageLikeRepresentation",

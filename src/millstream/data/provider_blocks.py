@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .partial_json import parse_partial_json
+from .lazy import Lazy
+
+if TYPE_CHECKING:
+    import json
+
+    from . import partial_json
+else:
+    json = Lazy("json", globals())
+    partial_json = Lazy(".partial_json", globals())
 
 __all__ = ["CALLS", "said_block"]
 
@@ -177,7 +184,7 @@ def _parsed(args: Any) -> dict[str, Any]:
         value = json.loads(args, strict=False)
     except (ValueError, RecursionError):
         try:
-            value = parse_partial_json(args)
+            value = partial_json.parse_partial_json(args)
         except ValueError:
             return {}
     return value if isinstance(value, dict) else {}

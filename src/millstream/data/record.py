@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import fields
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from ..errors import ValidationError
+from .lazy import Lazy
 from .schemas import record_schema
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = Lazy("json", globals())
 
 __all__ = ["Record"]
 

@@ -11,7 +11,7 @@ from ..spine.scope import Scope
 __all__ = ["Many"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class Many:
     """Inputs, each with a scope of its own; at most `limit` run at once. Without `keep_going` one failure may stop the rest."""
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..data.lazy import Lazy
 from .outcome import Outcome, log_late
 from .step import step
 from .workers import workers
+
+if TYPE_CHECKING:
+    import queue
+else:
+    queue = Lazy("queue", globals())
 
 __all__ = ["Parts", "Thunk", "run_part"]
 

@@ -7,20 +7,22 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
-from ..data.lazy import logger_of
+from ..data.lazy import Lazy, logger_of
 from ..errors import InvalidGraph, InvalidType, Unsupported
 from .branch import Branch
 from .callables import Call, parameter_hints
 from .channels import BaseChannel, LastValue
 from .constants import END, RESERVED, START
 from .control import All, Command
-from .policies import CachePolicy, TimeoutPolicy, TracePolicy, timeout_of
-from .retrying import RetryPolicy, policies_of
 from .schema import Rule, Schema, has_fields
 
 if TYPE_CHECKING:
     from ..chat.caches import BaseCache
+    from . import policies, retrying
     from .compiled import CompiledStateGraph
+else:
+    policies = Lazy(".policies", globals())
+    retrying = Lazy(".retrying", globals())
 
 __all__ = ["MessageGraph", "NodeSpec", "StateGraph"]
 
@@ -56,11 +58,11 @@ class NodeSpec:
         self.defer = False
         self.metadata: Mapping[str, Any] | None = None
         self.destinations: tuple[str, ...] | dict[str, str] = ()
-        self.retry: Sequence[RetryPolicy] = ()
-        self.cache: CachePolicy | None = None
+        self.retry: Sequence[retrying.RetryPolicy] = ()
+        self.cache: policies.CachePolicy | None = None
         self.handler: Call | None = None
-        self.timeout: TimeoutPolicy | None = None
-        self.trace: TracePolicy | None = None
+        self.timeout: policies.TimeoutPolicy | None = None
+        self.trace: policies.TracePolicy | None = None
 
     def __repr__(self) -> str:
         return f"NodeSpec({self.name!r})"
@@ -126,12 +128,12 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         defer: bool = False,
         metadata: Mapping[str, Any] | None = None,
         input_schema: Any = None,
-        retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
-        cache_policy: CachePolicy | None = None,
+        retry_policy: retrying.RetryPolicy | Sequence[retrying.RetryPolicy] | None = None,
+        cache_policy: policies.CachePolicy | None = None,
         error_handler: Any = None,
-        timeout: float | timedelta | TimeoutPolicy | None = None,
+        timeout: float | timedelta | policies.TimeoutPolicy | None = None,
         destinations: Mapping[str, str] | Sequence[str] | None = None,
-        trace_policy: TracePolicy | None = None,
+        trace_policy: policies.TracePolicy | None = None,
         **deprecated: Any,
     ) -> StateGraph[StateT, ContextT, InputT, OutputT]:
         """Add a node: a name and what to run, or just what to run (its own name is taken then).
@@ -157,10 +159,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         spec.defer = defer
         spec.metadata = metadata
         spec.destinations = _destinations(destinations) if destinations is not None else hints.destinations
-        spec.retry = policies_of(retry_policy or renamed.get("retry_policy"))
+        spec.retry = retrying.policies_of(retry_policy or renamed.get("retry_policy"))
         spec.cache = cache_policy
         spec.handler = None if error_handler is None else Call(error_handler)
-        spec.timeout = timeout_of(timeout)
+        spec.timeout = policies.timeout_of(timeout)
         spec.trace = trace_policy
         self.nodes[name] = spec
         return self
@@ -168,21 +170,21 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     def set_node_defaults(
         self,
         *,
-        retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
-        cache_policy: CachePolicy | None = None,
+        retry_policy: retrying.RetryPolicy | Sequence[retrying.RetryPolicy] | None = None,
+        cache_policy: policies.CachePolicy | None = None,
         error_handler: Any = None,
-        timeout: float | timedelta | TimeoutPolicy | None = None,
+        timeout: float | timedelta | policies.TimeoutPolicy | None = None,
     ) -> StateGraph[StateT, ContextT, InputT, OutputT]:
         """Options for every node that has none of its own; retry and timeout are also for error handlers."""
         defaults = self.defaults
         if retry_policy is not None:
-            defaults.retry = policies_of(retry_policy)
+            defaults.retry = retrying.policies_of(retry_policy)
         if cache_policy is not None:
             defaults.cache = cache_policy
         if error_handler is not None:
             defaults.handler = Call(error_handler)
         if timeout is not None:
-            defaults.timeout = timeout_of(timeout)
+            defaults.timeout = policies.timeout_of(timeout)
         return self
 
     def _named(self, node: Any, action: Any) -> tuple[Call, str]:

@@ -39,7 +39,7 @@ OTHER_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class Endpoint:
     """A provider's own API and the environment variables that speak of it."""
 
