@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from graph_helpers import graph_of, thread
 
-from millstream import END, START, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate
+from millstream import END, START, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate, interrupt
 
 __all__: list[str] = []
 
@@ -160,3 +160,59 @@ def test_a_cancelled_run_goes_on() -> None:
         assert await app.ainvoke(None, thread()) == {"log": ["a", "b"]}
 
     asyncio.run(main())
+
+
+def _names(*names: str, **options: Any) -> Any:
+    """A chain of nodes that write their names."""
+    nodes: dict[str, Any] = {name: lambda s, name=name: {"log": [name]} for name in names}
+    app = graph_of(*zip(names, names[1:], strict=False), **nodes)
+    return app.compile(checkpointer=InMemorySaver(), **options)
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_an_update_without_a_node_is_of_the_one_that_ran_last(durability: Any) -> None:
+    app = _names("a", "b", "c")
+    app.update_state(thread(), {"log": ["x"]}, as_node="b")
+    app.update_state(thread(), {"log": ["y"]})  # nothing has run: it is an input's
+    assert app.get_state(thread()).next == ("a",)
+
+    app.invoke({"log": []}, thread("2"), interrupt_before=["b"], durability=durability)
+    app.update_state(thread("2"), {"log": ["x"]}, as_node="b")
+    app.update_state(thread("2"), None, as_node="__copy__")
+    app.update_state(thread("2"), {"log": ["y"]})
+    assert app.get_state(thread("2")).next == ("b",)
+
+
+def test_of_several_nodes_that_ran_together_one_is_to_be_named() -> None:
+    def bad(state: Any) -> Any:
+        raise ValueError("no")
+
+    def ok(state: Any) -> Any:
+        return {"log": ["ok"]}
+
+    def app(*edges: tuple[str, str]) -> Any:
+        return graph_of(*edges, a=ok, b=ok, bad=bad).compile(checkpointer=InMemorySaver())
+
+    both = app((START, "a"), (START, "b"), (START, "bad"))
+    one = app((START, "a"), (START, "bad"), ("a", "b"))
+    for each in (one, both):
+        with pytest.raises(ValueError, match="no"):
+            each.invoke({"log": []}, thread())
+    with pytest.raises(InvalidUpdateError, match="as_node: a, b"):
+        both.update_state(thread(), {"log": ["u"]})
+    one.update_state(thread(), {"log": ["u"]})
+    assert one.get_state(thread())[:2] == ({"log": ["ok", "u"]}, ("b",))
+
+
+def test_a_branch_from_the_past_has_nothing_of_what_waited_there() -> None:
+    def ask(state: Any) -> Any:
+        return {"log": [interrupt("?")]}
+
+    app = graph_of((START, "a"), (START, "ask"), a=lambda s: {"log": ["a"]}, ask=ask).compile(checkpointer=InMemorySaver())
+    app.invoke({"log": []}, thread())
+    asked = app.get_state(thread())
+    assert asked.values == {"log": ["a"]}
+    branch = app.update_state(asked.config, {"log": ["other"]}, as_node="ask")
+    assert app.get_state(branch).values == {"log": ["other"]}
+    with pytest.raises(InvalidUpdateError, match="no checkpoint"):
+        app.update_state(thread("new"), None, as_node="__copy__")

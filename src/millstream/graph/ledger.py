@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .task import Task
 
-__all__ = ["Ledger", "finished"]
+__all__ = ["Ledger", "finished", "nodes_of"]
 
 _IDS = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "task_id", "run_id"})
 
@@ -452,6 +452,8 @@ def _last_only(entries: list[Entry]) -> list[Entry]:
     last = entries[-1]
     last.parent, last.once = entries[0].parent, entries[0].once
     last.ops = [op for entry in entries for op in entry.ops]
+    if last.writes:
+        last.waits["ran"] = sorted(nodes_of(last.writes))  # an update may stand for them
     last.writes = ()
     return [last]
 
@@ -459,6 +461,11 @@ def _last_only(entries: list[Entry]) -> list[Entry]:
 def _path(task: Task) -> str:
     """The task's place in its step, as text that sorts in order."""
     return f"0:{task.node.name}" if task.index is None else f"1:{task.index:010d}:{task.node.name}"
+
+
+def nodes_of(writes: Iterable[Sequence[Any]]) -> set[str]:
+    """The names of the nodes whose tasks wrote."""
+    return {path.split(":", 2)[-1] if path.startswith("1:") else path[2:] for _, path, _ in writes}
 
 
 def _metadata(scope: Scope) -> dict[str, Any]:

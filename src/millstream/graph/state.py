@@ -11,7 +11,7 @@ from ..spine.scope import Scope
 from .constants import END, ERROR, INPUT, INTERRUPT, NULL_TASK, RESUME, START
 from .control import PregelTask, StateSnapshot, StateUpdate
 from .interrupts import is_answered
-from .ledger import Ledger, finished
+from .ledger import Ledger, finished, nodes_of
 from .loop import Loop
 from .out import read_keys, result_of
 from .running import choose
@@ -130,9 +130,12 @@ async def update_state(
 async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Sequence[StateUpdate]) -> None:
     first = updates[0]
     if len(updates) == 1 and first.as_node == COPY:
-        if loaded is not None:
-            ledger.parent, ledger.chain = loaded.parent, None
+        if loaded is None:
+            raise InvalidUpdateError(f"thread {ledger.thread!r} has no checkpoint that could be copied.")
+        ran = await _ran_last(loop, ledger, loaded)
+        ledger.parent, ledger.chain = loaded.parent, None
         save(loop, ledger, "fork", _all_set(loop))
+        ledger.entries[-1].waits["ran"] = sorted(ran)
         return
     if len(updates) == 1 and first.as_node == END and first.values is None:
         _finish(loop, ledger)
@@ -143,9 +146,11 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
         loop.next = (START,)
         save(loop, ledger, "input", [])
         return
+    done = finished(ledger.records) if ledger.id is None else {}
+    pending = [task for task in loop.upcoming(loop.step) if task.id in done]
     tasks = []
     for update in updates:
-        name = update.as_node or await _last_node(loop, ledger, loaded)
+        name = update.as_node or await _last_node(loop, ledger, loaded, pending)
         if name != START and name not in loop.plan.nodes:
             raise InvalidUpdateError(f"Node {name} does not exist; nodes are {list(loop.plan.nodes)}.")
         node = loop.plan.start if name == START else loop.plan.nodes[name]
@@ -154,9 +159,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
         if node.branches:
             await choose(loop, task, update.values, TaskScope(task))
         tasks.append(task)
-    done = finished(ledger.records)
     commanded(loop, done.get(NULL_TASK, []), ledger.ops)
-    pending = [task for task in loop.upcoming(loop.step) if task.id in done]
     for task in pending:
         task.recall(done[task.id])
     if pending:
@@ -181,22 +184,27 @@ def _all_set(loop: Loop) -> list[Any]:
     return [(key, ("set", loop.values[key])) for key in loop.plan.stored if key in loop.values]
 
 
-async def _last_node(loop: Loop, ledger: Ledger, loaded: Loaded | None) -> str:
-    """The node that an update without one is taken to come from: the one that ran last."""
+async def _last_node(loop: Loop, ledger: Ledger, loaded: Loaded | None, pending: Sequence[Task]) -> str:
+    """The node that an update without one is taken to come from: the one that ran last. What updates stood for did not run."""
     nodes = list(loop.plan.nodes)
     if len(nodes) == 1:
         return nodes[0]
-    if loaded is None:
-        return START
-    ran: set[str] = {path.split(":", 2)[-1] for _, path, _ in loaded.writes}
-    if len(ran) > 1 and loaded.parent is not None:
-        # Of several that an update named, those count that were waiting to run.
-        before = await _load(loop, ledger, loaded.parent)
-        waits = {} if before is None else before.waits
-        ran &= {*waits.get("next", ()), *(send.node for send in waits.get("sends", ()))}
-    if len(ran) != 1:
-        raise InvalidUpdateError("Ambiguous update, specify as_node: several nodes could be meant, or none has run.")
-    return ran.pop()
+    ran = {task.node.name for task in pending} or await _ran_last(loop, ledger, loaded)
+    if len(ran) > 1:
+        raise InvalidUpdateError(f"Ambiguous update, specify as_node: {', '.join(sorted(ran))} ran last, together.")
+    return ran.pop() if ran else START
+
+
+async def _ran_last(loop: Loop, ledger: Ledger, loaded: Loaded | None) -> set[str]:
+    """The nodes of the last step before a checkpoint that a run made."""
+    while loaded is not None:
+        ran = set(loaded.waits.get("ran", ()))
+        if not ran and loaded.source == "loop":
+            ran = nodes_of(loaded.writes)
+        if ran:
+            return ran
+        loaded = None if loaded.parent is None else await _load(loop, ledger, loaded.parent)
+    return set()
 
 
 # -- snapshots -------------------------------------------------------------------------------------------------------
