@@ -136,10 +136,10 @@ def test_spoiled_streams(wire: Wire, recording: Any) -> None:
 
 NAMES = """type choices delta content role tool_calls index id function name arguments finish_reason usage error message
     output_index content_index item response output sequence_number content_block partial_json text thinking
-    reasoning_details annotations logprobs refusal audio stop_reason citations signature input summary status"""
+    reasoning_details annotations logprobs refusal audio stop_reason citations signature input summary status custom"""
 KEYS = st.sampled_from(NAMES.split())
 TYPES = {
-    "openai-chat": ["function", "error"],
+    "openai-chat": ["function", "custom", "error"],
     "openai-responses": [
         *(f"response.{kind}" for kind in ("created", "completed", "failed", "output_item.added", "output_item.done")),
         *(

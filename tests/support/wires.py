@@ -66,7 +66,9 @@ END_BADLY = {
 
 def own_streams(wire: Wire) -> dict[str, bytes]:
     """Streams of ours that hold what is hard to cut: characters of several bytes, arguments, thoughts, several calls."""
+    free = [{"name": "sql", "input": 'ask "ž"\\ 🐎\ud83d'}, {"name": "add", "args": {"a": 1}}]
     return {
+        **({"free text": wire.stream(tool_calls=free)} if wire.name == "openai-chat" else {}),
         "text": wire.stream("The mill 🐎 grinds slowly, žluťoučký kůň."),
         "tool": wire.stream(tool_calls=[{"name": "add", "args": {"a": 1, "b": 'žluť\\"{}[]'}}]),
         "parallel": wire.stream("Both.", tool_calls=[{"name": "add", "args": {"a": 1}}, {"name": "now", "args": {}}]),

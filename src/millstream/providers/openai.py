@@ -15,6 +15,7 @@ from ..data.outputs import ChatResult
 from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
 from ..flow.runnable import Runnable
 from .endpoint import Endpoint
+from .free_text import chat_tool
 from .openai_request import call_parameters, tool_choice_of, with_usage
 from .responses_request import only_responses, responses_parameters
 from .wire_model import WireModel
@@ -194,6 +195,10 @@ class ChatOpenAI(WireModel):
         if (reasoning := parameters.get("reasoning")) and self._is_openai:
             del parameters["reasoning"]
             parameters.setdefault("reasoning_effort", reasoning.get("effort"))
+        if "tools" in parameters:
+            parameters["tools"] = [chat_tool(tool) for tool in parameters["tools"]]
+        if "tool_choice" in parameters:
+            parameters["tool_choice"] = chat_tool(parameters["tool_choice"])
         return {
             "messages": openai_messages.to_openai(messages, marks=not self._is_openai),
             "model": self.model_name,

@@ -10,6 +10,7 @@ from ..data.messages import AIMessage
 from ..data.outputs import ChatGeneration, ChatResult
 from ..data.types import InvalidToolCall, ToolCall, ToolCallChunk, invalid_tool_call, tool_call
 from ..errors import ProviderError
+from .free_text import MARK, free_args
 from .openai_choice import closing_metadata, reasoning_text, split_content
 from .openai_usage import usage_metadata
 from .wire_json import dumps, loads
@@ -68,6 +69,8 @@ def _generation(choice: Mapping[str, Any], told: Mapping[str, Any], usage: Mappi
     }
     if usage is not None:
         metadata["token_usage"] = usage
+    if free := [call.get("id") for call in said.get("tool_calls") or () if call.get("custom")]:
+        extras[MARK] = free
     calls, invalid = _calls(said.get("tool_calls") or (), told.get("id", ""))
     message = AIMessage(
         text,
@@ -85,11 +88,12 @@ def _calls(given: Any, answer_id: str) -> tuple[list[ToolCall], list[InvalidTool
     calls: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
     for number, call in enumerate(given):
-        function = call.get("function") or {}
+        free = call.get("custom") or None
+        function = free or call.get("function") or {}
         name, arguments = function.get("name"), function.get("arguments")
         id = call.get("id") or f"call_{answer_id}_{number}"
         try:
-            args = _arguments(arguments)
+            args = _arguments(arguments) if free is None else free_args(free.get("input") or "")
         except ValueError as error:
             invalid.append(invalid_tool_call(name=name, args=arguments, id=id, error=f"not valid JSON: {error}"))
             continue

@@ -18,6 +18,8 @@ from .openai_usage import usage_metadata
 __all__ = ["OpenAIChatDecoder"]
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+# What a piece of a call has under the kind of its tool.
+_ARGUMENTS = {"function": "arguments", "custom": "input"}
 
 
 class OpenAIChatDecoder(FrameDecoder):
@@ -84,17 +86,18 @@ class OpenAIChatDecoder(FrameDecoder):
                 if isinstance(delta.get(key), str):
                     delta[key] = self._joiner.join((index, key), delta[key])
             for call in delta.get("tool_calls") or ():
-                function = call.get("function") or {}
-                if isinstance(function.get("arguments"), str):
-                    place = (index, "arguments", call.get("index"))
-                    function["arguments"] = self._joiner.join(place, function["arguments"])
+                for kind, key in _ARGUMENTS.items():
+                    given = call.get(kind) or {}
+                    if isinstance(given.get(key), str):
+                        given[key] = self._joiner.join((index, kind, call.get("index")), given[key])
 
     def _finish(self, out: list[AIMessageChunk]) -> None:
         for (index, key, *call), text in self._joiner.rest().items():
             delta: dict[str, Any] = {key: text}
-            if key == "arguments":
-                delta = {"tool_calls": [{"index": call[0], "function": {"arguments": text}}]}
+            if key in _ARGUMENTS:
+                delta = {"tool_calls": [{"index": call[0], key: {_ARGUMENTS[key]: text}}]}
             out += filter(None, [self._choices[index].read({"delta": delta}, {})])
+        out += filter(None, [choice.ends() for choice in self._choices.values()])
         metadata: dict[str, Any] = {}
         if self._usage:
             metadata["token_usage"] = self._usage

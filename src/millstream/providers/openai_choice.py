@@ -9,6 +9,7 @@ from ..data.ai_chunk import AIMessageChunk
 from ..data.merging import merge_dicts
 from ..data.types import UsageMetadata
 from ..errors import InvalidType
+from .free_text import MARK
 from .openai_tool_calls import ToolCallPieces
 
 __all__ = ["Choice", "closing_metadata", "reasoning_text", "split_content"]
@@ -61,6 +62,11 @@ class Choice:
         self._metadata.append(metadata)
         return AIMessageChunk("", response_metadata={**self._tags, **metadata}, usage_metadata=usage)
 
+    def ends(self) -> AIMessageChunk | None:
+        """The chunk that ends calls which nothing else has ended; None when there are none."""
+        pieces = self._calls.ends()
+        return AIMessageChunk("", response_metadata=self._tags, tool_call_chunks=pieces) if pieces else None
+
     def partial(self) -> AIMessageChunk | None:
         """All that came, as one chunk; None when nothing did."""
         if not self.started:
@@ -83,6 +89,8 @@ class Choice:
         thought = reasoning_text(delta) or thought
         metadata = self._closing(choice, frame)
         pieces = self._calls.read(delta.get("tool_calls") or (), str(frame.get("id") or ""))
+        if free := self._calls.new_free():
+            kwargs[MARK] = free
         if self.started and not (text or thought or kwargs or metadata or pieces):
             return None
         chunk = AIMessageChunk(

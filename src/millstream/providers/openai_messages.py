@@ -17,6 +17,7 @@ from ..data.messages import (
 )
 from ..data.openai_format import openai_block
 from ..errors import InvalidType
+from .free_text import free_calls, free_text
 
 __all__ = ["is_text_file", "to_openai"]
 
@@ -31,10 +32,12 @@ def to_openai(messages: Iterable[BaseMessage], *, marks: bool = False) -> list[d
     Raises:
         InvalidType: (TypeError) a message of a kind that has no role there.
     """
-    return [_message(message, marks) for message in messages]
+    messages = list(messages)
+    free = free_calls(messages)
+    return [_message(message, marks, free) for message in messages]
 
 
-def _message(message: BaseMessage, marks: bool) -> dict[str, Any]:
+def _message(message: BaseMessage, marks: bool, free: set[str | None]) -> dict[str, Any]:
     said = isinstance(message, AIMessage)
     out: dict[str, Any] = {"role": _role(message), "content": _content(message.content, said, marks)}
     if message.name:
@@ -43,7 +46,7 @@ def _message(message: BaseMessage, marks: bool) -> dict[str, Any]:
         out["tool_call_id"] = message.tool_call_id
         out.pop("name", None)  # a tool's answer is found by its id alone, and some servers refuse more
     elif isinstance(message, AIMessage):
-        _add_answer(message, out)
+        _add_answer(message, out, free)
     return out
 
 
@@ -63,11 +66,14 @@ def _role(message: BaseMessage) -> str:
     raise InvalidType(f"A {type(message).__name__} cannot be sent to a model: it has no role in a conversation.")
 
 
-def _add_answer(message: AIMessage, out: dict[str, Any]) -> None:
+def _add_answer(message: AIMessage, out: dict[str, Any], free: set[str | None]) -> None:
     """What only an assistant's message has: its calls, as it made them; its refusal; the id of what it said."""
     extra = message.additional_kwargs
     calls = [
-        _call(call["id"], call["name"], json.dumps(call["args"], ensure_ascii=False)) for call in message.tool_calls
+        _free_call(call)
+        if call["id"] in free
+        else _call(call["id"], call["name"], json.dumps(call["args"], ensure_ascii=False))
+        for call in message.tool_calls
     ]
     calls += [_call(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls]
     if calls:
@@ -84,6 +90,10 @@ def _add_answer(message: AIMessage, out: dict[str, Any]) -> None:
 
 def _call(id: str | None, name: str | None, arguments: str | None) -> dict[str, Any]:
     return {"type": "function", "id": id, "function": {"name": name or "", "arguments": arguments or ""}}
+
+
+def _free_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "custom", "id": call["id"], "custom": {"name": call["name"], "input": free_text(call["args"])}}
 
 
 def _content(content: str | list[Any], said: bool, marks: bool) -> str | list[Any]:

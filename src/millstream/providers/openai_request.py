@@ -45,14 +45,19 @@ def tool_choice_of(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
         return "required"
     if not isinstance(choice, str) or choice in ("auto", "none", "required"):
         return choice
-    names = [tool["function"]["name"] for tool in tools if "function" in tool]
-    if choice in names:
-        return {"type": "function", "function": {"name": choice}}
+    kinds = {_name(tool): tool["type"] for tool in tools if tool.get("type") in ("function", "custom")}
+    if choice in kinds:
+        return {"type": kinds[choice], kinds[choice]: {"name": choice}}
     if any(tool.get("type") == choice for tool in tools):
         return {"type": choice}
     raise InvalidArgument(
-        f"tool_choice={choice!r} names no tool that was given; these are: {', '.join(names) or 'none'}."
+        f"tool_choice={choice!r} names no tool that was given; these are: {', '.join(kinds) or 'none'}."
     )
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    inner = tool.get(tool["type"])
+    return str((inner if isinstance(inner, Mapping) else tool).get("name"))
 
 
 def with_usage(body: Mapping[str, Any]) -> dict[str, Any]:

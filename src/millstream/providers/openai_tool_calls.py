@@ -7,19 +7,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..data.types import ToolCallChunk
+from .free_text import CLOSE, OPEN, free_piece
 from .wire_json import dumps, strict_loads
 
 __all__ = ["ToolCallPieces"]
 
 
 class _Call:
-    __slots__ = ("args", "id", "index", "name", "wire_id")
+    __slots__ = ("args", "free", "id", "index", "name", "wire_id")
 
     def __init__(self, index: int, wire_id: str | None) -> None:
         self.index = index
         self.wire_id = wire_id
         self.id: str | None = None
         self.name: str | None = None
+        self.free = False
         self.args: list[str] = []
 
     def is_another(self, id: str | None, name: str | None, args: str) -> bool:
@@ -35,11 +37,12 @@ class _Call:
 class ToolCallPieces:
     """Gives each call of a message an index and an id of its own, and each piece to its call."""
 
-    __slots__ = ("_by_wire", "_calls")
+    __slots__ = ("_by_wire", "_calls", "_new_free")
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_wire: dict[int, _Call] = {}
+        self._new_free: list[str] = []
 
     def read(self, pieces: Iterable[Mapping[str, Any]], answer_id: str) -> list[ToolCallChunk]:
         """The pieces of one delta, as chunks. `answer_id` helps to name a call that came without an id."""
@@ -49,19 +52,38 @@ class ToolCallPieces:
         """All calls so far, one chunk each."""
         return [_chunk(call.index, call.id, call.name, "".join(call.args)) for call in self._calls]
 
+    def new_free(self) -> list[str]:
+        """The ids of calls with free text that have begun since this was asked."""
+        found, self._new_free = self._new_free, []
+        return found
+
+    def ends(self) -> list[ToolCallChunk]:
+        """What ends the arguments of calls with free text, which no piece does."""
+        open = [call for call in self._calls if call.free]
+        for call in open:
+            call.free = False
+            call.args.append(CLOSE)
+        return [_chunk(call.index, None, None, CLOSE) for call in open]
+
     def _read(self, piece: Mapping[str, Any], answer_id: str) -> ToolCallChunk:
-        function = piece.get("function") or {}
-        id, name, args = _word(piece.get("id")), _word(function.get("name")), _text(function.get("arguments"))
+        free = piece.get("custom") or None
+        function = free or piece.get("function") or {}
+        id, name = _word(piece.get("id")), _word(function.get("name"))
+        args = _text(function.get("arguments")) if free is None else free_piece(_free_text(free.get("input")))
         wire = piece.get("index")
         call = self._by_wire.get(wire) if isinstance(wire, int) else self._without_index(id, name)
         if call is None or call.is_another(id, name, args):
             call = self._open(wire, id)
+        if free is not None and not call.args:
+            call.free, args = True, OPEN + args
         call.args.append(args)
         told_id, told_name = None, None
         if name and call.name is None:
             told_name = call.name = name
         if call.id is None and (id or name):
             told_id = call.id = self._unique(id or f"call_{answer_id or uuid.uuid4().hex}_{call.index}")
+            if call.free:
+                self._new_free.append(call.id)
         return _chunk(call.index, told_id, told_name, args)
 
     def _without_index(self, id: str | None, name: str | None) -> _Call | None:
@@ -101,6 +123,12 @@ def _text(arguments: Any) -> str:
     if isinstance(arguments, str):
         return arguments
     return "" if arguments is None else dumps(arguments).decode()
+
+
+def _free_text(text: Any) -> str:
+    if text is not None and not isinstance(text, str):
+        raise TypeError
+    return text or ""
 
 
 def _is_whole(args: str) -> bool:

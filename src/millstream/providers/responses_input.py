@@ -8,6 +8,7 @@ from typing import Any
 from ..data.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from ..data.openai_format import openai_block
 from ..errors import InvalidType
+from .free_text import free_calls, free_text
 from .openai_messages import is_text_file
 from .wire_json import dumps
 
@@ -26,17 +27,11 @@ def to_responses(messages: Sequence[BaseMessage], *, stored: bool = True) -> lis
     Raises:
         InvalidType: (TypeError) a message of a kind that has no role there.
     """
-    free = {
-        block.get("call_id")
-        for message in messages
-        if isinstance(message, AIMessage) and isinstance(message.content, list)
-        for block in message.content
-        if isinstance(block, dict) and block.get("type") == "custom_tool_call"
-    }
+    free = free_calls(messages)
     items: list[dict[str, Any]] = []
     for message in messages:
         if isinstance(message, AIMessage):
-            items += _answer(message, stored)
+            items += _answer(message, stored, free)
         elif isinstance(message, ToolMessage):
             items.append(_result(message, message.tool_call_id in free))
         else:
@@ -112,7 +107,7 @@ def _result(message: ToolMessage, free: bool) -> dict[str, Any]:
     return {"type": kind, "call_id": message.tool_call_id, "output": output}
 
 
-def _answer(message: AIMessage, stored: bool) -> list[dict[str, Any]]:
+def _answer(message: AIMessage, stored: bool, free: set[str | None]) -> list[dict[str, Any]]:
     """What the model said, item by item in its order; calls that the content does not show come last."""
     calls: dict[str | None, Mapping[str, Any]] = {call["id"]: call for call in message.tool_calls}
     calls.update({call["id"]: call for call in message.invalid_tool_calls})
@@ -129,6 +124,10 @@ def _answer(message: AIMessage, stored: bool) -> list[dict[str, Any]]:
         else:
             items.append(made)
     for call in calls.values():
+        if call["id"] in free:
+            told = {"call_id": call["id"], "name": call["name"] or "", "input": free_text(call["args"])}
+            items.append({"type": "custom_tool_call", **told})
+            continue
         args = call["args"] if isinstance(call["args"], str) else dumps(call["args"]).decode()
         items.append({"type": "function_call", "call_id": call["id"], "name": call["name"] or "", "arguments": args})
     return items

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .free_text import flat_tool
+
 __all__ = ["only_responses", "responses_parameters"]
 
 # How the names of models begin, or what is in them, that only the responses API knows.
@@ -43,18 +45,11 @@ def responses_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if body.pop("logprobs", None):
         body["include"] = [*(body.get("include") or ()), "message.output_text.logprobs"]
     if tools := body.get("tools"):
-        body["tools"] = [_flat(tool) for tool in tools]
+        body["tools"] = [flat_tool(tool) for tool in tools]
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping):
-        body["tool_choice"] = {key: value for key, value in _flat(choice).items() if key != "strict"}
+        body["tool_choice"] = {key: value for key, value in flat_tool(choice).items() if key != "strict"}
     return body
-
-
-def _flat(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool (or the choice of one) without the inner dict that chat completions have."""
-    kind = tool.get("type")
-    inner = tool.get(kind) if isinstance(kind, str) else None
-    return {"type": kind, **inner} if isinstance(inner, Mapping) and kind in _ALSO_IN_CHAT else dict(tool)
 
 
 def _format(form: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from ..data.ai_chunk import AIMessageChunk
 from ..data.types import UsageMetadata
 from .frame_decoder import FrameDecoder
+from .free_text import CLOSE, OPEN, free_piece
 from .openai_usage import usage_metadata
 from .responses_part import Part
-from .wire_json import dumps
 
 __all__ = ["ResponsesDecoder"]
 
@@ -18,8 +18,6 @@ _Out = list[AIMessageChunk]
 _TOLD = ("service_tier", "status", "incomplete_details", "created_at", "conversation")
 # What is streamed of the tools that the server runs: the event's name, and the item's key.
 _STREAMED = {"code_interpreter_call": "code", "mcp_call": "arguments"}
-# The input of a tool that takes no JSON is shown as the one argument of a call.
-_FREE_OPEN, _FREE_CLOSE = '{"__arg1": "', '"}'
 
 
 class ResponsesDecoder(FrameDecoder):
@@ -135,7 +133,7 @@ class ResponsesDecoder(FrameDecoder):
             if not part.has(key) and item.get(key):
                 self._add_arguments(output, item[key], out)
             if kind == "custom_tool_call":
-                out.append(part.arguments(None, "", _FREE_CLOSE if part.has(key) else _FREE_OPEN + _FREE_CLOSE))
+                out.append(part.arguments(None, "", CLOSE if part.has(key) else OPEN + CLOSE))
             return
         rest = {key: value for key, value in item.items() if key != "type" and value is not None and not part.has(key)}
         if kind == "reasoning":
@@ -191,8 +189,8 @@ class ResponsesDecoder(FrameDecoder):
         if kind == "function_call":
             out.append(part.arguments("arguments", piece, piece))
         else:
-            opening = "" if part.has("input") else _FREE_OPEN
-            out.append(part.arguments("input", piece, opening + dumps(piece).decode()[1:-1]))
+            opening = "" if part.has("input") else OPEN
+            out.append(part.arguments("input", piece, opening + free_piece(piece)))
 
     def _read_server_tool(self, frame: Mapping[str, Any], out: _Out) -> None:
         kind = frame["type"].split(".")[1].removesuffix("_arguments").removesuffix("_code")

@@ -14,6 +14,9 @@ _ID = "chatcmpl-standin"
 _MODEL = "stand-in-1"
 _CREATED = 1_700_000_000
 
+# What a call has under the kind of its tool.
+_SAID = {"function": "arguments", "custom": "input"}
+
 DONE = b"data: [DONE]\n\n"
 
 
@@ -56,7 +59,8 @@ def chat_stream(
     """A whole streamed answer: reasoning, then text, then tool calls, the closing chunk, usage, `[DONE]`.
 
     `text` and `reasoning` are given in pieces, or as one string that is cut after each space. `tool_calls` are
-    mappings with `name`, `args` (a dict, or JSON text) and perhaps `id`; several make parallel calls. `usage` is
+    mappings with `name`, `args` (a dict, or JSON text; `input` for a tool that takes free text) and perhaps `id`; several make
+    parallel calls. `usage` is
     (prompt, completion) tokens or the whole mapping; None leaves the usage chunk out. Each answer has an `id` of its own.
     """
     extra: dict[str, Any] = {"id": id or new_answer_id(f"{_ID}-"), **({} if usage is None else {"usage": None})}
@@ -85,14 +89,7 @@ def chat_answer(
     """The JSON of an answer that is not streamed; see `chat_stream` for the arguments."""
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     if tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call.get("id", f"call_{number + 1}"),
-                "type": "function",
-                "function": {"name": call["name"], "arguments": arguments_of(call)},
-            }
-            for number, call in enumerate(tool_calls)
-        ]
+        message["tool_calls"] = [_opening(number, call, _said_to(call)) for number, call in enumerate(tool_calls)]
     answer: dict[str, Any] = {
         "id": id or new_answer_id(f"{_ID}-"),
         "object": "chat.completion",
@@ -127,10 +124,12 @@ def answer_of(stream: bytes) -> bytes:
             finish_reason = choice.get("finish_reason") or finish_reason
             text.append(choice["delta"].get("content") or "")
             for piece in choice["delta"].get("tool_calls") or ():
-                call = calls.setdefault(piece.get("index", len(calls)), {"args": ""})
-                call.update({key: value for key, value in (("id", piece.get("id")),) if value})
-                call.update({key: value for key, value in piece["function"].items() if key == "name" and value})
-                call["args"] += piece["function"].get("arguments") or ""
+                kind = "custom" if "custom" in piece else "function"
+                inner, key = piece[kind], "input" if kind == "custom" else "args"
+                call = calls.setdefault(piece.get("index", len(calls)), {key: ""})
+                given = {"id": piece.get("id"), "name": inner.get("name")}
+                call.update({key: value for key, value in given.items() if value})
+                call[key] += inner.get(_SAID[kind]) or ""
     return chat_answer(
         "".join(text) or None,
         tool_calls=list(calls.values()),
@@ -157,16 +156,22 @@ def frames_of(stream: bytes) -> list[bytes]:
 
 
 def _call_pieces(number: int, call: Mapping[str, Any]) -> list[dict[str, Any]]:
-    opening = {
-        "index": number,
+    opening = {"index": number, **_opening(number, call, "")}
+    kind, text = opening["type"], _said_to(call)
+    return [opening] + [{"index": number, kind: {_SAID[kind]: text[at : at + 5]}} for at in range(0, len(text), 5)]
+
+
+def _opening(number: int, call: Mapping[str, Any], said: str) -> dict[str, Any]:
+    kind = "custom" if "input" in call else "function"
+    return {
         "id": call.get("id", f"call_{number + 1}"),
-        "type": "function",
-        "function": {"name": call["name"], "arguments": ""},
+        "type": kind,
+        kind: {"name": call["name"], _SAID[kind]: said},
     }
-    text = arguments_of(call)
-    return [opening] + [
-        {"index": number, "function": {"arguments": text[at : at + 5]}} for at in range(0, len(text), 5)
-    ]
+
+
+def _said_to(call: Mapping[str, Any]) -> str:
+    return str(call["input"]) if "input" in call else arguments_of(call)
 
 
 def _usage(usage: tuple[int, int] | Mapping[str, Any]) -> dict[str, Any]:
