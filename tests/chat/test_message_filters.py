@@ -7,6 +7,8 @@ import pytest
 from millstream import (
     AIMessage,
     AIMessageChunk,
+    ChatMessage,
+    FunctionMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
@@ -42,7 +44,7 @@ def test_any_include_is_enough() -> None:
     assert ids(include_types="human") == ["1"]
     assert ids(include_types=[SystemMessage, "human"]) == ["0", "1"]
     assert ids(include_names=["ann"], include_ids=["5"], include_types=("system",)) == ["0", "1", "5"]
-    assert ids(include_ids=[]) == []
+    assert ids(include_ids=[]) == ids()
 
 
 def test_every_exclude_counts() -> None:
@@ -95,6 +97,7 @@ def test_neighbours_of_one_class_are_joined() -> None:
         (["", ""], ""),
         (["a", [{"type": "text", "text": "b"}]], ["a", {"type": "text", "text": "b"}]),
         ([[{"type": "text", "text": "a"}], "b"], [{"type": "text", "text": "a"}, "b"]),
+        (["a", "b", [{"type": "text", "text": "c"}], "", "d", "e"], ["a b", {"type": "text", "text": "c"}, "de"]),
         # Blocks of two whole messages are not pieces of one, even where both count from 0.
         ([[{"type": "text", "text": "a", "index": 0}]] * 2, [{"type": "text", "text": "a", "index": 0}] * 2),
     ],
@@ -118,12 +121,33 @@ def test_answers_keep_their_calls_and_usage() -> None:
     assert isinstance(merged, AIMessage)
     assert [each["id"] for each in merged.tool_calls] == ["a", "b"]
     assert merged.usage_metadata == {"input_tokens": 2, "output_tokens": 4, "total_tokens": 6}
-    assert (merged.id, merged.response_metadata) == ("msg_1", {"cost": 0.25})
+    assert (merged.id, merged.response_metadata) == ("msg_1", {"cost": 0.5})
 
 
 def test_chunks_are_joined_to_a_message() -> None:
     (merged,) = merge_message_runs([AIMessageChunk("a"), AIMessageChunk("b")], chunk_separator="")
     assert (type(merged), merged.content) == (AIMessage, "ab")
+
+
+def test_a_chunk_is_a_neighbour_of_messages() -> None:
+    assert merge_message_runs([AIMessage("a"), AIMessageChunk("b")]) == [AIMessage("a\nb")]
+
+
+def test_what_the_provider_said_is_kept_once() -> None:
+    said = {"model_name": "m", "finish_reason": "stop"}
+    (merged,) = merge_message_runs([AIMessage("a", response_metadata=said), AIMessage("b", response_metadata=said)])
+    assert merged.response_metadata == said
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        [ChatMessage("a", role="judge"), ChatMessage("b", role="jury")],
+        [FunctionMessage("a", name="f"), FunctionMessage("b", name="g")],
+    ],
+)
+def test_messages_of_different_speakers_stay_apart(apart: list[Any]) -> None:
+    assert merge_message_runs(apart) == apart
 
 
 def test_tool_messages_stay_apart() -> None:

@@ -67,6 +67,7 @@ DICTS = st.lists(
         ({"output_version": "v1"}, {"output_version": "v1"}, {"output_version": "v1"}),
         ({"model_provider": "p"}, {"model_provider": "p"}, {"model_provider": "p"}),
         ({"index": "lc_1"}, {"index": "lc_1"}, {"index": "lc_1"}),
+        ({"index": "lc_1"}, {"index": "lc_2"}, {"index": "lc_1"}),
         ({"index": "1"}, {"index": "1"}, {"index": "11"}),
         ({"a": {"k": "x"}}, {"a": {"k": "y", "l": 1}}, {"a": {"k": "xy", "l": 1}}),
         ({"a": [1]}, {"a": [2]}, {"a": [1, 2]}),

@@ -57,6 +57,21 @@ def test_one_gives_a_dict_and_several_a_list() -> None:
     assert one(HumanMessage("x", id="7"), include_id=True)["id"] == "7"
 
 
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        (
+            {"image": {"format": "png", "source": {"bytes": b"\0\1"}}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAE="}},
+        ),
+        ({"guard_content": {"text": {"text": "t"}}}, {"type": "text", "text": "t"}),
+        ({"type": "guard_content", "guard_content": {"text": "t"}}, {"type": "text", "text": "t"}),
+    ],
+)
+def test_blocks_of_bedrock(given: dict[str, Any], made: dict[str, Any]) -> None:
+    assert block(given) == made
+
+
 def test_calls_and_their_answers() -> None:
     call = {"name": "f", "args": {"ä": 1}, "id": "c"}
     assert one(AIMessage("", tool_calls=[call])) == {

@@ -107,6 +107,11 @@ def test_a_result_that_failed() -> None:
     assert AIMessage([block]).content_blocks[0]["status"] == "error"
 
 
+def test_a_result_in_the_common_form_is_left_as_it_is() -> None:
+    result = {"type": "server_tool_result", "tool_call_id": "s", "status": "success", "output": [1]}
+    assert AIMessage([result]).content_blocks == [result]
+
+
 def test_a_tool_that_openai_ran_is_a_call_and_its_result() -> None:
     block = {
         "type": "code_interpreter_call",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import takewhile
 from typing import Any, Literal
 
-from ..data.chunks import message_chunk_to_message
+from ..data.chunks import BaseMessageChunk, message_chunk_to_message
 from ..data.coercion import convert_to_messages
 from ..data.ids import pick_id
 from ..data.merging import add_usage, merge_dicts
-from ..data.messages import AIMessage, BaseMessage, ToolMessage
+from ..data.messages import AIMessage, BaseMessage, ChatMessage, FunctionMessage, ToolMessage
 from .message_steps import Kinds, Messages, is_of_kind, usable_as_step
 
 __all__ = ["filter_messages", "merge_message_runs"]
@@ -27,7 +28,7 @@ def filter_messages(
     exclude_ids: Collection[str] | None = None,
     exclude_tool_calls: bool | Collection[str] | None = None,
 ) -> list[BaseMessage]:
-    """Keep the messages that any include names, all where there is no include, and no exclude names.
+    """Keep the messages that any include names, all where no include names any, and no exclude names.
 
     `exclude_tool_calls=True` drops messages with tool calls and all tool messages. A collection of ids takes out those
     calls and what answers them; a message left without calls goes too.
@@ -49,7 +50,7 @@ def filter_messages(
 def _included(
     message: BaseMessage, names: Collection[str] | None, types: Kinds | None, ids: Collection[str] | None
 ) -> bool:
-    if names is None and types is None and ids is None:
+    if not (names or types or ids):
         return True
     return bool(
         (names and message.name in names) or (types and is_of_kind(message, types)) or (ids and message.id in ids)
@@ -84,16 +85,24 @@ def _is_call(block: Any, ids: Collection[str]) -> bool:
 def merge_message_runs(messages: Messages, *, chunk_separator: str = "\n") -> list[BaseMessage]:
     """Join neighbours of the same class into one message; tool messages stay apart, since each answers its own call.
 
-    Texts are joined with the separator, lists of blocks and tool calls one after the other, usage is added up.
+    Texts are joined with the separator, lists of blocks and tool calls one after the other, usage is added up. What the
+    provider said of the messages (`response_metadata`) is that of the first.
     """
     runs: list[list[BaseMessage]] = []
     for message in convert_to_messages(messages):
-        last = runs[-1][-1] if runs else None
-        if last is not None and type(last) is type(message) and not isinstance(message, ToolMessage):
+        if runs and _speaker(runs[-1][-1]) == _speaker(message) and not isinstance(message, ToolMessage):
             runs[-1].append(message)
         else:
             runs.append([message])
     return [run[0] if len(run) == 1 else _joined(run, chunk_separator) for run in runs]
+
+
+def _speaker(message: BaseMessage) -> tuple[type[BaseMessage], str | None]:
+    """Whose message it is; a chunk's is that of its message."""
+    cls = message._continues if isinstance(message, BaseMessageChunk) else type(message)
+    if isinstance(message, ChatMessage):
+        return cls, message.role
+    return cls, message.name if isinstance(message, FunctionMessage) else None
 
 
 def _joined(run: list[BaseMessage], separator: str) -> BaseMessage:
@@ -102,7 +111,6 @@ def _joined(run: list[BaseMessage], separator: str) -> BaseMessage:
     changes: dict[str, Any] = {
         "content": _joined_content([message.content for message in run], separator),
         "additional_kwargs": _joined_dicts([message.additional_kwargs for message in run]),
-        "response_metadata": _joined_dicts([message.response_metadata for message in run]),
     }
     if isinstance(first, AIMessage):
         answers = [message for message in run if isinstance(message, AIMessage)]
@@ -114,13 +122,18 @@ def _joined(run: list[BaseMessage], separator: str) -> BaseMessage:
     return first.model_copy(update=changes)
 
 
-def _joined_content(contents: list[Any], separator: str) -> Any:
-    if all(isinstance(content, str) for content in contents):
-        return separator.join(content for content in contents if content)
-    blocks: list[Any] = []
-    for content in contents:
+def _joined_content(contents: Sequence[Any], separator: str) -> Any:
+    """Texts with the separator between them; from the first list of blocks on a list, whose last text goes on as it is."""
+    texts = list(takewhile(lambda content: isinstance(content, str), contents))
+    text = separator.join(text for text in texts if text)
+    if len(texts) == len(contents):
+        return text
+    blocks: list[Any] = [text] if text else []
+    for content in contents[len(texts) :]:
         if isinstance(content, list):
             blocks += content
+        elif content and blocks and isinstance(blocks[-1], str):
+            blocks[-1] += content
         elif content:
             blocks.append(content)
     return blocks

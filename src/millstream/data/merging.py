@@ -255,7 +255,9 @@ def _join(key: str, values: list[Any]) -> Any:
 
 
 def _join_strings(key: str, values: list[str]) -> str:
-    if key in _KEPT_WHEN_EQUAL or (key == "index" and values[0].startswith("lc_")):
+    if key == "index" and values[0].startswith("lc_"):
+        return values[0]
+    if key in _KEPT_WHEN_EQUAL:
         kept = values[0]
         for value in values[1:]:
             kept = kept if value == kept else kept + value

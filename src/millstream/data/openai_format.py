@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
@@ -24,9 +25,7 @@ __all__ = ["convert_to_openai_messages", "openai_block", "openai_role"]
 TextFormat = Literal["string", "block"]
 
 # In OpenAI's form already, or of a model's own making, which only that model can use again.
-_AS_IT_IS = frozenset(
-    {"text", "image_url", "input_audio", "refusal", "guard_content", "thinking", "reasoning", "redacted_thinking"}
-)
+_AS_IT_IS = frozenset({"text", "image_url", "input_audio", "refusal", "thinking", "reasoning", "redacted_thinking"})
 # Calls that are among `tool_calls` too, or are no calls.
 _TOLD_ELSEWHERE = frozenset({"tool_call_chunk", "invalid_tool_call", "function_call"})
 
@@ -219,7 +218,24 @@ def _nameless(block: dict[str, Any]) -> dict[str, Any] | None:
     """Bedrock's blocks have a key in place of a type."""
     if isinstance(block.get("text"), str):
         return _plain_text(block)
-    return _json(block)
+    if isinstance(block.get("image"), Mapping):
+        return _bedrock_image(block["image"])
+    return _guarded(block) if "guard_content" in block else _json(block)
+
+
+def _bedrock_image(image: Mapping[str, Any]) -> dict[str, Any] | None:
+    data = (image.get("source") or {}).get("bytes")
+    if isinstance(data, bytes):
+        data = base64.b64encode(data).decode()
+    return _image({"mime_type": f"image/{image.get('format', 'png')}", "base64": data}) if data else None
+
+
+def _guarded(block: dict[str, Any]) -> dict[str, Any] | None:
+    """Bedrock's mark of a text that is to be looked at."""
+    guarded = block.get("guard_content")
+    text = guarded.get("text") if isinstance(guarded, Mapping) else None
+    text = text.get("text") if isinstance(text, Mapping) else text
+    return {"type": "text", "text": text} if isinstance(text, str) else None
 
 
 def _data_url(mime: str | None, data: str | None) -> str | None:
@@ -232,5 +248,6 @@ _TRANSLATORS = {
     "audio": _audio,
     "file": _file,
     "media": _media,
+    "guard_content": _guarded,
     "json": _json,
 }

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import ValidationError
 
-__all__ = ["MAX_DEPTH", "PartialJson", "parse_json_markdown", "parse_partial_json"]
+__all__ = ["AROUND", "MAX_DEPTH", "PartialJson", "parse_json_markdown", "parse_partial_json"]
 
 MAX_DEPTH = 500  # who reads a value recurses into it, and Python's stack ends
 
@@ -51,6 +51,9 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _OPENER = {"}": "{", "]": "["}
 _NOTHING: Any = object()
+
+# What may stand around JSON in an answer: blanks, and the marks of code in a line.
+AROUND = " \t\n\r`"
 
 # What may come next. A scalar lasts until the first character that cannot belong to one.
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _AFTER, _END, _STRING, _KEY_STRING, _SCALAR, _BROKEN = range(11)
@@ -84,14 +87,14 @@ def parse_partial_json(s: str, *, strict: bool = False) -> Any:
 
 
 def parse_json_markdown(text: str, *, parser: Callable[[str], Any] = parse_partial_json) -> Any:
-    """Parse JSON from a model's answer: the text itself, else what follows its first fence.
+    """Parse JSON from a model's answer: the text itself, also as code in a line, else what follows its first fence.
 
     Raises:
         json.JSONDecodeError: there is none.
     """
     _, fence, rest = text.partition("```")
     if not fence:
-        return parser(text)
+        return parser(text.strip(AROUND))
     if text.lstrip()[:1] in ("{", "[", '"'):  # prose may begin with what a lenient parser takes for a number
         try:
             value = parser(text)

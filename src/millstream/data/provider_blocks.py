@@ -42,7 +42,7 @@ def said_block(block: Block) -> list[dict[str, Any]] | None:
         return None
     if kind in _SERVER_CALLS:
         return _openai_server_call(block)
-    if kind.endswith(_RESULT):
+    if kind.endswith(_RESULT) and kind != "server_tool_result":
         return [_result(block)]
     translate = _TRANSLATORS.get(kind)
     return translate(block) if translate is not None else None
