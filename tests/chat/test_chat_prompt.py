@@ -151,6 +151,15 @@ def test_adding_appending_slicing(prompt: ChatPromptTemplate) -> None:
     assert bool(ChatPromptTemplate([]))
 
 
+@pytest.mark.parametrize("other", ["b {y}", HumanMessage("b 2"), ("human", "b {y}"), ChatPromptTemplate(["b {y}"])])
+def test_templates_of_messages_begin_a_prompt(other: Any) -> None:
+    for part, value in (
+        (HumanMessagePromptTemplate.from_template("{x}"), "1"),
+        (MessagesPlaceholder("x"), ["1"]),
+    ):
+        assert (part + other).format_messages(x=value, y=2) == [HumanMessage("1"), HumanMessage("b 2")]
+
+
 def test_as_text(prompt: ChatPromptTemplate) -> None:
     assert prompt.format(who="me", question="q") == "System: You are me\nHuman: q\nAI: {literal}"
     assert "You are {who}" in prompt.pretty_repr()

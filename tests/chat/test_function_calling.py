@@ -157,6 +157,8 @@ def test_a_typed_dict() -> None:
             "function": {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}},
         },
         {"name": "f", "description": "F", "input_schema": {"type": "object", "properties": {}}},
+        {"name": "f", "description": "F", "inputSchema": {"type": "object", "properties": {}}},
+        {"toolSpec": {"name": "f", "description": "F", "inputSchema": {"json": {"type": "object", "properties": {}}}}},
         {"title": "f", "description": "F", "type": "object", "properties": {}},
     ],
 )
@@ -165,6 +167,14 @@ def test_dicts(given: dict[str, Any]) -> None:
         "type": "function",
         "function": {"name": "f", "description": "F", "parameters": {"type": "object", "properties": {}}},
     }
+
+
+def test_a_dict_without_a_description() -> None:
+    schema = {"type": "object", "properties": {}}
+    for given in ({"title": "f", **schema}, {"name": "f", "input_schema": schema}):
+        assert convert_to_openai_function(given) == {"name": "f", "parameters": schema}
+    described = {"name": "f", "input_schema": {**schema, "description": "F"}}
+    assert convert_to_openai_function(described) == {"name": "f", "description": "F", "parameters": schema}
 
 
 def test_a_tool_of_the_provider_is_left_alone() -> None:

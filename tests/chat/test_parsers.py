@@ -188,6 +188,7 @@ def test_events(colour: Colour) -> None:
         ('Sure:\n```json\n{"a": 1}\n```\nBye', {"a": 1}),
         ("```\n[1, 2]\n```", [1, 2]),
         ('{"a": [1, 2', {"a": [1, 2]}),
+        ('`{"a": 1}`', {"a": 1}),
     ],
 )
 def test_json(text: str, value: Any) -> None:

@@ -165,6 +165,12 @@ def test_the_ways_to_make_one() -> None:
     assert asyncio.run(made[4].ainvoke({"x": 1})) == 3
 
 
+def test_a_tool_of_one_string_from_a_function() -> None:
+    made = Tool.from_function(str.upper, "shout", "Shout it", return_direct=True)
+    assert (type(made), made.name, made.description, made.return_direct) == (Tool, "shout", "Shout it", True)
+    assert made.invoke("a") == Tool.from_function(func=str.upper, name="n", description="D").invoke("a") == "A"
+
+
 def test_no_description_is_an_error() -> None:
     def f(x: int) -> int:
         return x

@@ -63,23 +63,29 @@ def _function(source: Any) -> dict[str, Any]:
     )
 
 
-def _described(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _described(name: str, description: str | None, schema: dict[str, Any]) -> dict[str, Any]:
+    """With None the description is left out, unless the schema has one."""
     parameters = plain_schema(schema)
-    description = description or str(schema.get("description", ""))
+    description = description or parameters.pop("description", description)
     parameters.pop("description", None)
-    return {"name": name, "description": description, "parameters": parameters}
+    told = {} if description is None else {"description": str(description)}
+    return {"name": name, **told, "parameters": parameters}
 
 
 def _from_dict(source: dict[str, Any]) -> dict[str, Any]:
     if isinstance(source.get("function"), dict):
         return _from_dict(source["function"])
-    if "name" in source and "input_schema" in source:  # Anthropic's form
-        return _described(source["name"], source.get("description", ""), source["input_schema"])
+    if isinstance(source.get("toolSpec"), dict):  # Bedrock's form
+        spec = source["toolSpec"]
+        return _described(spec["name"], spec.get("description"), spec.get("inputSchema", {}).get("json", {}))
+    for key in ("input_schema", "inputSchema"):  # Anthropic's form, and that of MCP
+        if "name" in source and key in source:
+            return _described(source["name"], source.get("description"), source[key])
     if "name" in source:
         return {key: source[key] for key in ("name", "description", "parameters", "strict") if key in source}
     if "title" in source:
         schema = {key: value for key, value in source.items() if key not in ("title", "description")}
-        return _described(source["title"], source.get("description", ""), schema)
+        return _described(source["title"], source.get("description"), schema)
     raise InvalidArgument(
         f"the dict {source!r} names no function; give it a `name` with `parameters`, or a `title` at the top of the schema."
     )

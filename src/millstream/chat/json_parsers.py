@@ -10,7 +10,7 @@ import pydantic
 from pydantic import Field
 
 from ..data.json_patch import json_patch
-from ..data.partial_json import PartialJson, parse_json_markdown
+from ..data.partial_json import AROUND, PartialJson, parse_json_markdown
 from ..errors import OutputParserException
 from ..flow.driver import Driver, aclose
 from ..flow.runnable import Kwargs
@@ -147,10 +147,11 @@ def _plain(value: Any) -> Any:
 class _JsonText:
     """Text with JSON in it, as it arrives: the text itself, else what follows its first fence."""
 
-    __slots__ = ("_fenced", "_head", "_parser", "_settled")
+    __slots__ = ("_begun", "_fenced", "_head", "_parser", "_settled")
 
     def __init__(self) -> None:
         self._parser = PartialJson()
+        self._begun = False  # something came that may be JSON
         self._settled = False  # it is known where the JSON begins
         self._fenced = False
         self._head = ""  # until then: where a fence, or the word after it, may be arriving
@@ -161,6 +162,9 @@ class _JsonText:
             return
         self._head += text
         if not self._fenced:
+            if not self._begun:
+                text = text.lstrip(AROUND)
+                self._begun = bool(text)
             self._parser.feed(text)
             if self.value is not None:
                 self._settled = True

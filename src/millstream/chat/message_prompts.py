@@ -15,6 +15,9 @@ from .component import Configured
 from .content_templates import ContentTemplate
 from .prompts import PromptTemplate
 
+if TYPE_CHECKING:
+    from .chat_prompt import ChatPromptTemplate
+
 __all__ = [
     "AIMessagePromptTemplate",
     "BaseMessagePromptTemplate",
@@ -36,6 +39,13 @@ class BaseMessagePromptTemplate(Configured, ABC):
     @abstractmethod
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
         """The messages for these variables; others are ignored."""
+
+    def __add__(self, other: Any) -> ChatPromptTemplate:
+        """The chat prompt of this, and then a message, a text, a template, a list of such, or a chat prompt."""
+        from .chat_prompt import ChatPromptTemplate  # which is made of these
+
+        joined: ChatPromptTemplate = ChatPromptTemplate([self]) + other
+        return joined
 
     def pretty_repr(self, html: bool = False) -> str:
         """What it makes for people to read, under a title line, with the fields as they are written."""

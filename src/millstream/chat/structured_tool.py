@@ -122,6 +122,32 @@ class Tool(StructuredTool):
     def __init__(self, name: str, func: Callable[..., Any] | None, description: str, **kwargs: Any) -> None:
         super().__init__(name=name, func=func, description=description, **kwargs)
 
+    @classmethod
+    def from_function(  # type: ignore[override]  # as of old, it takes its arguments in another order
+        cls,
+        func: Callable[..., Any] | None,
+        name: str,
+        description: str,
+        return_direct: bool = False,
+        args_schema: Any = None,
+        coroutine: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> Tool:
+        """The tool that calls a function of one string.
+
+        Raises:
+            InvalidArgument: (a ValueError) there is no function.
+        """
+        return cls(
+            name=name,
+            func=func,
+            description=description,
+            coroutine=coroutine,
+            return_direct=return_direct,
+            args_schema=args_schema,
+            **kwargs,
+        )
+
     @property
     def args(self) -> dict[str, Any]:
         if self._given_schema() is not None:
