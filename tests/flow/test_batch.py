@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from colours import Colour, colour
 from recorder import Recorder
 
-from millstream import BlockingCallWarning, RunnableLambda
+from millstream import BlockingCallWarning, RunnableLambda, get_config_list
 from millstream.errors import InvalidArgument, InvalidType
 from millstream.flow.mailbox import HIGH_WATER
 from millstream.spine.events import END, ERROR, START
@@ -275,4 +276,20 @@ def test_leaving_results_early_ends_the_rest(run_async: Any) -> None:
 
 def test_what_is_no_batch_is_named() -> None:
     with pytest.raises(InvalidType, match=r"an iterable of inputs such as \[5\], not 5"):
-        RunnableLambda(lambda x: x).batch(5)  # type: ignore[arg-type]
+        RunnableLambda(lambda x: x).batch(5)
+
+
+def test_a_run_id_for_several_inputs_warns_the_line_that_gave_it(colour: Colour) -> None:
+    config = {"run_id": uuid.uuid4()}
+    with pytest.warns(RuntimeWarning, match="only the first input") as caught:
+        assert list_of_configs(config) == [config["run_id"], None]
+        if colour.sync:
+            RunnableLambda(str).batch([1, 2], config)
+        else:
+            asyncio.run(RunnableLambda(str).abatch([1, 2], config))
+    assert [each.filename for each in caught][: 2 if colour.sync else 1] == [__file__] * (2 if colour.sync else 1)
+    assert len(caught) == 2
+
+
+def list_of_configs(config: Any) -> list[Any]:
+    return [each.get("run_id") for each in get_config_list(config, 2)]

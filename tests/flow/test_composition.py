@@ -20,9 +20,10 @@ from millstream import (
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
+    RunnableSequence,
 )
 from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported
-from millstream.spine.events import START, STREAM
+from millstream.spine.events import END, START, STREAM
 
 __all__ = ["colour"]
 
@@ -195,6 +196,19 @@ def test_branch(colour: Colour) -> None:
     colour.run(body)
 
 
+def test_a_choice_whose_chunks_do_not_add_up_tells_no_output(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        parts = RunnableGenerator(c.generator({"a": 1}, {"b": 2}), name="parts")
+        branch = RunnableBranch((c.function(lambda x: True), parts), c.function(lambda x: x))
+        for choice in (branch, parts.with_fallbacks([RunnableLambda(c.function(lambda x: x))])):
+            recorder = Recorder()
+            assert await c.collect(choice, 1, {"callbacks": [recorder]}) == [{"a": 1}, {"b": 2}]
+            ends = {e.run.name: e.data for e in recorder.events if e.kind == END}
+            assert ends["parts"] == {"b": 2} and ends[choice.get_name()] is None
+
+    colour.run(body)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
@@ -216,11 +230,71 @@ def test_router_and_map(colour: Colour) -> None:
         assert await c.collect(router, {"key": "a", "input": 3}) == [4]
         with pytest.raises(InvalidArgument, match=r"no runnable has the key 'z'; .* 'a', 'b'"):
             await c.invoke(router, {"key": "z", "input": 3})
+        noted: list[int] = []
+        notes = RouterRunnable({"a": c.function(noted.append)})
+        wrong = [{"key": "a", "input": 3}, {"key": "z", "input": 3}]
+        with pytest.raises(InvalidArgument, match="no runnable has the key 'z'"):
+            notes.batch(wrong, return_exceptions=True) if c.sync else await notes.abatch(wrong, return_exceptions=True)
+        assert noted == []
         mapped = RunnableLambda(c.function(lambda x: x * 2), name="double").map()
         assert await c.invoke(mapped, [1, 2, 3]) == [2, 4, 6]
         assert mapped.get_name() == "RunnableEach<double>"
         with pytest.raises(Unsupported, match="watch the runnable that is mapped"):
             mapped.astream_events([1])
+        divide = RunnableLambda(c.function(lambda x: 6 // x)).map().bind(return_exceptions=True)
+        six, failed, three = await c.invoke(divide, [1, 0, 2])
+        assert (six, three) == (6, 3) and isinstance(failed, ZeroDivisionError)
+
+    colour.run(body)
+
+
+def test_a_mapped_step_of_a_stream_is_told_as_one_that_is_invoked(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        recorder = Recorder()
+        first = RunnableLambda(c.function(lambda x: [x, x]), name="first")
+        chain = first | RunnableLambda(c.function(lambda x: x + 1), name="one").map()
+        assert await c.collect(chain, 1, {"callbacks": [recorder], "max_concurrency": 1}) == [[2, 2]]
+        assert recorder.told()[1:] == [
+            "first start",
+            "first stream",
+            "first end",
+            "RunnableEach<one> start",
+            *(["one start", "one end"] * 2),
+            "RunnableEach<one> end",
+            "RunnableSequence stream",
+            "RunnableSequence end",
+        ]
+        assert next(e.data for e in recorder.events if e.run.name == "RunnableEach<one>") == [1, 1]
+
+    colour.run(body)
+
+
+def test_a_named_sequence_lends_its_name() -> None:
+    step = RunnableLambda(str)
+    named = RunnableSequence(step, step, name="named")
+    plain = step | step
+    assert [(named | plain).get_name(), (named | str).get_name(), (plain | named).get_name()] == ["named"] * 3
+    assert [(str | named).get_name(), ({"a": str} | named).get_name()] == ["named"] * 2
+    assert [(step | named).get_name(), named.pipe(str).get_name()] == ["RunnableSequence"] * 2
+
+
+def test_a_passthroughs_function_gets_what_it_names(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen: list[Any] = []
+        note: Any
+        if c.sync:
+
+            def note(x: Any, config: Any) -> None:
+                seen.append((x, config["tags"]))
+        else:
+
+            async def note(x: Any, config: Any) -> None:
+                seen.append((x, config["tags"]))
+
+        passing = RunnablePassthrough(note)
+        assert await c.invoke(passing, 1, {"tags": ["t"]}) == 1
+        assert await c.collect(RunnableGenerator(c.generator("a", "b")) | passing, 1, {"tags": ["u"]}) == ["a", "b"]
+        assert seen == [(1, ["t"]), ("ab", ["u"])]
 
     colour.run(body)
 
@@ -257,6 +331,10 @@ def test_configurable_fields_and_alternatives() -> None:
         ConfigurableField(id="which"), b=RunnableLambda(lambda x: "b"), late=lambda: RunnableLambda(lambda x: "late")
     )
     assert [either.invoke(0, {"configurable": {"which": w}}) for w in ("default", "b", "late")] == ["a", "b", "late"]
+    assert [spec.id for spec in (either | either).config_specs] == ["which"]
+    other = RunnableLambda(str).configurable_alternatives(ConfigurableField(id="which"), default_key="x")
+    with pytest.raises(InvalidArgument, match="parts of RunnableSequence have conflicting specs for 'which'"):
+        (either | other).config_specs  # noqa: B018
     with pytest.raises(InvalidArgument, match="no alternative 'z' for 'which'; there are 'default', 'b', 'late'"):
         either.invoke(0, {"configurable": {"which": "z"}})
 

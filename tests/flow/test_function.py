@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterable, Iterable
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, Mock
 
+import pytest
 from colours import Colour, colour
 
 from millstream import RunnableGenerator, RunnableLambda
+from millstream.errors import InvalidType
 
 __all__ = ["colour"]
 
@@ -57,3 +60,18 @@ def test_each_form_of_a_generator_is_given_what_it_asks_for(colour: Colour) -> N
         assert await c.collect(both, 1, {"tags": ["t"]}) == ([1] if c.sync else [["t"]])
 
     colour.run(body)
+
+
+def test_a_sync_generator_function_is_streamed_by_stream_alone() -> None:
+    def letters(word: str) -> Any:
+        yield from word
+
+    runnable = RunnableLambda(letters)
+    assert list(runnable.stream("ab")) == ["a", "b"]
+
+    async def streamed() -> list[str]:
+        return [item async for item in runnable.astream("ab")]
+
+    assert asyncio.run(runnable.ainvoke("ab")) == "ab"
+    with pytest.raises(InvalidType, match="`letters` is a sync generator function"):
+        asyncio.run(streamed())

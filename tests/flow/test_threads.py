@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
-from millstream import RunnableLambda
+from millstream import AIMessageChunk, ChatGenerationChunk, RunnableLambda, SimpleChatModel
 from millstream.flow.mailbox import HIGH_WATER
 from millstream.flow.workers import workers
 
@@ -19,19 +20,37 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "limit", 3)
 
 
-def counting(value: Any) -> Iterator[int]:
+def counting() -> Generator[int]:
     yield from range(3 * HIGH_WATER)
 
 
+class Streaming(SimpleChatModel):
+    """A model that streams what an iterator gives, and has no async form of that."""
+
+    source: Callable[[], Generator[int]]
+
+    def _call(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> str:
+        raise AssertionError("it is streamed")
+
+    def _stream(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        with contextlib.closing(self.source()) as numbers:
+            for n in numbers:
+                yield ChatGenerationChunk(message=AIMessageChunk(str(n)))
+
+
 def test_streams_of_sync_iterators_leave_threads_for_what_their_readers_call(run_async: Any) -> None:
-    source, step = RunnableLambda(counting), RunnableLambda(lambda n: n)
+    source, step = Streaming(source=counting), RunnableLambda(lambda n: n)
 
     async def read() -> int:
         seen = 0
-        async for n in source.astream(None):
+        async for chunk in source.astream("go"):
+            if chunk.chunk_position == "last":
+                continue
+            if seen % HIGH_WATER == 0:
+                await step.ainvoke(seen)  # meanwhile the source runs into its mark
             seen += 1
-            if n % HIGH_WATER == 0:
-                await step.ainvoke(n)  # meanwhile the source runs into its mark
         return seen
 
     async def body() -> None:
@@ -42,12 +61,12 @@ def test_streams_of_sync_iterators_leave_threads_for_what_their_readers_call(run
 
 
 def test_readers_that_never_read_on_do_not_hold_up_others(run_async: Any) -> None:
-    source, step = RunnableLambda(counting), RunnableLambda(lambda n: n)
+    source, step = Streaming(source=counting), RunnableLambda(lambda n: n)
 
     async def body() -> None:
-        streams = [source.astream(None) for _ in range(6)]
+        streams = [source.astream("go") for _ in range(6)]
         for stream in streams:
-            assert await anext(stream) == 0
+            assert (await anext(stream)).content == "0"
         async with asyncio.timeout(20):
             assert await step.ainvoke(7) == 7
         for stream in streams:
@@ -80,12 +99,12 @@ def test_what_was_cancelled_before_it_began_never_begins(run_async: Any) -> None
         full.wait(10)
         assert release.wait(10)
 
-    def slow_stream(n: int) -> Iterator[int]:
+    def slow_stream(n: int) -> Generator[int]:
         slow(n)
         yield n
 
     async def drained(n: int) -> None:
-        async for _ in RunnableLambda(slow_stream).astream(n):
+        async for _ in Streaming(source=lambda: slow_stream(n)).astream("go"):
             pass
 
     async def body() -> None:
@@ -105,14 +124,14 @@ def test_what_was_cancelled_before_it_began_never_begins(run_async: Any) -> None
 def test_an_error_in_the_clean_up_of_a_source_that_was_left_is_logged(
     run_async: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def source(value: Any) -> Iterator[int]:
+    def source() -> Generator[int]:
         try:
-            yield from counting(value)
+            yield from counting()
         finally:
             raise OSError("while closing the file")
 
     async def body() -> None:
-        stream = RunnableLambda(source).astream(None)
+        stream = Streaming(source=source).astream("go")
         await anext(stream)
         await stream.aclose()
 

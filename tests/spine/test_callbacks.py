@@ -349,7 +349,8 @@ def test_functions_that_name_config_or_run_manager_get_them(colour: Colour) -> N
         assert "text hello" in notes.log and notes.kwargs[1]["run_id"] == manager.run_id
         del seen[:]
         await c.invoke(chain, 1)
-        assert isinstance(seen[0][0].run_id, uuid.UUID) and seen[0][0].handlers == [] and seen[0][1] is None
+        assert isinstance(seen[0][0].run_id, uuid.UUID) and seen[0][0].handlers == []
+        assert type(seen[0][1]) is kinds[1] and seen[0][1].handlers == []  # a manager where nobody listens, too
 
     colour.run(body)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from millstream import RunnableLambda, dispatch_custom_event, get_config
+from millstream import RunnableLambda, dispatch_custom_event, get_config, merge_configs
 from millstream.errors import InvalidType, OutsideRun
 from millstream.spine.events import EVERYTHING, Event
 from millstream.spine.run import Run
@@ -146,3 +146,18 @@ def test_a_config_shows_the_metadata_that_it_was_given_and_runs_have_all() -> No
     inherited, given = {"bound": 1, "outer": 1}, {"bound": 1, "own": 1, "model": "m"}
     assert shown == [inherited, inherited, given, given]
     assert recorder.events[-2].run.metadata == {**inherited, **given}
+
+
+def test_merged_configs_inherit_from_the_surrounding_run() -> None:
+    def merged(x: int) -> Any:
+        return merge_configs({"tags": ["own"]}, {"max_concurrency": None})
+
+    config = {"tags": ["t"], "metadata": {"m": 1}, "recursion_limit": 7}
+    found = RunnableLambda(merged).invoke(1, config)  # type: ignore[arg-type]
+    assert found == {
+        "tags": ["own", "t"],
+        "metadata": {"m": 1},
+        "configurable": {},
+        "recursion_limit": 7,
+    }
+    assert merge_configs({"max_concurrency": None}, {"x": 1}) == {"tags": [], "metadata": {}, "configurable": {"x": 1}}

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from ..errors import InvalidArgument, InvalidType
+from ..spine.config_tools import warn_of_one_id
 from ..spine.scope import Scope, enter
 from .attend import attended, attended_each, waiting
 from .driver import Driver, Outcome, aclose
@@ -18,7 +19,7 @@ from .entry import blocking_scope, with_default_limit
 from .many import Many
 from .overrides import Kwargs, exec_of
 
-__all__ = ["as_completed", "batch", "each_by_itself", "limit_of"]
+__all__ = ["as_completed", "batch", "each_by_itself", "limit_of", "value_or_exception"]
 
 # Where nothing else is said an async batch is bounded as well: a finite default keeps memory in bounds.
 ASYNC_LIMIT = 1000
@@ -45,7 +46,7 @@ async def batch(
     )
     if not return_exceptions:
         return [outcome.get() for outcome in outcomes]
-    return [_value_or_exception(outcome) for outcome in outcomes]
+    return [value_or_exception(outcome) for outcome in outcomes]
 
 
 async def as_completed(
@@ -56,7 +57,7 @@ async def as_completed(
     running = d.run_all(_parts(runnable, d, inputs, scope_at, kwargs), limit)
     try:
         async for index, outcome in running:
-            yield index, (_value_or_exception(outcome) if return_exceptions else outcome.get())
+            yield index, (value_or_exception(outcome) if return_exceptions else outcome.get())
     finally:
         await aclose(running)
 
@@ -99,6 +100,8 @@ def _resolved(d: Driver, inputs: Iterable[Any], config: Any) -> tuple[Iterable[A
     scope = _entered(d, config)
     if scope.run_id is None:
         return inputs, lambda _: scope, _limit(d, inputs, scope)
+    if isinstance(inputs, Sized) and len(inputs) > 1:
+        warn_of_one_id()
     unnamed = scope.copy()  # an id is given to one run, the first
     unnamed.run_id = None
     return inputs, lambda index: unnamed if index else scope, _limit(d, inputs, scope)
@@ -113,5 +116,6 @@ def _limit(d: Driver, inputs: Iterable[Any], scope: Scope) -> int:
     return 1 if isinstance(inputs, Sized) and len(inputs) == 1 else limit_of(d, scope)
 
 
-def _value_or_exception(outcome: Outcome) -> Any:
+def value_or_exception(outcome: Outcome) -> Any:
+    """What `return_exceptions=True` puts into the place of an output."""
     return outcome.error if isinstance(outcome.error, Exception) else outcome.get()

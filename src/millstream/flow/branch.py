@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidArgument, InvalidType
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .coerce import coerce
-from .driver import Driver
+from .driver import Driver, Outcome
+from .many import Many
 from .overrides import folded, hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, once
 
@@ -30,6 +32,7 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
     """
 
     _takes_whole = True
+    _must_add = True
 
     def __init__(self, *branches: Any) -> None:
         if len(branches) < 2:
@@ -100,6 +103,12 @@ class RouterRunnable(Runnable[dict[str, Any], Any]):
                 f"no runnable has the key {key!r}; the input must be {{'key': one of {known}, 'input': ...}}."
             )
         return str(key)
+
+    async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
+        inputs = list(many.inputs)
+        for each in inputs:  # a wrong key fails the batch before anything has run
+            self._key(each)
+        return await super()._outcomes(d, replace(many, inputs=inputs))
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await exec_of(self.runnables[self._key(input)])(d, input["input"], scope, kwargs)

@@ -10,6 +10,7 @@ from ..errors import InvalidArgument, MissingKey
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .coerce import coerce
+from .described import unique_specs
 from .driver import Driver
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 
@@ -209,7 +210,7 @@ class RunnableConfigurableAlternatives(_Configurable[In, Out], Generic[In, Out])
             for spec in each.config_specs:
                 is_own = self.prefix_keys and not spec.is_shared
                 specs.append(replace(spec, id=self._prefix(key) + spec.id) if is_own else spec)
-        return list({spec.id: spec for spec in specs}.values())
+        return unique_specs(specs, self.get_name())
 
 
 def _option(each: ConfigurableFieldSingleOption | ConfigurableFieldMultiOption, key: str) -> Any:

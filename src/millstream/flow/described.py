@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InvalidArgument
 from ..spine.config import RunnableConfig
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from .configurable import ConfigurableFieldSpec
     from .drawing import Graph
 
-__all__ = ["Described"]
+__all__ = ["Described", "unique_specs"]
 
 
 class Described:
@@ -75,8 +76,7 @@ class Described:
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What can be configured in this runnable and its parts."""
-        specs = (spec for part in self._parts_inside() for spec in part.config_specs)
-        return list({spec.id: spec for spec in specs}.values())
+        return unique_specs([spec for part in self._parts_inside() for spec in part.config_specs], self.get_name())
 
     def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
         """A pydantic model of the configs that this runnable takes: `configurable`, and the keys in `include`."""
@@ -104,6 +104,21 @@ class Described:
     def _parts_inside(self) -> Sequence[Described]:
         """The runnables that this one is made of."""
         return ()
+
+
+def unique_specs(specs: Iterable[ConfigurableFieldSpec], name: str) -> list[ConfigurableFieldSpec]:
+    """Each of `specs` once.
+
+    Raises:
+        InvalidArgument: (a ValueError) two parts of the runnable called `name` mean different things by one id.
+    """
+    found: dict[str, ConfigurableFieldSpec] = {}
+    for spec in specs:
+        if found.setdefault(spec.id, spec) != spec:
+            raise InvalidArgument(
+                f"parts of {name} have conflicting specs for {spec.id!r}: {found[spec.id]} and {spec}."
+            )
+    return list(found.values())
 
 
 def _upper(first: re.Match[str]) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..errors import Unsupported
+from ..spine.events import MISSING
 from ..spine.scope import Scope
-from .batch import limit_of
+from .batch import limit_of, value_or_exception
 from .driver import Driver
 from .many import Many
-from .overrides import outcomes_of
+from .overrides import folded, outcomes_of
 from .runnable import Kwargs, Runnable
 
 __all__ = ["RunnableEach"]
@@ -20,7 +21,10 @@ Out = TypeVar("Out")
 
 
 class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
-    """A list in, the list of the outputs of `bound` for each of its items out, in order; at most `max_concurrency` at once."""
+    """A list in, the list of the outputs of `bound` for each of its items out, in order; at most `max_concurrency` at once.
+
+    With `return_exceptions=True` an exception takes the place of its item's output.
+    """
 
     def __init__(self, bound: Runnable[In, Out]) -> None:
         self.bound = bound
@@ -32,8 +36,20 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
         return f"RunnableEach<{self.bound.get_name()}>"
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> list[Any]:
-        outcomes = await outcomes_of(self.bound)(d, Many(input, lambda _: scope, limit_of(d, scope), False, kwargs))
-        return [outcome.get() for outcome in outcomes]
+        keep_going = kwargs.get("return_exceptions", False)
+        kwargs = {key: value for key, value in kwargs.items() if key != "return_exceptions"}
+        outcomes = await outcomes_of(self.bound)(
+            d, Many(input, lambda _: scope, limit_of(d, scope), keep_going, kwargs)
+        )
+        return [value_or_exception(outcome) if keep_going else outcome.get() for outcome in outcomes]
+
+    async def _flow(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        # A list is one value: the run of a stream is that of `invoke`, with a start and an end and no chunk.
+        whole = await folded(inputs) if given is MISSING else given
+        if whole is not MISSING:
+            yield await self._exec(d, whole, scope, kwargs)
 
     def astream_events(self, *args: Any, **kwargs: Any) -> Any:
         """Not there: a list of runs has no single stream of events.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import BlockingCallWarning
 from ..spine.config import DEFAULT_RECURSION_LIMIT
 from ..spine.scope import Scope, enter
+from ..spine.warn import warn_user
 from .step import running_loop
 
 __all__ = ["blocking_scope", "sync_scope", "warn_if_blocking", "with_default_limit"]
@@ -30,14 +30,7 @@ def blocking_scope(config: Mapping[str, Any] | None) -> Scope:
 def warn_if_blocking(instead: str) -> None:
     """Warn the user's line that called us, once a place, when it blocks a running event loop (but not in a notebook)."""
     if running_loop() is not None and not _in_notebook():
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("millstream."):
-            level, frame = level + 1, frame.f_back
-        warnings.warn(
-            f"a synchronous call blocks the running event loop; use `{instead}` here.",
-            BlockingCallWarning,
-            stacklevel=level,
-        )
+        warn_user(f"a synchronous call blocks the running event loop; use `{instead}` here.", BlockingCallWarning)
 
 
 def with_default_limit(scope: Scope) -> Scope:

@@ -30,6 +30,7 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
     """
 
     _takes_whole = True
+    _must_add = True
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 from ..errors import AsyncOnly, InvalidType
-from ..spine.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+from ..spine.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun, manager_of
 from ..spine.config import DEFAULT_RECURSION_LIMIT
 from ..spine.events import MISSING
 from ..spine.scope import Scope
@@ -32,8 +32,8 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
 
     The function may be sync, async, a generator or an async generator; it is given `config` and `run_manager` when
     parameters have these names. A sync function runs on a worker thread in async runs; a function that has only an async
-    form cannot be called synchronously. A generator's values are streamed one by one and folded for `invoke`. When the
-    function returns a Runnable, that is run with the same input.
+    form cannot be called synchronously. A generator's values are streamed one by one (a sync one's by `stream`, not by
+    `astream`) and folded for `invoke`. When the function returns a Runnable, that is run with the same input.
 
     Raises:
         InvalidType: (a TypeError) `func` is not callable, or is async and `afunc` is given too.
@@ -120,6 +120,11 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
         if extra:
             kwargs = {**kwargs, **extra}
         if is_stream:
+            if not d.sync and self.afunc is None:
+                raise InvalidType(
+                    f"`{self.get_name()}` is a sync generator function, which cannot be streamed asynchronously: "
+                    "make it an async one (`async def`), or stream it with `stream`."
+                )
             items = d.iterate(scope, self.func, self.afunc, whole, **kwargs)
         else:
             output = await d.call(scope, self.func, self.afunc, whole, **kwargs)
@@ -181,7 +186,9 @@ def filled(names: Iterable[str], scope: Scope, is_async: bool) -> Kwargs:
     values: Kwargs = {}
     for name in names:
         if name == "config":
-            values[name] = scope.config(is_async)
+            config = values[name] = scope.config(is_async)
+            if config.get("callbacks") is None:  # nobody listens, but the function may count on a manager
+                config["callbacks"] = manager_of(scope, is_async)
         else:
             made = AsyncCallbackManagerForChainRun if is_async else CallbackManagerForChainRun
             values[name] = made(scope, scope.parent)

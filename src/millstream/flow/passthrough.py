@@ -9,7 +9,7 @@ from ..data.addable import AddableDict, fold_chunks
 from ..errors import InvalidArgument
 from ..spine.scope import Scope
 from .driver import Driver, aclose
-from .function import is_async
+from .function import filled, is_async, wanted
 from .mailbox import Mailbox
 from .parallel import RunnableParallel
 from .runnable import NO_KWARGS, Kwargs, Runnable
@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 
 class RunnablePassthrough(Runnable[T, T], Generic[T]):
-    """Gives its input as output. `func` is called with the (folded) input for its side effect."""
+    """Gives its input as output. `func` is called with the (folded) input for its side effect.
+
+    It is given `config` and `run_manager` when parameters have these names.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,8 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
         self.func = func
         self.afunc = afunc
         self.input_type = input_type
+        self._wants = () if func is None else wanted(func)
+        self._awants = () if afunc is None else wanted(afunc)
 
     @classmethod
     def assign(cls, **mapping: Any) -> RunnableAssign:  # type: ignore[override]
@@ -53,8 +58,14 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if self.func is not None or self.afunc is not None:
-            await d.call(scope, self.func, self.afunc, input, **kwargs)
+            await self._tell(d, input, scope, kwargs)
         return input
+
+    async def _tell(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> None:
+        second = self.func is None or (not d.sync and self.afunc is not None)
+        if wants := self._awants if second else self._wants:
+            kwargs = {**kwargs, **filled(wants, scope, second)}
+        await d.call(scope, self.func, self.afunc, input, **kwargs)
 
     def _each_item(self) -> Callable[[Any], Any] | None:
         return _same if self.func is None and self.afunc is None else None
@@ -71,7 +82,7 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
         finally:
             await aclose(inputs)
         if chunks:
-            await d.call(scope, self.func, self.afunc, fold_chunks(chunks), **kwargs)
+            await self._tell(d, fold_chunks(chunks), scope, kwargs)
 
 
 class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):

@@ -85,6 +85,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
     run_type: str = "chain"
     _ms_root = True  # see overrides.py: the native methods of this class are defaults, not a body
     _takes_whole = False  # whether a run that is streamed begins with the whole input, not with its first chunk
+    _must_add = False  # whether a run whose chunks do not add up tells None as its output, not the last of them
 
     # -- what users call ---------------------------------------------------------------------------------------------
 

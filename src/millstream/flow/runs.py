@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..data.addable import fold_chunks
+from ..data.addable import add, fold_chunks
 from ..spine.events import END, MISSING, STREAM
 from ..spine.run import Run
 from ..spine.scope import Scope
@@ -35,7 +35,7 @@ def watched(
     Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
     at their start, and tell of their chunks only at the root.
     """
-    told = _Told(d, run, wants_chunks=given is MISSING or run.parent is None)
+    told = _Told(d, run, wants_chunks=given is MISSING or run.parent is None, must_add=runnable._must_add)
     each = runnable._each_item()
     if each is not None and given is MISSING:
         told.each = each
@@ -87,11 +87,12 @@ def watched_whole(
 class _Told(Stage):
     """The stage of a run that somebody watches; `each` is done to every item inside it, `_taking` notes its inputs else."""
 
-    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "run", "taken", "wants_chunks")
+    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "must_add", "run", "taken", "wants_chunks")
 
-    def __init__(self, d: Driver, run: Run, *, wants_chunks: bool) -> None:
+    def __init__(self, d: Driver, run: Run, *, wants_chunks: bool, must_add: bool) -> None:
         self.d = d
         self.run = run
+        self.must_add = must_add
         self.each: Callable[[Any], Any] | None = None
         self.begun = False
         self.wants_chunks = wants_chunks and bool(run.mask & STREAM)
@@ -120,7 +121,7 @@ class _Told(Stage):
     def ended(self) -> None:
         if not self.begun:
             self.begin(MISSING)
-        self.run.end(_whole(self.chunks, None), _whole(self.all_taken, MISSING))
+        self.run.end(_whole(self.chunks, None, self.must_add), _whole(self.all_taken, MISSING))
 
     def stopped(self, error: BaseException, left: bool) -> None:
         if not self.begun:
@@ -174,11 +175,11 @@ async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None)
         await aclose(rest)
 
 
-def _whole(chunks: Sequence[Any] | None, none: Any) -> Any:
-    """Chunks as one value, for listeners: what cannot be added up is told by its last chunk, and fails nothing."""
+def _whole(chunks: Sequence[Any] | None, none: Any, must_add: bool = False) -> Any:
+    """Chunks as one value, for listeners: what cannot be added up is told by its last chunk (or not), and fails nothing."""
     if not chunks:
         return none
     try:
-        return fold_chunks(chunks)
+        return add(chunks) if must_add else fold_chunks(chunks)
     except Exception:
-        return chunks[-1]
+        return None if must_add else chunks[-1]

@@ -136,6 +136,8 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
 
 
 def joined(left: Any, right: Any) -> RunnableSequence[Any, Any]:
-    """`left | right`; a named sequence on the left lends its name."""
+    """`left | right`. A named sequence lends its name: the one on the left, or what any but a single runnable is joined to."""
     name = left.name if isinstance(left, RunnableSequence) else None
+    if name is None and isinstance(right, RunnableSequence):
+        name = right.name if isinstance(left, RunnableSequence) or not isinstance(left, Runnable) else None
     return RunnableSequence(left, right, name=name)

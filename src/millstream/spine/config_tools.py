@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -10,8 +9,9 @@ from ..errors import InvalidArgument
 from .config import DEFAULT_RECURSION_LIMIT, RunnableConfig
 from .managers import BaseCallbackManager
 from .scope import enter
+from .warn import warn_user
 
-__all__ = ["ensure_config", "get_config_list", "merge_configs", "patch_config"]
+__all__ = ["ensure_config", "get_config_list", "merge_configs", "patch_config", "warn_of_one_id"]
 
 
 def ensure_config(config: Mapping[str, Any] | None = None) -> RunnableConfig:
@@ -30,19 +30,21 @@ def ensure_config(config: Mapping[str, Any] | None = None) -> RunnableConfig:
 
 def merge_configs(*configs: Mapping[str, Any] | None) -> RunnableConfig:
     """One config out of several, later ones first: tags are united and sorted, `metadata` and `configurable` merged key
-    by key, callbacks joined; a `recursion_limit` of 25, the default, overrides none.
+    by key, callbacks joined; a `recursion_limit` of 25, the default, overrides none. Each inherits from the surrounding run.
     """
     merged: dict[str, Any] = {"tags": [], "metadata": {}, "configurable": {}}
     for config in configs:
-        for key, value in (_sorted_out(config) if config else {}).items():
+        whole: dict[str, Any] = {} if config is None else {**ensure_config(config)}
+        for key, value in whole.items():
             if key == "tags":
-                merged["tags"] = sorted({*merged["tags"], *(value or ())})
+                merged["tags"] = sorted({*merged["tags"], *value})
             elif key in ("metadata", "configurable"):
-                merged[key] = {**merged[key], **(value or {})}
+                merged[key] = {**merged[key], **value}
             elif key == "callbacks":
-                merged[key] = _joined(merged.get(key), value)
+                if value is not None:
+                    merged[key] = _joined(merged.get(key), value)
             elif key == "recursion_limit":
-                if value is not None and (value != DEFAULT_RECURSION_LIMIT or key not in merged):
+                if value != DEFAULT_RECURSION_LIMIT or (key not in merged and (config or {}).get(key) is not None):
                     merged[key] = value
             elif value or key not in merged:
                 merged[key] = value
@@ -90,18 +92,15 @@ def get_config_list(
             raise InvalidArgument(f"config is a list of {len(config)} for {length} inputs; give one for each.")
         return [ensure_config(each) for each in config]
     if config and config.get("run_id") is not None and length > 1:
-        warnings.warn("a run_id names one run: only the first input gets it.", RuntimeWarning, stacklevel=3)
+        warn_of_one_id()
         rest = {key: value for key, value in config.items() if key != "run_id"}
         return [ensure_config(config), *(ensure_config(rest) for _ in range(length - 1))]
     return [ensure_config(config) for _ in range(length)]
 
 
-def _sorted_out(config: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: value for key, value in config.items() if key in RunnableConfig.__annotations__}
-    extra = {key: value for key, value in config.items() if key not in known}
-    if extra:
-        known["configurable"] = {**(known.get("configurable") or {}), **extra}
-    return known
+def warn_of_one_id() -> None:
+    """Warn that a `run_id` was given for several inputs."""
+    warn_user("a run_id names one run: only the first input gets it.", RuntimeWarning)
 
 
 def _joined(left: Any, right: Any) -> Any:

@@ -149,13 +149,13 @@ def test_sums_of_the_root(colour: Colour) -> None:  # noqa: F811
         items = await patches(c, both, None)
         ops = [op for item in items for op in item.ops if op["path"].startswith("/final_output")]
         assert {op["path"] for op in ops[1:]} <= {"/final_output/a", "/final_output/b", "/final_output/b/1"}
-        # What cannot be added takes the place of what was.
+        # What cannot be added takes the place of what was, as a whole.
         plain = RunnableGenerator(c.generator({"a": 1}, {"a": 1, "b": [2]}, {"a": 1, "b": [2, 3]}))
         ops = [op for item in await patches(c, plain, None) for op in item.ops]
         assert [op["path"] for op in ops if op["path"].startswith("/final_output")] == [
             "/final_output",
-            "/final_output/b",
-            "/final_output/b/1",
+            "/final_output",
+            "/final_output",
         ]
         model = (await patches(c, ScriptedChatModel([AIMessage("a")]), "x", diff=False))[-1].state
         assert model["final_output"].text == "a" and model["type"] == "llm"

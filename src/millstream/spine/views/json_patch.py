@@ -50,12 +50,10 @@ def _in_dicts(old: dict[Any, Any], new: dict[Any, Any], path: str) -> list[dict[
     ops: list[dict[str, Any]] = [
         {"op": "remove", "path": f"{path}/{escaped(str(key))}"} for key in old if key not in new
     ]
-    for key, value in new.items():
-        at = f"{path}/{escaped(str(key))}"
+    ops += [{"op": "add", "path": f"{path}/{escaped(str(key))}", "value": new[key]} for key in new if key not in old]
+    for key in new:
         if key in old:
-            ops += differences(old[key], value, at)
-        else:
-            ops.append({"op": "add", "path": at, "value": value})
+            ops += differences(old[key], new[key], f"{path}/{escaped(str(key))}")
     return ops
 
 

@@ -241,7 +241,7 @@ class LogView:
             try:
                 self._final = before + chunk
             except TypeError:
-                self._final = chunk
+                before, self._final = None, chunk
         ops += differences(before, self._final, "/final_output")
         return [*patches, RunLogPatch(*ops)]
 
