@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
@@ -111,8 +112,11 @@ def test_names_come_from_what_is_run() -> None:
         def __call__(self, state: Any) -> None: ...
 
     graph = StateGraph(Log)
-    graph.add_node(noop).add_node(Walker()).add_node(RunnableLambda(noop, name="lam"))
-    assert list(graph.nodes) == ["noop", "Walker", "lam"]
+    graph.add_node(noop).add_node(Walker()).add_node(RunnableLambda(noop, name="lam")).add_node(partial(noop))
+    assert list(graph.nodes) == ["noop", "Walker", "lam", "partial"]
+    for path in (noop, Walker(), RunnableLambda(noop, name="lam") | noop, RunnableLambda(noop, name="lam")):
+        graph.add_conditional_edges(list(graph.nodes)[len(graph.branches)], path)
+    assert [list(named) for named in graph.branches.values()] == [["noop"], ["condition"], ["condition"], ["lam"]]
 
 
 def test_channels_are_the_union_of_all_schemas() -> None:

@@ -103,7 +103,7 @@ def test_two_writers_on_one_key_are_an_error_that_names_them(colour: Colour) -> 
     colour.run(body)
 
 
-@pytest.mark.parametrize("bad", [5, "text", [1, 2], [{"n": 1}]])
+@pytest.mark.parametrize("bad", [5, "text", [1, 2], [{"n": 1}], [Send("odd", {})]])
 def test_a_node_that_returns_no_update_is_named(bad: Any, colour: Colour) -> None:
     async def body(c: Colour) -> None:
         app = graph_of(odd=c.function(lambda state: bad)).compile()

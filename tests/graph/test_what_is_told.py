@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import threading
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from colours import Colour, colour
 from graph_helpers import chunks, graph_of, run, stream, thread
 
-from millstream import END, START, Command, GraphRecursionError, InMemorySaver, StateGraph, interrupt
+from millstream import END, START, Command, GraphRecursionError, InMemorySaver, StateGraph, get_stream_writer, interrupt
 
 __all__ = ["colour"]
 
@@ -189,5 +190,54 @@ def test_a_branch_sees_what_its_node_sees_and_what_that_returned(colour: Colour)
         app = graph.add_conditional_edges("narrow", path).add_conditional_edges("narrow", whole).compile()
         await run(c, app, {"x": 1, "log": ["q"]})
         assert seen == [{"x": 1, "y": 5, "other": 9}, {"x": 1, "y": 5, "log": ["q"]}]
+
+    colour.run(body)
+
+
+def test_a_graph_that_streams_custom_itself_keeps_what_is_written_inside(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        def writes(state: Any) -> Any:
+            get_stream_writer()("inner")
+
+        inner = graph_of(writes=writes).compile()
+
+        async def asynchronous(state: Any) -> Any:
+            get_stream_writer()(
+                [chunk async for chunk in inner.astream({"log": []}, stream_mode=["custom", "updates"])]
+            )
+            [chunk async for chunk in inner.astream({"log": []}, stream_mode=["updates"])]
+
+        def synchronous(state: Any) -> Any:
+            get_stream_writer()(list(inner.stream({"log": []}, stream_mode=["custom", "updates"])))
+            list(inner.stream({"log": []}, stream_mode=["updates"]))
+
+        app = graph_of(outer=synchronous if c.sync else asynchronous).compile()
+        told = await chunks(c, app, {"log": []}, stream_mode="custom", subgraphs=True)
+        own = [("custom", "inner"), ("updates", {"writes": None})]
+        assert [([part.split(":")[0] for part in ns], value) for ns, value in told] == [
+            ([], own),
+            (["outer", "1"], "inner"),
+        ]
+
+    colour.run(body)
+
+
+def test_nodes_see_the_keys_of_the_state_in_the_order_of_the_schema(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        class State(TypedDict, total=False):
+            a: int
+            log: Annotated[list[Any], operator.add]
+            b: int
+
+        def look(state: Any) -> Any:
+            return {"b": 1, "log": ["".join(key[0] for key in state)]}
+
+        graph = graph_of(("first", "second"), state=State, first=c.function(look), second=c.function(look))
+        graph.add_conditional_edges("second", lambda state: END if list(state) == ["a", "log", "b"] else "nowhere")
+        app = graph.compile(checkpointer=InMemorySaver())
+        result = await run(c, app, {"a": 0}, thread())
+        assert (result, list(result)) == ({"a": 0, "log": ["al", "alb"], "b": 1}, ["a", "log", "b"])
+        again = await run(c, graph.compile(checkpointer=app.checkpointer), {"b": 0}, thread())
+        assert again["log"] == ["al", "alb", "alb", "alb"]
 
     colour.run(body)

@@ -22,7 +22,9 @@ class Branch:
 
     def __init__(self, path: Any, path_map: Mapping[Hashable, str] | Sequence[str] | None) -> None:
         self.call = Call(path)
-        self.name = "condition" if self.call.name == "<lambda>" else self.call.name
+        own = getattr(path, "__name__" if self.call.runnable is None else "name", None)
+        self.call.name = "Unnamed" if own is None or own == "<lambda>" else own
+        self.name: str = "condition" if self.call.name == "Unnamed" else self.call.name
         parameters, hints = ([], {}) if self.call.runnable else parameter_hints(path)
         self.ends: dict[Hashable, str] | None = _ends(path_map, hints.get("return"))
         first = hints.get(parameters[0].name) if parameters else None

@@ -103,8 +103,6 @@ def name_of(target: Any) -> str:
     """The name that a callable or runnable goes by."""
     if isinstance(target, Runnable):
         return target.get_name()
-    while isinstance(target, functools.partial):
-        target = target.func
     return getattr(target, "__name__", None) or type(target).__name__
 
 

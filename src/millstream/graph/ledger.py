@@ -18,6 +18,7 @@ from .savers.ids import checkpoint_id
 from .savers.log import Chain, Entry, Loaded, Record
 from .savers.log_saver import SPECIAL, LogSaver
 from .savers.tuples import lease_of
+from .settling import in_order
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -125,6 +126,7 @@ class Ledger:
         loop.start_from(loaded.id)
         loop.step = loaded.step + 1
         loop.values.update(loaded.values)
+        in_order(loop.values, loop.plan.channels)
         self._lengths = {key: len(value) for key, value in loaded.values.items() if type(value) is list}
         if self._prints is not None:
             self._prints = {key: print_of(loop.values.get(key)) for key in loop.plan.compared}

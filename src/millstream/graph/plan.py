@@ -230,7 +230,7 @@ def _reader(schema: Schema, channels: dict[str, BaseChannel]) -> Reader:
         return lambda values, step, stop: values.get(ROOT)
     keys, managed, make = schema.channels, schema.managed, schema.make
     if not managed and make is None:
-        if len(keys) == len(channels):
+        if keys == tuple(channels):
             return lambda values, step, stop: dict(values)
         return lambda values, step, stop: {k: values[k] for k in keys if k in values}
 

@@ -15,6 +15,7 @@ from .callables import Returned
 from .constants import ABSENT
 from .control import Command, Send
 from .out import UPDATES
+from .settling import in_order
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
 async def _choose_watched(loop: Loop, branch: Branch, state: Any, scope: Scope) -> Any:
     call = branch.call
     assert call.run is not None
-    run = scope.begin("Unnamed" if call.name == "<lambda>" else call.name, "chain", state)
+    run = scope.begin(call.name, "chain", state)
     try:
         chosen = await call.run(loop.d, state, run.scope)
     except BaseException as error:
@@ -193,6 +194,8 @@ def _fresh(loop: Loop, task: Task) -> dict[str, Any]:
     channels = loop.plan.channels
     for key, writes in grouped([task]).items():
         fresh[key] = channels[key].fold(key, fresh.get(key, ABSENT), writes)
+    if len(fresh) > len(loop.values):
+        in_order(fresh, channels)
     return fresh
 
 

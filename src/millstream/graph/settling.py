@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidUpdateError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .loop import Loop
 
-__all__ = ["commanded", "route", "save", "settle", "show_start", "wake"]
+__all__ = ["commanded", "in_order", "route", "save", "settle", "show_start", "wake"]
 
 logger = logging.getLogger("millstream")
 
@@ -69,11 +69,21 @@ def apply(
             changed[key] = channels[key].idle(values[key])
             if ops is not None and channels[key].stored:
                 ops.append((key, ("unset", None)))
+    new = not changed.keys() <= values.keys()
     for key, value in changed.items():
         if value is ABSENT:
             values.pop(key, None)
         else:
             values[key] = value
+    if new:
+        in_order(values, channels)
+
+
+def in_order(values: dict[str, Any], channels: Mapping[str, Any]) -> None:
+    """Keep the keys of the state in the order in which the schema has them: so nodes see them, and whoever prints them."""
+    ordered = {key: values[key] for key in channels if key in values}
+    values.clear()
+    values.update(ordered)
 
 
 def _finish(loop: Loop, groups: dict[str, list[Any]], ops: list[tuple[str, Op]]) -> None:

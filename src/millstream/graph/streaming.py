@@ -63,6 +63,9 @@ def listen(
         put = options.printing(modes, reader)
         for mode in options.prints:
             mask |= BITS[mode]
+    if mask & CUSTOM:  # what is written goes to this reader, and not beside it to those of the graphs around
+        for out in loop.outs:
+            out.mask &= ~CUSTOM
     loop.tell(Out(mask, put, keys, ns=loop.ns, subgraphs=options.subgraphs))
     if mask & MESSAGES:
         loop.scope = loop.scope.with_listener(MessagesTap(put, loop.ns, options.subgraphs, bare))

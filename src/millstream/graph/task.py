@@ -182,7 +182,7 @@ class Task:
             self._take_command(result)
         elif isinstance(result, Send):
             self.sends = [*self.sends, result]
-        elif isinstance(result, (list, tuple)) and any(isinstance(each, (Command, Send)) for each in result):
+        elif isinstance(result, (list, tuple)) and any(isinstance(each, Command) for each in result):
             for each in result:
                 self.take(each)
         else:
