@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def test_a_cancelled_run_goes_on() -> None:
 def _names(*names: str, **options: Any) -> Any:
     """A chain of nodes that write their names."""
     nodes: dict[str, Any] = {name: lambda s, name=name: {"log": [name]} for name in names}
-    app = graph_of(*zip(names, names[1:], strict=False), **nodes)
+    app = graph_of(*pairwise(names), **nodes)
     return app.compile(checkpointer=InMemorySaver(), **options)
 
 
@@ -208,7 +209,9 @@ def test_a_branch_from_the_past_has_nothing_of_what_waited_there() -> None:
     def ask(state: Any) -> Any:
         return {"log": [interrupt("?")]}
 
-    app = graph_of((START, "a"), (START, "ask"), a=lambda s: {"log": ["a"]}, ask=ask).compile(checkpointer=InMemorySaver())
+    app = graph_of((START, "a"), (START, "ask"), a=lambda s: {"log": ["a"]}, ask=ask).compile(
+        checkpointer=InMemorySaver()
+    )
     app.invoke({"log": []}, thread())
     asked = app.get_state(thread())
     assert asked.values == {"log": ["a"]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..errors import InvalidArgument
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Runnable, exec_of
@@ -18,8 +20,8 @@ from .tool_schema import Parameters, model_of
 __all__ = ["convert_runnable_to_tool"]
 
 
-class _RunnableTool(StructuredTool):
-    """The tool runs the runnable as a child of its own run, in the same colour."""
+class _Runs(BaseModel):
+    """A tool that runs the runnable as a child of its own run, in the same colour."""
 
     runnable: Any
 
@@ -32,8 +34,12 @@ class _RunnableTool(StructuredTool):
         return await exec_of(self.runnable)(d, args[0] if args else named, scope, NO_KWARGS)
 
 
-class _TextTool(Tool, _RunnableTool):
-    """The same for a runnable that takes one text."""
+class _RunnableTool(_Runs, StructuredTool):
+    """For a runnable that takes a dict."""
+
+
+class _TextTool(_Runs, Tool):
+    """For a runnable that takes one text."""
 
 
 def convert_runnable_to_tool(

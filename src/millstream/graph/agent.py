@@ -100,7 +100,8 @@ def create_react_agent(
         route = _Route(version, entry, last, pending_only=post_model_hook is not None)
         ends = ["tools", last] if post_model_hook is None else [entry, "tools", last]
         graph.add_conditional_edges(after, route, ends)
-        graph.branches[after][route.name].input_type = schema  # not what is prepared for the model
+        (branch,) = graph.branches[after].values()
+        branch.input_type = schema  # not what is prepared for the model
         direct = {tool.name for tool in node.tools_by_name.values() if tool.return_direct}
         if direct:
             graph.add_conditional_edges("tools", _AfterTools(direct, entry, last), [entry, last])

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
-from ..errors import UsageError
+from ..errors import InvalidNamespaceError, UsageError
 from ..flow.step import step
-from ..graph.store.base import BaseStore, GetOp, InvalidNamespaceError, ListNamespacesOp, PutOp, SearchOp
+from ..graph.store.base import BaseStore, GetOp, ListNamespacesOp, PutOp, SearchOp
 from ..graph.store.indexing import IndexConfig
 
 __all__ = ["STORE_INDEX", "StoreCheck", "store_checks"]
