@@ -289,6 +289,17 @@ def test_a_call_whose_arguments_are_not_json() -> None:
         JsonOutputToolsParser().invoke(broken)
 
 
+def test_only_the_first_call_counts_where_it_is_all_that_is_wanted() -> None:
+    other = {"name": "other", "args": {}, "id": "2"}
+    broken = [{"name": "f", "args": "{x", "id": "1", "error": None}]
+    parser = PydanticToolsParser(tools=[Person], first_tool_only=True)
+    assert parser.invoke(AIMessage("", tool_calls=[CALLS[0], other], invalid_tool_calls=broken)) == Person(name="Ann")
+    late = AIMessageChunk("", tool_calls=[other, CALLS[0]])
+    assert list(parser.transform(iter([late]))) == []
+    with pytest.raises(OutputParserException, match="'other'"):
+        parser.invoke(late)
+
+
 def test_instances_by_the_name_of_the_call() -> None:
     parser = PydanticToolsParser(tools=[Person])
     assert parser.invoke(AIMessage("", tool_calls=CALLS[:1])) == [Person(name="Ann")]

@@ -72,6 +72,11 @@ def test_a_provider_that_is_not_built(name: str) -> None:
         init_chat_model(name)
 
 
+def test_a_provider_that_nobody_knows() -> None:
+    with pytest.raises(InvalidArgument, match="no model for the provider 'nope'"):
+        init_chat_model("x", model_provider="nope")
+
+
 # -- compatible servers -----------------------------------------------------------------------------------------------------
 
 

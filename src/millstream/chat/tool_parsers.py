@@ -38,12 +38,14 @@ class JsonOutputToolsParser(BaseGenerationOutputParser[Any]):
         message = getattr(result[0], "message", None)
         if not isinstance(message, BaseMessage):
             raise OutputParserException(f"{type(self).__name__} takes a message, not a text.")
-        for call in [] if partial else getattr(message, "invalid_tool_calls", ()):
+        calls = list(getattr(message, "tool_calls", ()))
+        one_is_enough = partial or (self.first_tool_only and calls)
+        for call in () if one_is_enough else getattr(message, "invalid_tool_calls", ()):
             raise OutputParserException(
                 f"the arguments of the call of {call['name']!r} are not JSON: {call['args']!r}",
                 llm_output=str(call["args"]),
             )
-        return self._of_calls(list(getattr(message, "tool_calls", ())), partial)
+        return self._of_calls(calls, partial)
 
     def _of_calls(self, calls: list[Any], partial: bool) -> Any:
         shown = [self._shown(call) for call in calls]
@@ -104,7 +106,7 @@ class PydanticToolsParser(JsonOutputToolsParser):
     def _of_calls(self, calls: list[Any], partial: bool) -> Any:
         classes = {_name_of(tool): tool for tool in self.tools}
         made = []
-        for call in calls:
+        for call in calls[:1] if self.first_tool_only else calls:
             cls = classes.get(call["name"])
             if cls is None:
                 if partial:

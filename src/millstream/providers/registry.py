@@ -102,7 +102,7 @@ def init_chat_model(
     ```
 
     Raises:
-        InvalidArgument: (ValueError) the provider is not given and cannot be told from the name.
+        InvalidArgument: (ValueError) the provider is not given and cannot be told from the name, or nobody knows it.
         Unsupported: (NotImplementedError) there is no model for this provider.
     """
     if model is not None and not configurable_fields:
@@ -128,7 +128,7 @@ def _made(model: Any, given: str | None, settings: dict[str, Any]) -> BaseChatMo
     if provider in COMPATIBLE:
         return compatible_model(provider)(model=name, **settings)
     if provider not in _BUILT:
-        raise Unsupported(
+        raise (Unsupported if provider in _KNOWN else InvalidArgument)(
             f"There is no model for the provider {provider!r} ({model!r}); there is one for "
             f"{', '.join(sorted({*_BUILT, *COMPATIBLE}))}. "
             + ("Google's own API has Gemini as well: 'google_genai:...'. " if provider.startswith("google") else "")
