@@ -349,8 +349,8 @@ def test_names_of_settings() -> None:
     assert ChatAnthropic(model="claude-x", api_key=KEY, max_tokens_to_sample=5).max_tokens == 5
     with pytest.raises(InvalidArgument, match="needs a `model`"):
         ChatAnthropic(api_key=KEY)
-    with pytest.warns(UserWarning, match="inference_geo") as warned:
-        assert ChatAnthropic(model="x", api_key=KEY, inference_geo="eu").model_kwargs == {"inference_geo": "eu"}
+    with pytest.warns(UserWarning, match="speed") as warned:
+        assert ChatAnthropic(model="x", api_key=KEY, speed="fast").model_kwargs == {"speed": "fast"}
     assert warned[0].filename == __file__
 
 

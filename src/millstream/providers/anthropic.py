@@ -14,7 +14,7 @@ from ..data.outputs import ChatResult
 from ..errors import InvalidArgument
 from ..flow.runnable import Runnable
 from .anthropic_answer import answer_chunk, read_answer
-from .anthropic_messages import to_anthropic
+from .anthropic_messages import last_container, to_anthropic
 from .anthropic_request import betas_for, call_parameters, most_tokens, shows_blocks, to_anthropic_tool, tool_choice_of
 from .anthropic_stream import AnthropicDecoder
 from .asking import Begun, StreamAsking
@@ -24,7 +24,7 @@ from .wire_model import WireModel
 
 __all__ = ["ChatAnthropic"]
 
-_PARAMETERS = ("max_tokens", "temperature", "top_k", "top_p", "stop_sequences", "thinking", "effort", "mcp_servers", "context_management", "extra_body")  # fmt: skip
+_PARAMETERS = ("max_tokens", "temperature", "top_k", "top_p", "stop_sequences", "thinking", "effort", "mcp_servers", "context_management", "output_config", "service_tier", "inference_geo", "extra_body")  # fmt: skip
 
 
 class ChatAnthropic(WireModel):
@@ -58,6 +58,11 @@ class ChatAnthropic(WireModel):
     """Features in test that are asked for (the header `anthropic-beta`), beside those that what is sent makes needed."""
     mcp_servers: list[dict[str, Any]] | None = None
     context_management: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+    reuse_last_container: bool = False
+    """Go on in the container in which the last answer ran its code."""
     stream_usage: bool = True
 
     _endpoint: ClassVar[Endpoint] = Endpoint(
@@ -113,6 +118,8 @@ class ChatAnthropic(WireModel):
         body: dict[str, Any] = {"model": self.model, "messages": turns}
         if system is not None:
             body["system"] = system
+        if self.reuse_last_container and (container := last_container(messages)):
+            body["container"] = container
         return {**body, **call_parameters({**settings, **self.model_kwargs}, call)}
 
     def _message_post(self, body: dict[str, Any], kwargs: Mapping[str, Any]) -> Post:

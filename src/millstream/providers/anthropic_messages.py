@@ -11,7 +11,7 @@ from ..data.partial_json import parse_partial_json
 from ..errors import InvalidArgument, InvalidType
 from .anthropic_content import answer_block, given_block
 
-__all__ = ["to_anthropic"]
+__all__ = ["last_container", "to_anthropic"]
 
 _ODD_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
@@ -48,6 +48,15 @@ def to_anthropic(messages: Sequence[BaseMessage]) -> tuple[Any, list[dict[str, A
         if not turns[-1]["content"]:
             turns.pop()
     return _system(system), turns
+
+
+def last_container(messages: Sequence[BaseMessage]) -> str | None:
+    """The id of the container in which the last answer that had one ran its code."""
+    for message in reversed(messages):
+        container = message.response_metadata.get("container") if isinstance(message, AIMessage) else None
+        if isinstance(container, Mapping) and isinstance(container.get("id"), str):
+            return str(container["id"])
+    return None
 
 
 def _system(messages: Sequence[BaseMessage]) -> Any:

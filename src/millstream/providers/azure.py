@@ -50,7 +50,9 @@ class _OnAzure(Wired):
     _of_no_use: ClassVar[frozenset[str]] = frozenset({"openai_api_type", "model_version", "validate_base_url"})
 
     def __init__(self, **settings: Any) -> None:
-        settings = {_NAMES.get(name, name): value for name, value in settings.items()}
+        for name, ours in _NAMES.items():
+            if (value := settings.pop(name, None)) is not None:
+                settings.setdefault(ours, value)
         cls = type(self).__name__
         endpoint = settings.pop("azure_endpoint", None) or os.environ.get("AZURE_OPENAI_ENDPOINT")
         if not endpoint:

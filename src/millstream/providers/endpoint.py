@@ -36,7 +36,13 @@ OTHER_NAMES = {
     "default_request_timeout": "timeout",
     "max_tokens_to_sample": "max_tokens",
     "stop_sequences": "stop",
+    "deployment_name": "azure_deployment",
+    "openai_api_version": "api_version",
 }
+# Clients of the official SDKs, which programs hand to models that are built on those.
+_SDK_CLIENTS = ("client", "async_client", "root_client", "root_async_client")
+# Parameters of providers that are named like a key and are none.
+_NO_KEYS = frozenset({"prompt_cache_key"})
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -85,7 +91,11 @@ def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: E
     """
     known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
     others = {**OTHER_NAMES, **{variable.lower(): "api_key" for variable in endpoint.key_variables}}
-    settings = {name if name in known else others.get(name, name): value for name, value in given.items()}
+    settings = {}
+    for name, value in given.items():
+        other = others.get(name, name)
+        settings[other if name not in known and other in known else name] = value
+    _check_no_sdk(model, settings)
     settings = _with_unknown_in_model_kwargs(model, settings, known)
     if settings.get("max_retries", 0) is None:
         del settings["max_retries"]
@@ -146,6 +156,15 @@ def _checked_proxy(given: Any) -> SecretStr:
     return SecretStr(url)
 
 
+def _check_no_sdk(model: type[BaseModel], settings: dict[str, Any]) -> None:
+    for name in _SDK_CLIENTS:
+        if settings.pop(name, None) is not None:
+            raise InvalidArgument(
+                f"{model.__name__} uses no client of an SDK (`{name}`): give `http_client` and `http_async_client`, "
+                "which are httpx clients, or `base_url` and `default_headers`."
+            )
+
+
 def _check_clients(settings: Mapping[str, Any]) -> None:
     """The two clients are easily taken for one another, and what then goes wrong says nothing of it."""
     for name, is_async in (("http_client", False), ("http_async_client", True)):
@@ -164,7 +183,7 @@ def _first_set(variables: tuple[str, ...]) -> str | None:
 def _with_unknown_in_model_kwargs(model: type[BaseModel], settings: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """Parameters that the provider may know and we do not are sent as they are, with a warning: it may be a typing error."""
     unknown = {name: settings.pop(name) for name in list(settings) if name not in known}
-    if keys := [name for name in unknown if "key" in name.lower()]:
+    if keys := [name for name in unknown if "key" in name.lower() and name not in _NO_KEYS]:
         raise InvalidArgument(f"{model.__name__} does not know `{keys[0]}`; the key is given as `api_key`.")
     if unknown:
         warnings.warn(

@@ -108,6 +108,9 @@ class Answer(Protocol):
 class Link(Protocol):
     """What the colourless part needs of a colour."""
 
+    headers: Mapping[str, str]
+    """Those of the last answer that it has opened."""
+
     async def open(self, post: Post) -> Answer:
         """Send a request and wait for the head of its answer."""
         ...

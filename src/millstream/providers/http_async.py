@@ -39,6 +39,7 @@ class AsyncLink:
         self._client = client
         self._proxy = proxy
         self._sleep = sleep
+        self.headers: Mapping[str, str] = {}
 
     async def open(self, post: Post) -> AsyncAnswer:
         """Send a request and wait for the head of its answer; closing the answer closes its connection."""
@@ -53,6 +54,7 @@ class AsyncLink:
             if not isinstance(error, Exception):
                 raise
             reraise(error, post)
+        self.headers = response.headers
         return AsyncAnswer(response, post, lease)
 
     async def key(self, key: Key) -> Any:

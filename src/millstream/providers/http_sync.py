@@ -30,6 +30,7 @@ class SyncLink:
         self._client = client
         self._proxy = proxy
         self._sleep = sleep
+        self.headers: Mapping[str, str] = {}
 
     async def open(self, post: Post) -> SyncAnswer:
         """Send a request and wait for the head of its answer. Does not suspend."""
@@ -41,6 +42,7 @@ class SyncLink:
             response = client.send(request, stream=True)
         except Exception as error:
             reraise(error, post)
+        self.headers = response.headers
         return SyncAnswer(response, post, limit)
 
     async def key(self, key: Key) -> Any:

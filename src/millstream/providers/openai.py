@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 from urllib.parse import urlsplit
 
@@ -18,10 +20,19 @@ from .endpoint import Endpoint
 from .free_text import chat_tool
 from .openai_request import call_parameters, tool_choice_of, with_usage
 from .responses_request import only_responses, responses_parameters
+from .timeouts import Timeouts
 from .wire_model import WireModel
 
 if TYPE_CHECKING:
-    from . import openai_answer, openai_chat, openai_messages, responses_answer, responses_input, responses_stream
+    from . import (
+        openai_answer,
+        openai_chat,
+        openai_messages,
+        openai_tokens,
+        responses_answer,
+        responses_input,
+        responses_stream,
+    )
     from .asking import Begun, StreamAsking
     from .http import Link, Post
 else:
@@ -29,6 +40,7 @@ else:
     openai_answer = Lazy(".openai_answer", globals())
     openai_chat = Lazy(".openai_chat", globals())
     openai_messages = Lazy(".openai_messages", globals())
+    openai_tokens = Lazy(".openai_tokens", globals())
     responses_answer = Lazy(".responses_answer", globals())
     responses_input = Lazy(".responses_input", globals())
     responses_stream = Lazy(".responses_stream", globals())
@@ -51,6 +63,7 @@ _PARAMETERS = (
     "include",
     "store",
     "truncation",
+    "context_management",
     "verbosity",
     "service_tier",
     "extra_body",
@@ -94,7 +107,7 @@ class ChatOpenAI(WireModel):
     top_logprobs: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[int | str, float] | None = None
     reasoning_effort: str | None = None
     reasoning: dict[str, Any] | None = None
     service_tier: str | None = None
@@ -106,6 +119,9 @@ class ChatOpenAI(WireModel):
     store: bool | None = None
     truncation: str | None = None
     verbosity: str | None = None
+    context_management: list[dict[str, Any]] | None = None
+    tiktoken_model_name: str | None = None
+    """Count tokens as the tokenizer of this model does (it needs the package tiktoken); left out, they are estimated."""
     use_previous_response_id: bool = False
     """Send only what came after the last answer that the responses API has stored, with its id."""
 
@@ -118,13 +134,18 @@ class ChatOpenAI(WireModel):
         proxy_variables=("OPENAI_PROXY",),
     )
 
-    # It is about counting tokens on this side.
-    _of_no_use: ClassVar[frozenset[str]] = frozenset({"tiktoken_model_name"})
+    # It is about sockets of the SDK's client.
+    _of_no_use: ClassVar[frozenset[str]] = frozenset({"http_socket_options"})
 
     def __init__(self, **settings: Any) -> None:
         if (settings.get("n") or 1) > 1 and settings.get("streaming"):
             raise InvalidArgument("n must be 1 with streaming=True: a stream holds one message.")
+        if (silence := settings.pop("stream_chunk_timeout", None)) is not None:
+            given = settings.pop("request_timeout", settings.pop("timeout", None))
+            settings["timeout"] = replace(Timeouts.of(given), idle=silence)
         super().__init__(**settings)
+        if self.tiktoken_model_name and self.custom_get_token_ids is None:
+            self.custom_get_token_ids = partial(openai_tokens.token_ids, self.tiktoken_model_name)
 
     @property
     def model(self) -> str:
@@ -235,7 +256,7 @@ class ChatOpenAI(WireModel):
             return self.use_responses_api
         if self.output_version == "responses/v1" or self.use_previous_response_id:
             return True
-        settings = {name: getattr(self, name) for name in ("reasoning", "include", "truncation")}
+        settings = {name: getattr(self, name) for name in ("reasoning", "include", "truncation", "context_management")}
         return self._is_openai and only_responses(self.model_name, {**settings, **self.model_kwargs, **kwargs})
 
     def _chat_post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:

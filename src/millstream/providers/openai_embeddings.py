@@ -49,6 +49,11 @@ class OpenAIEmbeddings(Wired, Embeddings):
     # They are about counting tokens on this side, or about other servers than OpenAI's.
     _of_no_use: ClassVar[frozenset[str]] = frozenset({"allowed_special", "check_embedding_ctx_length", "deployment", "disallowed_special", "embedding_ctx_length", "openai_api_type", "openai_api_version", "retry_max_seconds", "retry_min_seconds", "show_progress_bar", "skip_empty", "tiktoken_enabled", "tiktoken_model_name"})  # fmt: skip
 
+    def __init__(self, **settings: Any) -> None:
+        if "headers" in settings:
+            settings.setdefault("default_headers", settings.pop("headers"))
+        super().__init__(**settings)
+
     def embed_documents(self, texts: list[str], chunk_size: int | None = None) -> list[Vector]:
         """A vector for each text."""
         return step(self._embed(SYNC, self._sync_link(), texts, chunk_size))

@@ -11,7 +11,7 @@ __all__ = ["only_responses", "responses_parameters"]
 
 # How the names of models begin, or what is in them, that only the responses API knows.
 _ONLY_THERE = ("-codex", "-pro", "-deep-research", "computer-use")
-_ASKING_FOR_IT = ("include", "truncation", "previous_response_id", "conversation", "background")
+_ASKING_FOR_IT = ("context_management", "include", "truncation", "previous_response_id", "conversation", "background")
 _ALSO_IN_CHAT = (None, "function", "custom")
 
 

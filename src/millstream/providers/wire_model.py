@@ -27,7 +27,7 @@ __all__ = ["WireModel"]
 
 _HOW_IT_IS_FETCHED = {
     *("api_key", "default_query", "disable_streaming", "max_retries", "metadata", "name", "proxy", "stream_usage"),
-    *("streaming", "tags", "timeout", "azure_ad_token"),
+    *("streaming", "tags", "timeout", "azure_ad_token", "tiktoken_model_name"),
 }
 # What tracing tools call a provider, where that is not its name here.
 _TRACED_AS = {"azure_openai": "azure"}
@@ -42,6 +42,8 @@ class WireModel(Wired, BaseChatModel):
 
     streaming: bool = False
     extra_body: dict[str, Any] | None = None
+    include_response_headers: bool = False
+    """Tell the headers of an answer, as `response_metadata["headers"]`; those of a stream with its first chunk."""
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -84,31 +86,50 @@ class WireModel(Wired, BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return self._as_told(step(self._answer(self._sync_link(), messages, stop, kwargs)))
+        link = self._sync_link()
+        return self._as_told(step(self._answer(link, messages, stop, kwargs)), link)
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        return self._as_told(await self._answer(self._async_link(), messages, stop, kwargs))
+        link = self._async_link()
+        return self._as_told(await self._answer(link, messages, stop, kwargs), link)
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        chunks = asking.read_sync(lambda: step(self._begin_stream(self._sync_link(), messages, stop, kwargs)))
+        chunks = asking.read_sync(lambda: step(self._begun(self._sync_link(), messages, stop, kwargs)))
         return map(standard_content.standard_chunk, chunks) if self.output_version == "v1" else chunks
 
     def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        chunks = asking.read_async(lambda: self._begin_stream(self._async_link(), messages, stop, kwargs))
+        chunks = asking.read_async(lambda: self._begun(self._async_link(), messages, stop, kwargs))
         return _standard(chunks) if self.output_version == "v1" else chunks
 
-    def _as_told(self, result: ChatResult) -> ChatResult:
-        """With content in the form that `output_version` names."""
+    async def _begun(
+        self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> Begun[Any]:
+        begun = await self._begin_stream(link, messages, stop, kwargs)
+        if self.include_response_headers:
+            for chunk in begun.chunks[:1]:
+                _tell_headers(chunk, link)
+        return begun
+
+    def _as_told(self, result: ChatResult, link: Link) -> ChatResult:
+        """With content in the form that `output_version` names, and with the headers where they are wanted."""
+        if self.include_response_headers:
+            for generation in result.generations:
+                _tell_headers(generation.message, link)
         if self.output_version == "v1":
             for generation in result.generations:
                 standard_content.standard_message(generation.message)
         return result
+
+
+def _tell_headers(message: BaseMessage, link: Link) -> None:
+    # Not in place: the chunks of a stream share their metadata.
+    message.response_metadata = {**message.response_metadata, "headers": dict(link.headers)}
 
 
 async def _standard(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
