@@ -66,6 +66,7 @@ _EXPORTS: dict[str, str] = {
     "spine.views.tracer": "BaseTracer Run",
     "spine.views.usage": "UsageMetadataCallbackHandler get_usage_metadata_callback",
     # flow
+    "flow.assign": "RunnableAssign",
     "flow.binding": "RunnableBinding",
     "flow.branch": "RouterRunnable RunnableBranch",
     "flow.chain_group": """AsyncCallbackManagerForChainGroup CallbackManagerForChainGroup atrace_as_chain_group
@@ -79,7 +80,7 @@ _EXPORTS: dict[str, str] = {
     "flow.function": "RunnableLambda chain",
     "flow.generator": "RunnableGenerator",
     "flow.parallel": "RunnableMap RunnableParallel",
-    "flow.passthrough": "RunnableAssign RunnablePassthrough RunnablePick",
+    "flow.passthrough": "RunnablePassthrough RunnablePick",
     "flow.retry": "ExponentialJitterParams RunnableRetry",
     "flow.runnable": "Runnable",
     "flow.sequence": "RunnableSequence",
@@ -414,6 +415,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import UnsupportedFormat as UnsupportedFormat
     from .errors import UsageError as UsageError
     from .errors import ValidationError as ValidationError
+    from .flow.assign import RunnableAssign as RunnableAssign
     from .flow.binding import RunnableBinding as RunnableBinding
     from .flow.branch import RouterRunnable as RouterRunnable
     from .flow.branch import RunnableBranch as RunnableBranch
@@ -438,7 +440,6 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .flow.generator import RunnableGenerator as RunnableGenerator
     from .flow.parallel import RunnableMap as RunnableMap
     from .flow.parallel import RunnableParallel as RunnableParallel
-    from .flow.passthrough import RunnableAssign as RunnableAssign
     from .flow.passthrough import RunnablePassthrough as RunnablePassthrough
     from .flow.passthrough import RunnablePick as RunnablePick
     from .flow.retry import ExponentialJitterParams as ExponentialJitterParams

@@ -23,7 +23,7 @@ from millstream import (
     RunnableSequence,
 )
 from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported
-from millstream.spine.events import END, START, STREAM
+from millstream.spine.events import END, ERROR, START, STREAM
 
 __all__ = ["colour"]
 
@@ -308,6 +308,41 @@ def test_assign_streams_what_passes_through_first(colour: Colour) -> None:
             await c.invoke(RunnablePassthrough.assign(k=c.function(str)), 5)
         assert await c.invoke(RunnableLambda(c.function(lambda x: {"a": x, "b": 0})).pick("a"), 1) == 1
         assert await c.collect(RunnableLambda(c.function(lambda x: {"a": x})).pick("missing"), 1) == []
+
+    colour.run(body)
+
+
+def test_a_mapper_that_was_begun_ends_with_the_stream(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        source = RunnableGenerator(c.generator({"a": 1}, {"a": 2}, {"a": 3}))
+        chain = source | RunnablePassthrough.assign(k=c.function(str))
+        for taken in (1, 2):
+            recorder = Recorder()
+            async with c.closing(chain, None, {"callbacks": [recorder]}) as stream:
+                for _ in range(taken):
+                    await anext(stream)
+            started = [e.run for e in recorder.events if e.kind == START]
+            ended = [e.run for e in recorder.events if e.kind in (END, ERROR)]
+            assert set(map(id, started)) == set(map(id, ended)) and len(started) == len(ended)
+            assert "RunnableParallel<k>" in {run.name for run in started}
+
+    colour.run(body)
+
+
+def test_a_mapper_hears_that_its_input_failed(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        source = RunnableGenerator(c.generator({"a": 1}, fail=KeyError("source")))
+        recorder = Recorder()
+        with pytest.raises(KeyError, match="source"):
+            await c.collect(source | RunnablePassthrough.assign(k=c.function(str)), None, {"callbacks": [recorder]})
+        failed = {e.run.name: e.data.args for e in recorder.events if e.kind == ERROR}
+        assert failed["RunnableParallel<k>"] == failed["RunnableAssign<k>"] == ("source",)
+        failing = RunnablePassthrough.assign(k=c.function(lambda d: d["missing"]))
+        items = []
+        with pytest.raises(KeyError, match="missing"):
+            async for item in c.stream(RunnableGenerator(c.generator({"a": 1}, {"b": 2})) | failing, None):
+                items.append(item)
+        assert items == [{"a": 1}, {"b": 2}]
 
     colour.run(body)
 

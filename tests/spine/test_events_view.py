@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from millstream import RunnableLambda, adispatch_custom_event
+from millstream import (
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+    adispatch_custom_event,
+)
 from millstream.errors import Unsupported
 from millstream.spine.views.events import EventFilter
 
@@ -100,3 +106,61 @@ def test_other_versions() -> None:
     with pytest.raises(TypeError, match="write `async for item in"):
         for _ in CHAIN.astream(1):  # type: ignore[attr-defined]
             pass
+
+
+def short(events: list[dict[str, Any]]) -> list[str]:
+    return [f"{event['event'].split('_')[-1]} {event['name']}" for event in events]
+
+
+async def same(x: Any) -> Any:
+    return x
+
+
+def test_a_mapper_begins_behind_the_first_chunk_and_is_pulled_when_all_has_passed() -> None:
+    async def letters(chunks: Any) -> Any:
+        async for chunk in chunks:
+            yield chunk["q"]
+            yield "!"
+
+    mapper = RunnableGenerator(letters)
+    chain = RunnableLambda(same, name="before") | RunnablePassthrough.assign(a=mapper) | RunnableLambda(same, name="y")
+    assert short(told(chain, {"q": "w"})) == [
+        "start RunnableSequence",
+        "start before",
+        "stream before",
+        "start RunnableAssign<a>",
+        "stream RunnableAssign<a>",
+        "start RunnableParallel<a>",
+        "start y",
+        "start letters",
+        "stream letters",
+        "stream RunnableParallel<a>",
+        "end before",
+        "stream RunnableAssign<a>",
+        "stream letters",
+        "stream RunnableParallel<a>",
+        "stream RunnableAssign<a>",
+        "end letters",
+        "end RunnableParallel<a>",
+        "end RunnableAssign<a>",
+        "stream y",
+        "stream RunnableSequence",
+        "end y",
+        "end RunnableSequence",
+    ]
+
+
+def test_a_branch_ends_after_its_last_chunk_was_passed_on() -> None:
+    both = RunnableParallel(a=RunnableLambda(same, name="a"), b=RunnablePassthrough())
+    assert short(told(both)) == [
+        "start RunnableParallel<a,b>",
+        "start a",
+        "stream a",
+        "start RunnablePassthrough",
+        "stream RunnablePassthrough",
+        "stream RunnableParallel<a,b>",
+        "stream RunnableParallel<a,b>",
+        "end a",
+        "end RunnablePassthrough",
+        "end RunnableParallel<a,b>",
+    ]

@@ -116,16 +116,22 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         return list(self.steps.values())
 
     def _push_branches(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope) -> AsyncGenerator[Any, None]:
-        mailbox: Mailbox[AddableDict] = Mailbox()
+        mailbox: Mailbox[Any] = Mailbox()
         tee = _Tee(d, inputs, len(self._parts), mailbox)
         inner = scope.copy()
         inner.gates = (*scope.gates, mailbox)
+        turns = [asyncio.Event() for _ in self._parts] if scope.listeners and not d.sync else None
 
         async def branch(index: int, key: str, flow_branch: Any, tag: tuple[str, Any]) -> None:
             items = flow_branch(d, tee.branch(index), inner.child(*tag), NO_KWARGS)
             try:
                 async for chunk in items:
-                    mailbox.put(AddableDict({key: chunk}))
+                    if turns is None:
+                        mailbox.put(AddableDict({key: chunk}))
+                    else:
+                        mailbox.put((turns[index], AddableDict({key: chunk})))
+                        await turns[index].wait()
+                        turns[index].clear()
             finally:
                 await items.aclose()
 
@@ -136,7 +142,8 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
             ]
             await self._run_all(d, scope, parts)
 
-        return push(d, mailbox, produce)
+        items = push(d, mailbox, produce)
+        return items if turns is None else _in_turn(items)
 
     def __repr__(self) -> str:
         return f"RunnableParallel({self.steps!r})"
@@ -149,6 +156,20 @@ def _rank(failed: tuple[str, BaseException]) -> int:
     """An interrupt comes before an error, and an error before the news that the reader has gone."""
     error = failed[1]
     return 1 if isinstance(error, Exception) else 2 if isinstance(error, Abandoned) else 0
+
+
+async def _in_turn(items: AsyncGenerator[tuple[asyncio.Event, Any], None]) -> AsyncGenerator[Any, None]:
+    """The second of each pair. The first lets its writer go on, when the reader has come back.
+
+    So what is told of each branch comes in the order in which one branch alone would tell it: that a chunk was passed on
+    before that its branch has ended. Where nobody listens the branches may run ahead, which is faster.
+    """
+    try:
+        async for turn, item in items:
+            yield item
+            turn.set()
+    finally:
+        await items.aclose()
 
 
 class _Tee:

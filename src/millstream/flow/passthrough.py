@@ -1,22 +1,19 @@
-"""Runnables that pass a dict (or anything) on: as it is, with keys added, or with some picked."""
+"""Runnables that pass a dict (or anything) on: as it is, or with some keys picked."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 from ..data.addable import AddableDict, fold_chunks
-from ..errors import InvalidArgument
 from ..spine.scope import Scope
+from .assign import RunnableAssign, needs_dict
 from .driver import Driver, aclose
 from .function import filled, is_async, wanted
-from .mailbox import Mailbox
-from .parallel import RunnableParallel
-from .runnable import NO_KWARGS, Kwargs, Runnable
+from .runnable import Kwargs, Runnable
 from .schemas import fields_of
-from .stream import push
 
-__all__ = ["RunnableAssign", "RunnablePassthrough", "RunnablePick"]
+__all__ = ["RunnablePassthrough", "RunnablePick"]
 
 T = TypeVar("T")
 
@@ -85,87 +82,6 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
             await self._tell(d, fold_chunks(chunks), scope, kwargs)
 
 
-class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
-    """A dict in, the same dict with keys added out. Streams the old keys first, then the new ones as they come.
-
-    Raises (when run):
-        InvalidArgument: (a ValueError) the input is not a dict.
-    """
-
-    def __init__(self, mapper: Mapping[str, Any] | RunnableParallel[Any]) -> None:
-        self.mapper = mapper if isinstance(mapper, RunnableParallel) else RunnableParallel(mapper)
-
-    def _input_shape(self) -> Any:
-        return self.mapper._input_shape()
-
-    def _output_shape(self) -> Any:
-        return self._output_shape_after(self._input_shape())
-
-    def _output_shape_after(self, before: Any) -> Any:
-        return {**(fields_of(before) or {}), **self.mapper._output_shape()}
-
-    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
-        return [self.mapper]
-
-    def _default_name(self) -> str:
-        return f"RunnableAssign<{','.join(self.mapper.steps)}>"
-
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> dict[str, Any]:
-        _needs_dict(self, input)
-        return {**input, **await self.mapper._exec(d, input, scope, kwargs)}
-
-    async def _pour(
-        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
-    ) -> AsyncGenerator[Any, None]:
-        # The mapper runs meanwhile on the same chunks; what it gives is held back until the last one has passed through.
-        mailbox: Mailbox[tuple[str, Any]] = Mailbox()
-        inner = scope.copy()
-        inner.gates = (*scope.gates, mailbox)
-
-        async def through() -> AsyncGenerator[Any, None]:
-            try:
-                async for chunk in inputs:
-                    _needs_dict(self, chunk)
-                    mailbox.put(("passed", chunk))
-                    await d.wait_for(mailbox)
-                    yield chunk
-            finally:
-                await aclose(inputs)
-            mailbox.put(("ended", None))
-
-        async def produce() -> None:
-            source = through()
-            items = self.mapper._flow(d, source, inner, NO_KWARGS)
-            try:
-                async for chunk in items:
-                    mailbox.put(("mapped", chunk))
-                async for _ in source:
-                    pass  # the mapper did not need all of it
-            finally:
-                await items.aclose()
-                await source.aclose()
-
-        held: list[Any] | None = []
-        results = push(d, mailbox, produce)
-        try:
-            async for kind, chunk in results:
-                if kind == "passed":
-                    kept = AddableDict({key: value for key, value in chunk.items() if key not in self.mapper.steps})
-                    if kept:
-                        yield kept
-                elif kind == "ended":
-                    for item in held or ():
-                        yield item
-                    held = None
-                elif held is None:
-                    yield chunk
-                else:
-                    held.append(chunk)
-        finally:
-            await results.aclose()
-            await aclose(inputs)
-
-
 class RunnablePick(Runnable[dict[str, Any], Any]):
     """One key of a dict (given a string), or a dict of those of some keys that are there (given a list)."""
 
@@ -182,7 +98,7 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
         return {key: fields.get(key, (Any, ...)) for key in self.keys}
 
     def _picked(self, value: Any) -> Any:
-        _needs_dict(self, value)
+        needs_dict(self, value)
         if isinstance(self.keys, str):
             return value.get(self.keys)
         found = {key: value[key] for key in self.keys if key in value}
@@ -205,10 +121,3 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
 
 def _same(item: T) -> T:
     return item
-
-
-def _needs_dict(runnable: Runnable[Any, Any], value: Any) -> None:
-    if not isinstance(value, dict):
-        raise InvalidArgument(
-            f"{runnable.get_name()} needs a dict as its input, got {type(value).__name__}: {value!r}."
-        )

@@ -358,7 +358,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
     def assign(self, **mapping: Any) -> RunnableSequence[In, dict[str, Any]]:
         """This runnable, then its output dict with keys added, each computed from that dict."""
-        from .passthrough import RunnableAssign
+        from .assign import RunnableAssign
 
         return self | RunnableAssign(mapping)
 

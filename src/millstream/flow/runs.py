@@ -19,7 +19,7 @@ from .overrides import Kwargs, folded, once
 if TYPE_CHECKING:
     from .runnable import Runnable
 
-__all__ = ["watched", "watched_each", "watched_whole"]
+__all__ = ["Told", "watched", "watched_each", "watched_whole"]
 
 
 def watched(
@@ -29,36 +29,42 @@ def watched(
     run: Run,
     kwargs: Kwargs,
     given: Any = MISSING,
+    *,
+    pour: Callable[..., AsyncGenerator[Any, None]] | None = None,
+    told: Told | None = None,
 ) -> Line:
     """`_pour` in its run: STREAM before each chunk, and START when the first chunk of the input is there.
 
     Such a run has no input at its start, only at its end. `given` is for runs that are made on a whole value: they say it
-    at their start, and tell of their chunks only at the root.
+    at their start, and tell of their chunks only at the root. `pour` is in place of the runnable's own; who gives `told` may
+    begin the run before.
     """
-    told = _Told(d, run, wants_chunks=given is MISSING or run.parent is None, must_add=runnable._must_add)
+    if told is None:
+        told = Told(d, run, wants_chunks=given is MISSING or run.parent is None, must_add=runnable._must_add)
     each = runnable._each_item()
     if each is not None and given is MISSING:
         told.each = each
         return line_of(d, inputs).then(told)
-    return Line(d, partial(_open, runnable, d, inputs, told, kwargs, given))
+    return Line(d, partial(_open, pour or runnable._pour, d, inputs, told, kwargs, given))
 
 
 async def _open(
-    runnable: Runnable[Any, Any],
+    pour: Callable[..., AsyncGenerator[Any, None]],
     d: Driver,
     inputs: AsyncIterator[Any],
-    told: _Told,
+    told: Told,
     kwargs: Kwargs,
     given: Any,
 ) -> Opened:
     pouring: AsyncIterator[Any] = inputs
     try:
         first = await anext(inputs, MISSING) if given is MISSING else MISSING
-        told.begin(given)
+        if not told.begun:
+            told.begin(given)
         if given is MISSING:
             pouring = _taking(first, inputs, told.taken)
         told.taken = None
-        items = runnable._pour(d, pouring, told.run.scope, kwargs)
+        items = pour(d, pouring, told.run.scope, kwargs)
         opened = await items.opened() if isinstance(items, Line) else Opened(items)
     except BaseException as error:
         await aclose(pouring)
@@ -84,12 +90,12 @@ def watched_whole(
     return Line(d, opens)
 
 
-class _Told(Stage):
+class Told(Stage):
     """The stage of a run that somebody watches; `each` is done to every item inside it, `_taking` notes its inputs else."""
 
     __slots__ = ("all_taken", "begun", "chunks", "d", "each", "must_add", "run", "taken", "wants_chunks")
 
-    def __init__(self, d: Driver, run: Run, *, wants_chunks: bool, must_add: bool) -> None:
+    def __init__(self, d: Driver, run: Run, *, wants_chunks: bool = True, must_add: bool = False) -> None:
         self.d = d
         self.run = run
         self.must_add = must_add
