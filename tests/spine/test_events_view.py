@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import re
 from typing import Any
 
 import pytest
 
 from millstream import (
+    BaseCallbackHandler,
+    ChatPromptTemplate,
+    GenericFakeChatModel,
     RunnableGenerator,
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
+    StrOutputParser,
     adispatch_custom_event,
 )
 from millstream.errors import Unsupported
@@ -51,6 +56,48 @@ def test_every_event_says_when_it_happened() -> None:
     assert times[0].tzinfo is datetime.UTC
     with pytest.raises(KeyError):
         events[0]["created"]
+
+
+@pytest.mark.parametrize("filters", [{}, {"include_types": ["chat_model"]}, {"include_types": ["parser"]}])
+def test_a_stream_heard_by_others_too_has_the_same_events(filters: dict[str, Any]) -> None:
+    # With one listener chunks are told without an event each.
+    def shown(config: Any) -> list[str]:
+        model = GenericFakeChatModel(messages=iter(["flour and water"]))
+        chain = ChatPromptTemplate.from_template("{x}").with_config(tags=["t"]) | model | StrOutputParser()
+        events = told(chain, {"x": "bread"}, config=config, **filters)
+        ids: dict[str, str] = {}
+        return [
+            re.sub(
+                "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+                lambda id: ids.setdefault(id[0], str(len(ids))),
+                repr(event),
+            )
+            for event in events
+        ]
+
+    alone = shown(None)
+    assert alone == shown({"callbacks": [BaseCallbackHandler()]})
+    assert sum("_stream'" in event for event in alone) >= 5
+
+
+def test_events_share_nothing_that_a_consumer_may_change() -> None:
+    async def spoil() -> list[dict[str, Any]]:
+        seen = []
+        async for event in RunnableLambda(pieces).with_config(tags=["t"], metadata={"m": 1}).astream_events(3):
+            seen.append({**event, "tags": list(event["tags"]), "metadata": dict(event["metadata"])})
+            event["tags"].clear()
+            event["metadata"].clear()
+            event["data"].clear()
+        return seen
+
+    events = asyncio.run(spoil())
+    assert len(events) == 5
+    assert all(event["tags"] == ["t"] and event["metadata"] == {"m": 1} for event in events)
+
+
+async def pieces(x: int) -> Any:
+    for each in range(x):
+        yield each
 
 
 def test_includes_are_a_union_and_excludes_all_count() -> None:

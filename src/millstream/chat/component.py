@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..errors import MillstreamError
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs, Runnable, folded
+from ..flow.single import Single
 from ..spine.events import MISSING
 from ..spine.run import Run
 from ..spine.scope import Scope
@@ -93,12 +95,14 @@ class WholeComponent(Component[Input, Output]):
         run.end(output)
         return output
 
-    async def _flow(
+    def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
+        return Single(partial(self._exec_whole, d, inputs, scope, kwargs, given))
+
+    async def _exec_whole(self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any) -> Any:
         whole = await whole_of(inputs, given)
-        if whole is not MISSING:
-            yield await self._exec(d, whole, scope, kwargs)
+        return MISSING if whole is MISSING else await self._exec(d, whole, scope, kwargs)
 
 
 class RunnableSerializable(Component[Input, Output]):

@@ -17,6 +17,7 @@ from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver, Outcome, aclose, isolated
 from .many import Many
+from .single import Single, once
 from .step import step_iter
 
 __all__ = [
@@ -102,13 +103,10 @@ class _Hears:
     callbacks = True
 
 
-async def once(value: Any) -> AsyncGenerator[Any, None]:
-    """A stream of one item."""
-    yield value
-
-
 async def folded(inputs: AsyncIterator[Any]) -> Any:
     """All chunks of a stream as one value, MISSING when there were none. Closes the stream."""
+    if isinstance(inputs, Single):
+        return await inputs.whole()
     try:
         chunks = [chunk async for chunk in inputs]
     finally:

@@ -14,7 +14,8 @@ from .driver import Driver, Outcome, aclose
 from .line import Line, Opened, Stage, line_of, nothing, stop
 from .mailbox import Abandoned
 from .many import Many
-from .overrides import Kwargs, folded, once
+from .overrides import Kwargs, folded
+from .single import Single, once
 
 if TYPE_CHECKING:
     from .runnable import Runnable
@@ -62,7 +63,8 @@ async def _open(
         if not told.begun:
             told.begin(given)
         if given is MISSING:
-            pouring = _taking(first, inputs, told.taken)
+            single = isinstance(inputs, Single)
+            pouring = once(first, told.taken) if single else _taking(first, inputs, told.taken)
         told.taken = None
         items = pour(d, pouring, told.run.scope, kwargs)
         opened = await items.opened() if isinstance(items, Line) else Opened(items)
@@ -93,7 +95,7 @@ def watched_whole(
 class Told(Stage):
     """The stage of a run that somebody watches; `each` is done to every item inside it, `_taking` notes its inputs else."""
 
-    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "must_add", "run", "taken", "wants_chunks")
+    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "must_add", "run", "taken", "tell")
 
     def __init__(self, d: Driver, run: Run, *, wants_chunks: bool = True, must_add: bool = False) -> None:
         self.d = d
@@ -101,7 +103,9 @@ class Told(Stage):
         self.must_add = must_add
         self.each: Callable[[Any], Any] | None = None
         self.begun = False
-        self.wants_chunks = wants_chunks and bool(run.mask & STREAM)
+        self.tell: Callable[[Any], None] | None = None
+        if wants_chunks and run.mask & STREAM:
+            self.tell = run.telling() or partial(run.emit, STREAM)
         wants_end = run.mask & END
         self.chunks: list[Any] | None = [] if wants_end else None
         self.taken: list[Any] | None = [] if wants_end else None
@@ -120,8 +124,8 @@ class Told(Stage):
             item = self.each(item)
         if self.chunks is not None:
             self.chunks.append(item)
-        if self.wants_chunks:
-            self.run.emit(STREAM, item)
+        if self.tell is not None:
+            self.tell(item)
         return item
 
     def ended(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
-from ..spine.events import Tap
+from ..spine.events import Listener, Tap
+from ..spine.run import Run
 from ..spine.scope import Scope, enter
 from ..spine.views.events import EventFilter, EventsView
 from ..spine.views.log import Chunk, LogView, RunLogPatch
@@ -23,13 +24,14 @@ def stream_events(
     runnable: Runnable[Any, Any],
     input: Any,
     config: Mapping[str, Any] | None,
-    chosen: EventFilter,
+    chosen: Sequence[Any],
     kwargs: dict[str, Any],
 ) -> AsyncStream[dict[str, Any]]:
     """The events of one run of `runnable`, filtered; see `Runnable.astream_events`."""
     mailbox: Mailbox[Any] = Mailbox()
-    view = EventsView(chosen, input, runnable.get_name())
-    return AsyncStream(_watched(ASYNC, runnable, input, enter(config), kwargs, mailbox, view))
+    view = EventsView(EventFilter(*chosen), input, runnable.get_name())
+    tap = _EventsTap(view, mailbox)
+    return AsyncStream(_watched(ASYNC, runnable, input, enter(config), kwargs, mailbox, tap, view.feed, view.failure))
 
 
 def log_items(
@@ -43,7 +45,24 @@ def log_items(
     """The log of one run of `runnable`, as `view` tells it; see `Runnable.astream_log`."""
     scope = blocking_scope(config) if d.sync else enter(config)
     mailbox: Mailbox[Any] = Mailbox()
-    return _watched(d, runnable, input, scope, kwargs, mailbox, view, lambda item: mailbox.put(Chunk(item)))
+    tap = Tap(view.interest, mailbox.put)
+    return _watched(
+        d, runnable, input, scope, kwargs, mailbox, tap, view.feed, take=lambda item: mailbox.put(Chunk(item))
+    )
+
+
+class _EventsTap:
+    """The listener of one stream of events."""
+
+    __slots__ = ("_view", "feed", "interest")
+
+    def __init__(self, view: EventsView, mailbox: Mailbox[Any]) -> None:
+        self._view = view
+        self.interest = view.interest
+        self.feed: Any = mailbox.put
+
+    def telling(self, run: Run) -> Callable[[Any], None]:
+        return self._view.telling(run, self.feed)
 
 
 def _watched(
@@ -53,11 +72,13 @@ def _watched(
     scope: Scope,
     kwargs: dict[str, Any],
     mailbox: Mailbox[Any],
-    view: EventsView | LogView,
+    tap: Listener,
+    feed: Callable[[Any], Any],
+    failure: Callable[[Exception], Any] | None = None,
     take: Callable[[Any], None] | None = None,
 ) -> AsyncGenerator[Any, None]:
-    """What `view` makes of the run's events, and of what `take` puts into the mailbox for each item."""
-    heard = with_default_limit(scope).with_listener(Tap(view.interest, mailbox.put), mailbox)
+    """What `feed` makes of what `tap` hears of the run, and of what `take` puts into the mailbox for each item."""
+    heard = with_default_limit(scope).with_listener(tap, mailbox)
 
     async def produce() -> None:
         items = attended_items(d, heard, lambda scope: flow_of(runnable)(d, once(input), scope, kwargs, input))
@@ -70,4 +91,4 @@ def _watched(
         finally:
             await items.aclose()
 
-    return push(d, mailbox, produce, view.feed, view.failure if isinstance(view, EventsView) else None)
+    return push(d, mailbox, produce, feed, failure)

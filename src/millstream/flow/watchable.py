@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from ..data.lazy import Lazy
 from ..errors import Unsupported
 from ..spine.config import RunnableConfig
 
 if TYPE_CHECKING:
     from ..spine.views.log import RunLogPatch
+    from . import watch
     from .driver import Driver
     from .either import EitherStream
     from .stream import AsyncStream
+else:
+    watch = Lazy(".watch", globals())  # which imports the runnable that this is a part of
 
 __all__ = ["Watchable"]
 
@@ -44,15 +48,10 @@ class Watchable:
         Raises:
             Unsupported: (a NotImplementedError) another `version`.
         """
-        from ..spine.views.events import EventFilter
-        from .watch import stream_events
-
         if version != "v2":
             raise Unsupported(f"astream_events has version 'v2' only, not {version!r}; leave `version` out.")
-        chosen = EventFilter(
-            include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags, match
-        )
-        return stream_events(self, input, config, chosen, kwargs)  # type: ignore[arg-type]
+        chosen = (include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags, match)
+        return watch.stream_events(self, input, config, chosen, kwargs)  # type: ignore[arg-type]
 
     def stream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> NoReturn:
         """There are no events in sync form.

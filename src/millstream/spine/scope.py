@@ -172,7 +172,7 @@ class Scope:
             self.run_name or name,
             type,
             self.parent,
-            _union(self.own_tags, self.tags, tags),
+            _union(self.own_tags, self.tags, tags) if self.own_tags or tags else self.tags,
             {**self.metadata, **metadata} if metadata else self.metadata,
             MISSING,
             self.run_id,

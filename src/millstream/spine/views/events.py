@@ -5,10 +5,10 @@ The shape of the dicts and the rules on inputs are the peer's; `created_at` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import time
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ...data.ids import new_id
 from ...data.outputs import LLMResult
@@ -33,7 +33,7 @@ _WANTED = {
 class EventFilter:
     """Which runs are shown. Includes are a union unless `match="all"`; then every exclude must pass."""
 
-    __slots__ = ("_checks", "_exclude", "_match_all", "everything")
+    __slots__ = ("_checks", "_exclude", "_match_all", "_types", "everything")
 
     def __init__(
         self,
@@ -46,15 +46,23 @@ class EventFilter:
         match: Literal["any", "all"] = "any",
     ) -> None:
         given = (include_names, include_types, include_tags)
+        unwanted = (exclude_names, exclude_types, exclude_tags)
+        self.everything = given == (None, None, None) and not any(unwanted)
+        self._types: frozenset[str] | None = None  # where nothing else counts
+        if self.everything:
+            return
         self._checks = [None if each is None else frozenset(each) for each in given]
-        self._exclude = [frozenset(each or ()) for each in (exclude_names, exclude_types, exclude_tags)]
+        self._exclude = [frozenset(each or ()) for each in unwanted]
         self._match_all = match == "all"
-        self.everything = given == (None, None, None) and not any(self._exclude)
+        if include_names is None and include_tags is None and not any(unwanted):
+            self._types = self._checks[1]
 
     def passes(self, name: str, type: str, tags: Iterable[str]) -> bool:
         """Whether something of this name, run type and these tags is shown."""
         if self.everything:
             return True
+        if self._types is not None:
+            return type in self._types
         names, types, wanted_tags = self._checks
         includes: list[bool] = []
         if names is not None:
@@ -100,7 +108,10 @@ class StreamEvent(dict[str, Any]):
 
 
 class EventsView:
-    """Turns events into `StreamEvent` dicts. `interest` decides for each run once, when it starts; `feed` is called in order."""
+    """Turns events into `StreamEvent` dicts. `interest` decides for each run once, when it starts; `feed` is called in order.
+
+    `telling` spares an event for each chunk. (The dict is made when it is read: many that wait cost the collector more.)
+    """
 
     def __init__(self, chosen: EventFilter, root_input: Any, root_name: str) -> None:
         self._filter = chosen
@@ -117,8 +128,20 @@ class EventsView:
         wanted = _WANTED.get(run.type, 0) if self._filter.passes(run.name, run.type, run.tags) else 0
         return wanted | CUSTOM
 
-    def feed(self, event: Event) -> tuple[StreamEvent, ...]:
+    def telling(self, run: Run, put: Callable[[ToldChunk], Any]) -> Callable[[Any], None]:
+        """A function that puts a chunk of `run`, whose start is told first, into what `feed` is given."""
+        form = self._forms[run] = _Form(run)
+
+        def tell(chunk: Any) -> None:
+            put((form, chunk, time()))
+
+        return tell
+
+    def feed(self, event: Event | ToldChunk) -> tuple[StreamEvent, ...]:
         """The dict for one event, if it is shown."""
+        if isinstance(event, tuple):
+            told, chunk, when = event
+            return (told.event(told.streams, {"chunk": chunk}, when),)
         run = event.run
         kind = event.kind
         if kind == CUSTOM:
@@ -208,6 +231,9 @@ class _Form:
         made.created = when
         return made
 
+
+ToldChunk: TypeAlias = tuple[_Form, Any, float]
+"""A chunk of the run that the form is of, and when it was told."""
 
 _KEYS = ("event", "name", "run_id", "parent_ids", "tags", "metadata", "data")
 
