@@ -10,6 +10,7 @@ from graph_helpers import chunks, graph_of, run, thread
 from pydantic import BaseModel
 
 from millstream import (
+    START,
     Command,
     CompiledStateGraph,
     EmptyInputError,
@@ -59,6 +60,29 @@ def test_an_empty_command_is_no_input(colour: Colour) -> None:
             app = graph_of(a=c.function(lambda s: {})).compile(checkpointer=saver)
             with pytest.raises(EmptyInputError, match="Received no input for __start__"):
                 await run(c, app, Command(), thread())
+
+    colour.run(body)
+
+
+def test_a_command_to_an_empty_thread_is_its_input(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        for saver in (None, InMemorySaver()):
+            nodes = {name: c.function(lambda state, name=name: {"log": [name]}) for name in ("a", "b")}
+            app = graph_of((START, "a"), **nodes).compile(checkpointer=saver)
+            command: Command[Any] = Command(update={"log": ["given"]}, goto="b")
+            assert await run(c, app, command, thread()) == {"log": ["given", "a", "b"]}
+            if saver is None:
+                with pytest.raises(RuntimeError, match="without checkpointer"):
+                    await run(c, app, Command(resume=1), thread())
+                continue
+            history = list(app.get_state_history(thread()))
+            assert [(past.metadata["source"], past.next) for past in history[::-1]] == [
+                ("input", ("__start__",)),
+                ("loop", ("a", "b")),
+                ("loop", ()),
+            ]
+            assert await run(c, app, Command(resume=1), thread("2")) == {"log": ["a"]}
+            assert await run(c, app, Command(update={"log": ["more"]}), thread("2")) == {"log": ["a", "more"]}
 
     colour.run(body)
 

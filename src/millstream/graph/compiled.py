@@ -292,7 +292,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             await loop.run(input)
             return self.result(loop, options)
         said: list[Any] = []
-        modes = options.modes or ("values",)
+        modes = ("values",) if options.modes is None else options.modes
         listen(loop, options, modes, self.keys(options, streaming=True), said.append)
         await loop.run(input)
         shape = options.shape(self.coerced)

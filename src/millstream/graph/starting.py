@@ -31,18 +31,20 @@ async def begin(loop: Loop, input: Any) -> None:
     ledger = loop.ledger
     resumable = ledger is not None and await ledger.load(loop)
     loop.stop = loop.step + loop.limit + 1
+    if isinstance(input, Command):
+        _check(loop, input)
+        if resumable or loop.plan.entry is not None:
+            await _resume(loop, input)
+        else:  # nothing waits: what it says is the input
+            await _take_input(loop, Command(update=input.update, goto=input.goto))
     # A graph inside a task finds its namespace used only when that task is run again: it goes on then.
-    if input is None or isinstance(input, Command) or (resumable and _goes_on(loop)):
-        if not resumable and input is None:
-            raise EmptyInputError(
-                f"Received no input for {START}: the graph {loop.name!r} was called with None, and there is no "
-                "saved run that it could continue; give an input."
-            )
-        if isinstance(input, Command) and input.resume is None and input.update is None and not input.goto:
-            raise EmptyInputError(
-                f"Received no input for {START}: the Command is empty; give it `resume`, `update` or `goto`, or call with None."
-            )
-        await _resume(loop, input if isinstance(input, Command) else None)
+    elif resumable and (input is None or _goes_on(loop)):
+        await _resume(loop, None)
+    elif input is None:
+        raise EmptyInputError(
+            f"Received no input for {START}: the graph {loop.name!r} was called with None, and there is no "
+            "saved run that it could continue; give an input."
+        )
     else:
         await _take_input(loop, input)
     if loop.control is not None:
@@ -78,7 +80,7 @@ async def _start(loop: Loop, input: Any) -> None:
         show_start(loop, loop.ledger, loop.upcoming(loop.step))
     start = Task(loop, plan.start, input, None)
     start.take(input)
-    if not plan.is_root:
+    if not plan.is_root and not isinstance(input, Command):
         start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
     if plan.start.branches:
         await choose(loop, start, input, TaskScope(start))
@@ -107,11 +109,8 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
         tell_resume(loop)
     if ledger is not None and ledger.id is not None and (command is None or command.resume is None):
         ledger.records = []
-    if command is not None:
-        if command.resume is not None and ledger is None:
-            raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
-        if command.resume is not None and ledger is not None:
-            loop.answers = ledger.answers(loop, command.resume)
+    if command is not None and command.resume is not None and ledger is not None:
+        loop.answers = ledger.answers(loop, command.resume)
     await _take_command(loop, command)
     if ledger is not None:
         if command is None and await ledger.must_fork(loop):
@@ -127,6 +126,15 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
         loop.previous = loop.values.get(PREVIOUS)
     if ledger is not None and START in loop.next:
         await _start(loop, await ledger.pending_input(loop))
+
+
+def _check(loop: Loop, command: Command[Any]) -> None:
+    if command.resume is None and command.update is None and not command.goto:
+        raise EmptyInputError(
+            f"Received no input for {START}: the Command is empty; give it `resume`, `update` or `goto`, or call with None."
+        )
+    if command.resume is not None and loop.ledger is None:
+        raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
 
 
 async def _take_command(loop: Loop, command: Command[Any] | None) -> None:
