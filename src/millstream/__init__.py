@@ -168,10 +168,12 @@ _EXPORTS: dict[str, str] = {
     "graph.retrying": "RetryPolicy",
     "graph.runtime": "BaseUser ExecutionInfo Runtime ServerInfo get_runtime get_store get_stream_writer",
     "graph.savers.base": "BaseCheckpointSaver CheckpointTuple",
+    "graph.savers.deltas": "DeltaChannelHistory",
     "graph.savers.leases": "Lease",
     "graph.savers.memory": "InMemorySaver MemorySaver",
     "graph.savers.postgres": "AsyncPostgresSaver PostgresSaver",
     "graph.savers.registry": "register_type",
+    "graph.savers.serde": "CipherProtocol EncryptedSerializer JsonPlusSerializer SerializerProtocol",
     "graph.savers.sqlite": "AsyncSqliteSaver SqliteSaver",
     "graph.store.base": "BaseStore GetOp Item ListNamespacesOp MatchCondition PutOp SearchItem SearchOp TTLConfig",
     "graph.store.indexing": "IndexConfig",
@@ -570,12 +572,17 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.runtime import get_stream_writer as get_stream_writer
     from .graph.savers.base import BaseCheckpointSaver as BaseCheckpointSaver
     from .graph.savers.base import CheckpointTuple as CheckpointTuple
+    from .graph.savers.deltas import DeltaChannelHistory as DeltaChannelHistory
     from .graph.savers.leases import Lease as Lease
     from .graph.savers.memory import InMemorySaver as InMemorySaver
     from .graph.savers.memory import MemorySaver as MemorySaver
     from .graph.savers.postgres import AsyncPostgresSaver as AsyncPostgresSaver
     from .graph.savers.postgres import PostgresSaver as PostgresSaver
     from .graph.savers.registry import register_type as register_type
+    from .graph.savers.serde import CipherProtocol as CipherProtocol
+    from .graph.savers.serde import EncryptedSerializer as EncryptedSerializer
+    from .graph.savers.serde import JsonPlusSerializer as JsonPlusSerializer
+    from .graph.savers.serde import SerializerProtocol as SerializerProtocol
     from .graph.savers.sqlite import AsyncSqliteSaver as AsyncSqliteSaver
     from .graph.savers.sqlite import SqliteSaver as SqliteSaver
     from .graph.store.base import BaseStore as BaseStore

@@ -28,12 +28,13 @@ def log_saver(saver: BaseCheckpointSaver) -> LogSaver:
 
 
 class PlainSaver(LogSaver):
-    """The adapter. It keeps no state, so it may be made for each run."""
+    """The adapter. It keeps no state but the versions of the last checkpoint that it saw, so it may be made for each run."""
 
     def __init__(self, saver: BaseCheckpointSaver) -> None:
         super().__init__()
         self.saver = saver
         self.awaitable = type(saver).aput is not BaseCheckpointSaver.aput
+        self._seen: tuple[str, dict[str, Any]] = "", {}
 
     def detach(self, entries: Sequence[Entry], chain: Chain | None) -> bool:
         for entry in entries:
@@ -47,15 +48,31 @@ class PlainSaver(LogSaver):
         if lease is not None:
             raise Unsupported(f"{type(self.saver).__name__} has no leases; use a saver of millstream's.")
 
+    def _loaded(self, found: CheckpointTuple | None) -> Loaded | None:
+        if found is not None:
+            self._seen = found.checkpoint["id"], dict(found.checkpoint.get("channel_versions") or {})
+        return _loaded(found)
+
+    def _put(self, thread: str, ns: str, entry: Entry) -> tuple[Any, ...]:
+        """The arguments of `put`. A saver may store only values with a new version, so all others keep theirs."""
+        id, seen = self._seen
+        before = seen if entry.parent is not None and entry.parent == id else {}
+        changed = {key for key, _ in entry.ops}
+        version = self.saver.get_next_version(max(before.values(), default=None), None)
+        new = {key: version for key in entry.values if key in changed or key not in before}
+        versions = {key: new[key] if key in new else before[key] for key in entry.values}
+        self._seen = entry.id, versions
+        return _put(thread, ns, entry, versions, new)
+
     def load(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
-        return _loaded(self.saver.get_tuple(_config(thread, ns, id)))
+        return self._loaded(self.saver.get_tuple(_config(thread, ns, id)))
 
     def commit(
         self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, lease: Lease | None = None
     ) -> Chain:
         self._check(lease)
         for entry in entries:
-            self.saver.put(*_put(thread, ns, entry))
+            self.saver.put(*self._put(thread, ns, entry))
         return Chain(entries[-1].id, 0, 0)
 
     def record(self, thread: str, ns: str, id: str, records: Sequence[Record], lease: Lease | None = None) -> None:
@@ -74,14 +91,14 @@ class PlainSaver(LogSaver):
         return after.writes
 
     async def aload(self, thread: str, ns: str, id: str | None = None, anew: bool = False) -> Loaded | None:
-        return _loaded(await self.saver.aget_tuple(_config(thread, ns, id)))
+        return self._loaded(await self.saver.aget_tuple(_config(thread, ns, id)))
 
     async def acommit(
         self, thread: str, ns: str, entries: Sequence[Entry], chain: Chain | None, lease: Lease | None = None
     ) -> Chain:
         self._check(lease)
         for entry in entries:
-            await self.saver.aput(*_put(thread, ns, entry))
+            await self.saver.aput(*self._put(thread, ns, entry))
         return Chain(entries[-1].id, 0, 0)
 
     async def arecord(
@@ -109,9 +126,7 @@ def _config(thread: str, ns: str, id: str | None) -> dict[str, Any]:
     return config
 
 
-def _put(thread: str, ns: str, entry: Entry) -> tuple[Any, ...]:
-    changed = sorted({key for key, _ in entry.ops})
-    versions = dict.fromkeys(entry.values, entry.step + 2)
+def _put(thread: str, ns: str, entry: Entry, versions: dict[str, Any], new: dict[str, Any]) -> tuple[Any, ...]:
     checkpoint = {
         "v": 4,
         "id": entry.id,
@@ -119,11 +134,11 @@ def _put(thread: str, ns: str, entry: Entry) -> tuple[Any, ...]:
         "channel_values": dict(entry.values),
         "channel_versions": versions,
         "versions_seen": {},
-        "updated_channels": changed,
+        "updated_channels": sorted({key for key, _ in entry.ops}),
         WAITS: [entry.waits, [list(record) for record in entry.writes]],
     }
     metadata = {"source": entry.source, "step": entry.step, "parents": entry.parents or {}, **(entry.extra or {})}
-    return _config(thread, ns, entry.parent), checkpoint, metadata, {key: versions.get(key) for key in changed}
+    return _config(thread, ns, entry.parent), checkpoint, metadata, new
 
 
 def _loaded(found: CheckpointTuple | None) -> Loaded | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ...errors import Unsupported
+
+if TYPE_CHECKING:
+    from .deltas import DeltaChannelHistory
+    from .serde import SerializerProtocol
 
 __all__ = ["BaseCheckpointSaver", "CheckpointTuple", "Config"]
 
@@ -26,6 +30,24 @@ class CheckpointTuple(NamedTuple):
 
 class BaseCheckpointSaver:
     """The base of savers. A graph compiled with one remembers its threads."""
+
+    _serde: SerializerProtocol | None = None
+
+    def __init__(self, *, serde: SerializerProtocol | None = None) -> None:
+        self._serde = serde
+
+    @property
+    def serde(self) -> SerializerProtocol:
+        """Turns values into bytes: what was given, or a `JsonPlusSerializer`."""
+        if self._serde is None:
+            from .serde import JsonPlusSerializer  # brings the codec, which not every saver needs
+
+            self._serde = JsonPlusSerializer()
+        return self._serde
+
+    @serde.setter
+    def serde(self, given: SerializerProtocol) -> None:
+        self._serde = given
 
     def get_tuple(self, config: Config) -> CheckpointTuple | None:
         """The checkpoint that `config` names, or the latest of its thread and namespace."""
@@ -139,9 +161,35 @@ class BaseCheckpointSaver:
         found = await self.aget_tuple(config)
         return None if found is None else found.checkpoint
 
-    def get_next_version(self, current: int | None, channel: None = None) -> int:
-        """The version after `current`."""
+    def get_next_version(self, current: Any, channel: Any = None) -> Any:
+        """The version after `current`; None stands before the first."""
         return 1 if current is None else current + 1
+
+    def get_delta_channel_history(self, *, config: Config, channels: Sequence[str]) -> dict[str, DeltaChannelHistory]:
+        """How the values of channels at a checkpoint came to be: the last one that is stored, and the writes since then."""
+        from .deltas import delta_history
+
+        walk = delta_history(config, channels)
+        try:
+            asked = next(walk)
+            while True:
+                asked = walk.send(self.get_tuple(asked))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+    async def aget_delta_channel_history(
+        self, *, config: Config, channels: Sequence[str]
+    ) -> dict[str, DeltaChannelHistory]:
+        """`get_delta_channel_history`, awaitable."""
+        from .deltas import delta_history
+
+        walk = delta_history(config, channels)
+        try:
+            asked = next(walk)
+            while True:
+                asked = walk.send(await self.aget_tuple(asked))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
 
     def _unsupported(self, method: str) -> Unsupported:
         return Unsupported(f"{type(self).__name__} has no `{method}`.")

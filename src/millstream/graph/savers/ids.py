@@ -1,4 +1,4 @@
-"""Checkpoint ids: uuids (version 6) whose order as text is the order in which they were made."""
+"""Checkpoint ids: uuids (version 6) whose order as text is the order in which they were made; and versions of channels, which sort too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import random
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from zlib import crc32
 
-__all__ = ["checkpoint_id", "made_at"]
+__all__ = ["checkpoint_id", "made_at", "next_version", "version_of"]
 
 _EPOCH = datetime(1582, 10, 15, tzinfo=UTC)
 _OFFSET = 0x01B21DD213814000  # 100 ns intervals from there to 1970
@@ -56,3 +58,14 @@ def made_at(id: str) -> str | None:
     """When an id was made, as ISO text in UTC; None for an id of another kind."""
     ticks = _ticks(id)
     return None if ticks is None else (_EPOCH + timedelta(microseconds=ticks // 10)).isoformat()
+
+
+def version_of(number: int, salt: str) -> str:
+    """A channel's version as text that sorts in order; the same for the same number and salt."""
+    return f"{number:032}.{crc32(salt.encode('utf-8', 'surrogatepass')) / 0x1_0000_0000:.16f}"
+
+
+def next_version(current: Any) -> str:
+    """The version after `current`, which may be a number, such a text, or None."""
+    number = 0 if current is None else int(current.split(".")[0]) if isinstance(current, str) else int(current)
+    return f"{number + 1:032}.{_random.random():.16f}"

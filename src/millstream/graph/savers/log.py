@@ -142,6 +142,7 @@ class Loaded:
 
     __slots__ = (
         "chain",
+        "changed",
         "extra",
         "id",
         "newest",
@@ -150,6 +151,7 @@ class Loaded:
         "records",
         "source",
         "step",
+        "updated",
         "values",
         "waits",
         "writes",
@@ -169,6 +171,9 @@ class Loaded:
         self.extra: dict[str, Any] = head[3] or {}
         self.waits: dict[str, Any] = head[4] or {}
         self.writes: list[Any] = head[6] or []
+        self.updated = sorted({op[0] for op in head[5] or ()})
+        # By key: the step that changed it last, or that of the snapshot or span that says so.
+        self.changed: dict[str, int] = {}
 
 
 def rows_of(entries: Sequence[Entry], chain: Chain | None) -> tuple[list[Row], Chain]:
@@ -249,16 +254,19 @@ def _replayed(last: Row, find: Callable[[str], Row | None]) -> Loaded:
         values = decode(row.snapshot)
     else:
         _apply(values, *_changes(row))
+    changed = dict.fromkeys(values, row.step)
     tail = Tail(row.id)
     for id, span, row in reversed(path):
         if span is not None:
-            _apply(values, span.ops, ())
+            ops = span.ops
+            _apply(values, ops, ())
             tail = Tail(id)
         else:
             ops, writes = _changes(row)
             _apply(values, ops, writes)
             tail = tail.after((key, (name, payload)) for key, name, payload in _unshared(ops, writes))
-    loaded.values = values
+        changed.update(dict.fromkeys((op[0] for op in ops), row.step))
+    loaded.values, loaded.changed = values, changed
     loaded.chain = loaded.chain._replace(tail=tail)
     return loaded
 
@@ -287,6 +295,7 @@ def following(thread: str, ns: str, row: Row, before: Loaded) -> Loaded | None:
             if type(value) in (list, dict, set):
                 values[key] = copy(value)
         _apply(values, ops, writes)
+        loaded.changed = {**before.changed, **dict.fromkeys(loaded.updated, row.step)}
     except (CorruptCheckpoint, IndexError, KeyError, TypeError, ValueError) as error:
         raise damaged(thread, ns, row.id, row.step, error) from error
     loaded.values = values

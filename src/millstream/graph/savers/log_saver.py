@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from secrets import token_hex
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
+from ...errors import CorruptCheckpoint
 from ...flow.driver import in_worker
-from ..constants import ERROR, INTERRUPT, RESUME
 from .base import BaseCheckpointSaver, CheckpointTuple, Config, Strategy
+from .ids import next_version
 from .leases import Lease
 from .log import Chain, Entry, Loaded, Record, needs_values
 from .retention import pruned, without_runs
-from .tuples import bound_of, coordinates, entry_of, lease_of, matches, named, shown
+from .serde import CipherProtocol, SerializerProtocol, cipher_of
+from .tuples import SPECIAL, bound_of, coordinates, entry_of, lease_of, matches, named, shown
 
 __all__ = ["SPECIAL", "LogSaver", "Work"]
-
-SPECIAL: Final[Mapping[str, int]] = {ERROR: -1, "__scheduled__": -2, INTERRUPT: -3, RESUME: -4}
-"""Writes that replace an earlier one of the same task, and the index under which they are stored."""
 
 KEPT = 64
 """How many threads a saver keeps as they were left, so that their next turn need not read them."""
@@ -40,8 +40,19 @@ class LogSaver(BaseCheckpointSaver):
     awaitable = False
     """Whether the async twins of the first part exist; else these run on a worker thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, serde: SerializerProtocol | None = None) -> None:
+        cipher_of(serde)
+        super().__init__(serde=serde)
         self._kept: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
+
+    @property
+    def cipher(self) -> CipherProtocol | None:
+        """What bytes are encrypted with on their way to a database: that of the `serde` given."""
+        return cipher_of(self._serde)
+
+    def get_next_version(self, current: Any, channel: Any = None) -> str:
+        """The version after `current`, as text that sorts in order."""
+        return next_version(current)
 
     # -- what a subclass writes, each with an `a...` twin if it is awaitable -------------------------------------------
 
@@ -166,7 +177,7 @@ class LogSaver(BaseCheckpointSaver):
     def get_tuple(self, config: Config) -> CheckpointTuple | None:
         thread, ns, id = coordinates(config)
         loaded = self.load(thread, ns, id, True)
-        return None if loaded is None else shown(thread, ns, loaded)
+        return None if loaded is None else self._shown(thread, ns, loaded)
 
     def list(
         self,
@@ -180,7 +191,7 @@ class LogSaver(BaseCheckpointSaver):
             if limit is not None and limit <= 0:
                 return
             loaded = self.load(thread, ns, id, True)
-            if loaded is not None and matches(found := shown(thread, ns, loaded), filter):
+            if loaded is not None and matches(found := self._shown(thread, ns, loaded), filter):
                 limit = None if limit is None else limit - 1
                 yield found
 
@@ -220,7 +231,7 @@ class LogSaver(BaseCheckpointSaver):
         self._check_awaitable("aget_tuple")
         thread, ns, id = coordinates(config)
         loaded = await self.twin("load", thread, ns, id, True)
-        return None if loaded is None else shown(thread, ns, loaded)
+        return None if loaded is None else await self._ashown(thread, ns, loaded)
 
     async def alist(
         self,
@@ -235,7 +246,7 @@ class LogSaver(BaseCheckpointSaver):
             if limit is not None and limit <= 0:
                 return
             loaded = await self.twin("load", thread, ns, id, True)
-            if loaded is not None and matches(found := shown(thread, ns, loaded), filter):
+            if loaded is not None and matches(found := await self._ashown(thread, ns, loaded), filter):
                 limit = None if limit is None else limit - 1
                 yield found
 
@@ -278,6 +289,20 @@ class LogSaver(BaseCheckpointSaver):
     ) -> None:
         self._check_awaitable("aprune")
         await self._ado(pruned(thread_ids, strategy, keep, older_than))
+
+    def _shown(self, thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
+        after: Sequence[Any] = ()
+        if loaded.id != loaded.newest:
+            with suppress(CorruptCheckpoint):  # the next one is damaged, and this one is not
+                after = self.writes_after(thread, ns, loaded.id)
+        return shown(thread, ns, loaded, after)
+
+    async def _ashown(self, thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
+        after: Sequence[Any] = ()
+        if loaded.id != loaded.newest:
+            with suppress(CorruptCheckpoint):
+                after = await self.twin("writes_after", thread, ns, loaded.id)
+        return shown(thread, ns, loaded, after)
 
     # -- two colours -------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from .codec import decode, encode
 from .leases import Grant, Lease, clock, granted, may_store, same_owner
 from .log import Chain, Entry, Incomplete, Loaded, Record, Row, following, gone, rebuilt, rows_of, taken, whole
 from .log_saver import SPECIAL, LogSaver
+from .serde import SerializerProtocol
 
 __all__ = ["InMemorySaver", "MemorySaver"]
 
@@ -42,12 +43,14 @@ class _Log:
 
 
 class InMemorySaver(LogSaver):
-    """Keeps checkpoints in memory, as bytes: what is changed later, by whoever holds a value, does not reach them."""
+    """Keeps checkpoints in memory, as bytes: what is changed later, by whoever holds a value, does not reach them.
+
+    A `serde` that encrypts is taken and not used: nothing leaves the process."""
 
     inline = True
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(serde=serde)
         self.storage: dict[str, dict[str, _Log]] = {}
         self._lock = threading.Lock()
         self._grants: dict[str, Grant] = {}

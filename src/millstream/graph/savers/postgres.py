@@ -10,10 +10,12 @@ from typing import Any, Final
 from ...errors import Unsupported
 from ...flow.step import step
 from . import postgres_sql, sql
+from .ciphering import ciphered
 from .leases import Lease
 from .postgres_errors import EndTaken
 from .postgres_links import Links
 from .postgres_sources import AsyncOpened, Opened, asource_of, source_of
+from .serde import SerializerProtocol
 from .sql_saver import SqlSaver, loop_blocked
 
 __all__ = ["AsyncPostgresSaver", "PostgresSaver"]
@@ -26,13 +28,13 @@ class _Postgres(SqlSaver):
 
     now = staticmethod(postgres_sql.now)
 
-    def __init__(self, source: Any) -> None:
-        super().__init__()
+    def __init__(self, source: Any, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(serde=serde)
         self.links = Links(source)
         self._known = False
 
     async def _carry_out(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
-        run = self.links.run
+        run = self._run
         if not self._known:
             await run(lambda _: postgres_sql.check(), atomic=False)
             self._known = True
@@ -53,6 +55,12 @@ class _Postgres(SqlSaver):
         threads = [each.thread_id if isinstance(each, Lease) else each for each in args[: 2 if plan is sql.copy else 1]]
         return await run(lambda _: postgres_sql.one_by_one(threads, plan(*args)), atomic=True)
 
+    async def _run(self, plan: Callable[[bool], Any], *, atomic: bool) -> Any:
+        cipher = self.cipher
+        if cipher is None:
+            return await self.links.run(plan, atomic=atomic)
+        return await self.links.run(lambda doubt: ciphered(plan(doubt), cipher), atomic=atomic)
+
     async def _set_up(self) -> None:
         await self.links.run(lambda _: postgres_sql.setup(), atomic=True)
         self._known = True
@@ -70,19 +78,24 @@ class PostgresSaver(_Postgres):
     Of yours, a pool is tried again when the server was away; a connection that broke cannot be mended here.
     """
 
-    def __init__(self, conn: Any) -> None:
-        super().__init__(source_of(conn))
+    def __init__(self, conn: Any, *, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(source_of(conn), serde)
 
     @classmethod
     @contextmanager
     def from_conn_string(
-        cls, conn_string: str, *, pipeline: bool = False, connections: int = 8
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        connections: int = 8,
+        serde: SerializerProtocol | None = None,
     ) -> Generator[PostgresSaver, None, None]:
         """Connect, with at most so many `connections`, for as long as the block lasts.
 
         `pipeline` makes no difference: what can share a round trip always does.
         """
-        saver = cls(Opened(conn_string, connections))
+        saver = cls(Opened(conn_string, connections), serde=serde)
         try:
             step(saver.links.greet())
             yield saver
@@ -118,20 +131,25 @@ class AsyncPostgresSaver(_Postgres):
 
     awaitable = True
 
-    def __init__(self, conn: Any) -> None:
+    def __init__(self, conn: Any, *, serde: SerializerProtocol | None = None) -> None:
         self.loop = asyncio.get_running_loop()
-        super().__init__(asource_of(conn))
+        super().__init__(asource_of(conn), serde)
 
     @classmethod
     @asynccontextmanager
     async def from_conn_string(
-        cls, conn_string: str, *, pipeline: bool = False, connections: int = 8
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        connections: int = 8,
+        serde: SerializerProtocol | None = None,
     ) -> AsyncGenerator[AsyncPostgresSaver, None]:
         """Connect, with at most so many `connections`, for as long as the block lasts.
 
         `pipeline` makes no difference: what can share a round trip always does.
         """
-        saver = cls(AsyncOpened(conn_string, connections))
+        saver = cls(AsyncOpened(conn_string, connections), serde=serde)
         try:
             await saver.links.greet()
             yield saver

@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import LoopBlocked
 from . import sql
 from .base import Config
+from .ciphering import ciphered
 from .leases import Lease, clock
 from .log import Chain, Entry, Loaded, Record
 from .log_saver import LogSaver
@@ -32,6 +33,11 @@ class SqlSaver(LogSaver):
     """The methods of a log as plans. A subclass writes `run` and, where it is `awaitable`, `arun`."""
 
     now = staticmethod(machine_clock)
+
+    def planned(self, plan: Callable[..., sql.Plan], *args: Any) -> sql.Plan:
+        """`plan(*args)`, with the saver's cipher where it has one."""
+        made = plan(*args)
+        return made if self.cipher is None else ciphered(made, self.cipher)
 
     def run(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
         """Execute the statements of `plan(*args)` and give its result; one that raises leaves no transaction open."""

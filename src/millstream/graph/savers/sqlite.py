@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import InvalidType, Unsupported
 from ...flow.driver import in_worker
 from . import sql
+from .serde import SerializerProtocol
 from .sql_saver import SqlSaver, loop_blocked
 from .sqlite_files import Connection, given, opened
 from .sqlite_format import meaning, prepare
@@ -21,12 +22,12 @@ __all__ = ["AsyncSqliteSaver", "SqliteSaver"]
 class _Sqlite(SqlSaver):
     """What both savers share: a connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
+    def __init__(self, connection: Connection, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(serde=serde)
         self.connection = connection
 
     def run(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
-        return self.connection.run(plan(*args))
+        return self.connection.run(self.planned(plan, *args))
 
     def setup(self) -> None:
         """Make the tables; done by itself on first use."""
@@ -44,16 +45,18 @@ class SqliteSaver(_Sqlite):
     ```
     """
 
-    def __init__(self, conn: Any) -> None:
-        super().__init__(conn if isinstance(conn, Connection) else given(conn))
+    def __init__(self, conn: Any, *, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(conn if isinstance(conn, Connection) else given(conn), serde)
 
     @classmethod
     @contextmanager
-    def from_conn_string(cls, conn_string: str) -> Generator[SqliteSaver, None, None]:
+    def from_conn_string(
+        cls, conn_string: str, *, serde: SerializerProtocol | None = None
+    ) -> Generator[SqliteSaver, None, None]:
         """Open a file (`":memory:"`: a database that ends with the block) for as long as the block lasts."""
         connection = opened(conn_string)
         try:
-            yield cls(connection)
+            yield cls(connection, serde=serde)
         finally:
             connection.close()
 
@@ -74,24 +77,26 @@ class AsyncSqliteSaver(_Sqlite):
 
     awaitable = True
 
-    def __init__(self, conn: Any) -> None:
+    def __init__(self, conn: Any, *, serde: SerializerProtocol | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self._aiosqlite: Any = None
         if isinstance(conn, Connection):
-            super().__init__(conn)
+            super().__init__(conn, serde)
         elif hasattr(conn, "execute") and asyncio.iscoroutinefunction(getattr(conn, "commit", None)):
             self._aiosqlite = Aiosqlite(conn)
-            super().__init__(Connection(None, "", owned=False))
+            super().__init__(Connection(None, "", owned=False), serde)
         else:
             raise InvalidType(f"AsyncSqliteSaver takes an aiosqlite connection, not {conn!r}.")
 
     @classmethod
     @asynccontextmanager
-    async def from_conn_string(cls, conn_string: str) -> AsyncGenerator[AsyncSqliteSaver, None]:
+    async def from_conn_string(
+        cls, conn_string: str, *, serde: SerializerProtocol | None = None
+    ) -> AsyncGenerator[AsyncSqliteSaver, None]:
         """Open a file for as long as the block lasts."""
         connection = await in_worker(copy_context(), opened, conn_string)
         try:
-            yield cls(connection)
+            yield cls(connection, serde=serde)
         finally:
             await in_worker(copy_context(), connection.close)
 
@@ -100,13 +105,13 @@ class AsyncSqliteSaver(_Sqlite):
         if asyncio._get_running_loop() is self.loop:
             raise loop_blocked(self, "`await saver.aget_tuple(...)` or `await graph.ainvoke(...)`")
         if self._aiosqlite is None:
-            return self.connection.run(plan(*args))
-        return asyncio.run_coroutine_threadsafe(self._aiosqlite.run(plan(*args)), self.loop).result()
+            return self.connection.run(self.planned(plan, *args))
+        return asyncio.run_coroutine_threadsafe(self._aiosqlite.run(self.planned(plan, *args)), self.loop).result()
 
     async def arun(self, plan: Callable[..., sql.Plan], *args: Any) -> Any:
         if self._aiosqlite is not None:
-            return await self._aiosqlite.run(plan(*args))
-        return await in_worker(copy_context(), self.connection.run, plan(*args))
+            return await self._aiosqlite.run(self.planned(plan, *args))
+        return await in_worker(copy_context(), self.connection.run, self.planned(plan, *args))
 
     async def agive_back(self) -> None:
         await self.arun(_give_back)

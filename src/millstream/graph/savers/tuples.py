@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ...errors import InvalidArgument
+from ..constants import ERROR, INTERRUPT, NO_WRITES, RESUME
 from .base import CheckpointTuple, Config
-from .ids import made_at
+from .ids import made_at, version_of
 from .leases import Lease
 from .log import Entry, Loaded
 
-__all__ = ["bound_of", "coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
+__all__ = ["SPECIAL", "bound_of", "coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
+
+SPECIAL: Final[Mapping[str, int]] = {ERROR: -1, "__scheduled__": -2, INTERRUPT: -3, RESUME: -4}
+"""Writes that replace an earlier one of the same task, and the index under which they are stored."""
 
 _KEY: Final = re.compile("[A-Za-z0-9_.-]{1,512}")
 
@@ -56,17 +60,20 @@ def _text(configurable: Mapping[str, Any], name: str) -> str | None:
     return text
 
 
-def shown(thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
-    """A checkpoint in the form of the public methods."""
+def shown(thread: str, ns: str, loaded: Loaded, after: Sequence[Any] = ()) -> CheckpointTuple:
+    """A checkpoint in the form of the public methods; `after` is what the tasks that waited there wrote, where the run went on."""
     extra = dict(loaded.extra)
     own: dict[str, Any] = extra.pop("__checkpoint__", None) or {}
-    versions = own.get("channel_versions") or dict.fromkeys(loaded.values, loaded.step + 2)
+    versions = own.get("channel_versions")
+    if versions is None:
+        changed = loaded.changed
+        versions = {key: version_of(changed.get(key, loaded.step) + 2, key) for key in loaded.values}
     checkpoint = {
         "v": 4,
         "ts": own.get("ts") or made_at(loaded.id),
         "channel_versions": versions,
         "versions_seen": own.get("versions_seen") or {},
-        "updated_channels": own.get("updated_channels"),
+        "updated_channels": own.get("updated_channels") if own else loaded.updated,
         "id": loaded.id,
         "channel_values": loaded.values,
     }
@@ -76,8 +83,21 @@ def shown(thread: str, ns: str, loaded: Loaded) -> CheckpointTuple:
         checkpoint,
         metadata,
         None if loaded.parent is None else named(thread, ns, loaded.parent),
-        list(loaded.records),
+        _pending(loaded.records, after),
     )
+
+
+def _pending(records: Sequence[tuple[str, str, Any]], after: Sequence[Any]) -> list[tuple[str, str, Any]]:
+    """All that tasks wrote at a checkpoint: what they left while the step went on, and what its end stored."""
+    by_task: dict[str, list[tuple[str, str, Any]]] = {}
+    for record in records:
+        by_task.setdefault(record[0], []).append(record)
+    ended = {task for task, channel, _ in records if channel not in SPECIAL}
+    for task, _, writes in after:
+        if task not in ended:
+            found = [(task, channel, value) for channel, value in writes] or [(task, NO_WRITES, None)]
+            by_task[task] = [*by_task.pop(task, ()), *found]
+    return [write for writes in by_task.values() for write in writes]
 
 
 def named(thread: str, ns: str, id: str) -> dict[str, Any]:

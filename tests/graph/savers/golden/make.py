@@ -118,10 +118,15 @@ def summary(saver: Any) -> list[dict[str, Any]]:
             "parent": None if found.parent_config is None else found.parent_config["configurable"]["checkpoint_id"],
             "metadata": found.metadata,
             "values": print_of(found.checkpoint["channel_values"]),
-            "writes": print_of(found.pending_writes),
+            "writes": print_of(_records(saver, found.config["configurable"])),
         }
         for found in saver.list(None)
     ]
+
+
+def _records(saver: Any, at: dict[str, Any]) -> Any:
+    """What is stored beside a checkpoint, without what the next one says of its tasks."""
+    return saver.load(at["thread_id"], at["checkpoint_ns"], at["checkpoint_id"], True).records
 
 
 def main() -> None:
