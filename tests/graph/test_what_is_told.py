@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import operator
 import threading
 from typing import Annotated, Any, TypedDict
@@ -239,5 +240,30 @@ def test_nodes_see_the_keys_of_the_state_in_the_order_of_the_schema(colour: Colo
         assert (result, list(result)) == ({"a": 0, "log": ["al", "alb"], "b": 1}, ["a", "log", "b"])
         again = await run(c, graph.compile(checkpointer=app.checkpointer), {"b": 0}, thread())
         assert again["log"] == ["al", "alb", "alb", "alb"]
+
+    colour.run(body)
+
+
+@dataclasses.dataclass
+class Record:
+    n: int
+    log: Annotated[list[Any], operator.add] = dataclasses.field(default_factory=list)
+
+
+def test_parts_show_checkpoints_in_the_class_of_the_state(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        graph = graph_of(state=Record, add=c.function(lambda s: {"n": s.n + 1, "log": ["a"]}))
+        app = graph.compile(checkpointer=InMemorySaver())
+        parts = await chunks(c, app, {"n": 1}, thread(), stream_mode=["checkpoints", "debug", "values"], version="v2")
+        states = [Record(1), Record(2, ["a"])]
+        assert [part["data"]["values"] for part in parts if part["type"] == "checkpoints"] == [{"log": []}, *states]
+        debugged = [part["data"] for part in parts if part["type"] == "debug"]
+        assert [entry["payload"]["values"] for entry in debugged if entry["type"] == "checkpoint"] == [
+            {"log": []},
+            *states,
+        ]
+        assert [part["data"] for part in parts if part["type"] == "values"] == states
+        plain = await chunks(c, app, {"n": 1}, thread("2"), stream_mode="checkpoints")
+        assert [payload["values"] for payload in plain] == [{"log": []}, {"n": 1, "log": []}, {"n": 2, "log": ["a"]}]
 
     colour.run(body)

@@ -29,7 +29,7 @@ from .options import Options, options_of
 from .out import read_keys
 from .savers.registry import register_graph
 from .state import history, read_state, update_state
-from .stream_parts import ensure_valid_checkpointer
+from .stream_parts import coerced, ensure_valid_checkpointer
 from .streaming import chunks_of, listen
 
 if TYPE_CHECKING:
@@ -370,8 +370,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         return result
 
     def coerced(self, mode: str, ns: tuple[str, ...], data: Any) -> Any:
-        make = self.builder.output.make if mode == "values" else None
-        return make(**data) if make is not None and not ns and isinstance(data, dict) else data
+        return data if ns else coerced(mode, data, self.builder.output.make, self.builder.state.make)
 
     # -- state -------------------------------------------------------------------------------------------------------
 

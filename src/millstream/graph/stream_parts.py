@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, Literal, NotRequired, TypeAlias, TypedDict, TypeVar
 
 from ..data.messages import BaseMessage
 from ..errors import InvalidType
+from .constants import START
 from .control import Interrupt, StateSnapshot
 from .savers.base import BaseCheckpointSaver
 
@@ -24,6 +26,7 @@ __all__ = [
     "TasksStreamPart",
     "UpdatesStreamPart",
     "ValuesStreamPart",
+    "coerced",
     "ensure_valid_checkpointer",
 ]
 
@@ -151,6 +154,17 @@ StreamPart: TypeAlias = (
     | DebugStreamPart
 )
 """What `stream(..., version="v2")` yields; `part["type"]` says which it is."""
+
+
+def coerced(mode: str, data: Any, output: Callable[..., Any] | None, state: Callable[..., Any] | None) -> Any:
+    """The data of a part with values as instances of the classes of output and state, where these are classes."""
+    if mode == "values":
+        return data if output is None or not isinstance(data, dict) else output(**data)
+    if mode == "debug" and data["type"] == "checkpoint":
+        return {**data, "payload": coerced("checkpoints", data["payload"], output, state)}
+    if mode == "checkpoints" and state is not None and data["next"] != [START]:  # before it there is no state yet
+        return {**data, "values": state(**data["values"])}
+    return data
 
 
 def ensure_valid_checkpointer(checkpointer: Any) -> Checkpointer:
