@@ -104,7 +104,8 @@ class Attendance:
         if any(getattr(each, "waits", False) and getattr(each, "raise_error", False) for each in scope.listeners):
             self._queue.mark = 1
         scope = scope.copy()
-        scope.listeners = tuple(_attending(each, self._queue) for each in scope.listeners)
+        # Of each event those that are `run_inline` are told first.
+        scope.listeners = tuple(_attending(each, self._queue) for each in sorted(scope.listeners, key=_is_late))
         scope.gates = (*scope.gates, self._queue)
         return scope
 
@@ -129,6 +130,11 @@ class Attendance:
             raise asyncio.CancelledError
         self._task.result()
         self._queue.raise_failure()
+
+
+def _is_late(listener: Listener) -> bool:
+    handler = getattr(listener.listener if isinstance(listener, Once) else listener, "handler", None)
+    return not getattr(handler, "run_inline", False)
 
 
 def _attending(listener: Listener, queue: _Queue) -> Listener:

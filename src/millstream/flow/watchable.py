@@ -81,7 +81,7 @@ class Watchable:
         """Return an async iterator over the log of this run and all runs below it, as JSON patches.
 
         The patches add up (`+`) to a `RunLog`; with `diff=False` each item is the `RunLog` so far. The filters choose
-        among the runs below the root, as those of `astream_events`. `with_streamed_output_list=False` leaves the list of the
+        among the runs below the root, as those of `astream_events`; the type of every model is `"llm"` here. `with_streamed_output_list=False` leaves the list of the
         root's chunks empty. A run that fails raises its exception after the last patch.
         """
         from .driver import ASYNC
@@ -121,9 +121,5 @@ def _log(
     from ..spine.views.log import LogView
     from .watch import log_items
 
-    chosen = [
-        each and ["llm" if name == "chat_model" else name for name in each] if index in (1, 4) else each
-        for index, each in enumerate(chosen)
-    ]
     view = LogView(EventFilter(*chosen), runnable.get_name(), whole=not diff, with_list=with_list)
     return log_items(d, runnable, input, config, view, kwargs)

@@ -899,3 +899,26 @@ def test_standard_output_shows_chains_and_tools(capsys: pytest.CaptureFixture[st
     ]
     double.invoke({"n": 3}, {"callbacks": [StdOutCallbackHandler(color="32")]})
     assert capsys.readouterr().out == "\033[32m6\033[0m\n"
+
+
+def test_inline_handlers_are_called_before_the_others_in_async_runs(run_async: Any) -> None:
+    order: list[str] = []
+
+    class Plain(BaseCallbackHandler):
+        def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+            order.append("plain")
+
+    class Inline(AsyncCallbackHandler):
+        run_inline = True
+
+        async def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+            order.append("inline")
+
+    async def body() -> None:
+        await RunnableLambda(lambda x: x).ainvoke(1, {"callbacks": [Plain(), Inline()]})
+
+    run_async(body())
+    assert order == ["inline", "plain"]
+    order.clear()
+    RunnableLambda(lambda x: x).invoke(1, {"callbacks": [Plain(), Inline()]})
+    assert order == ["plain", "inline"]  # in sync runs: as listed
