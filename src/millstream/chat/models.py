@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pydantic import Field
 
+from ..data.lazy import Lazy
 from ..data.messages import AIMessage, BaseMessage
 from ..data.outputs import ChatGeneration, ChatResult, LLMResult, RunInfo
 from ..errors import InvalidArgument, Unsupported
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ..data.ai_chunk import AIMessageChunk
     from ..flow.stream import AsyncStream, SyncStream
     from ..spine.config import RunnableConfig
+    from . import standard_content
+else:
+    standard_content = Lazy(".standard_content", globals())
 
 __all__ = ["BaseChatModel", "Form", "LanguageModelInput", "SimpleChatModel"]
 
@@ -190,15 +194,17 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
 
     def _generate_forms(self) -> tuple[Any, Any]:
         """The sync and the async form of answering whole; either may be None."""
-        return self._generate, self._agenerate if type(self)._agenerate is not BaseChatModel._agenerate else None
+        forms = self._generate, self._agenerate if type(self)._agenerate is not BaseChatModel._agenerate else None
+        return forms if self.output_version != "v1" else standard_content.generating(*forms)
 
     def _stream_forms(self) -> tuple[Any, Any]:
         """The sync and the async form of answering in pieces; either may be None."""
         cls = type(self)
-        return (
+        forms = (
             self._stream if cls._stream is not BaseChatModel._stream else None,
             self._astream if cls._astream is not BaseChatModel._astream else None,
         )
+        return forms if self.output_version != "v1" else standard_content.streaming(*forms)
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if self.callbacks:

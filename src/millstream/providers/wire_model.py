@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..chat.models import BaseChatModel
@@ -16,12 +15,11 @@ from ..flow.step import step
 from .wired import Wired
 
 if TYPE_CHECKING:
-    from . import asking, standard_content
+    from . import asking
     from .asking import Begun, Decoder, StreamAsking
     from .http import Link
 else:
     asking = Lazy(".asking", globals())
-    standard_content = Lazy(".standard_content", globals())
 
 __all__ = ["WireModel"]
 
@@ -98,14 +96,12 @@ class WireModel(Wired, BaseChatModel):
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[Any]:
-        chunks = asking.read_sync(lambda: step(self._begun(self._sync_link(), messages, stop, kwargs)))
-        return map(standard_content.standard_chunk, chunks) if self.output_version == "v1" else chunks
+        return asking.read_sync(lambda: step(self._begun(self._sync_link(), messages, stop, kwargs)))
 
     def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        chunks = asking.read_async(lambda: self._begun(self._async_link(), messages, stop, kwargs))
-        return _standard(chunks) if self.output_version == "v1" else chunks
+        return asking.read_async(lambda: self._begun(self._async_link(), messages, stop, kwargs))
 
     async def _begun(
         self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -117,23 +113,13 @@ class WireModel(Wired, BaseChatModel):
         return begun
 
     def _as_told(self, result: ChatResult, link: Link) -> ChatResult:
-        """With content in the form that `output_version` names, and with the headers where they are wanted."""
+        """With the headers where they are wanted."""
         if self.include_response_headers:
             for generation in result.generations:
                 _tell_headers(generation.message, link)
-        if self.output_version == "v1":
-            for generation in result.generations:
-                standard_content.standard_message(generation.message)
         return result
 
 
 def _tell_headers(message: BaseMessage, link: Link) -> None:
     # Not in place: the chunks of a stream share their metadata.
     message.response_metadata = {**message.response_metadata, "headers": dict(link.headers)}
-
-
-async def _standard(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    standard_chunk = standard_content.standard_chunk
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            yield standard_chunk(chunk)
