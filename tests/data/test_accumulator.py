@@ -178,3 +178,10 @@ def test_a_stream_in_blocks_is_held_as_strings() -> None:
     assert len(whole) == 101  # nothing was summed on the way
     assert whole.message().text == "".join(f"{number} " for number in range(100))
     assert whole.message().response_metadata == {"model_provider": "p", "model_name": "m"}
+
+
+def test_whoever_wants_only_the_whole_is_told_of_no_call() -> None:
+    piece = {"name": "f", "args": '{"a": 1}', "id": "1", "index": 0}
+    whole = Accumulator(calls=False)
+    assert list(whole.feed(AIMessageChunk("", tool_call_chunks=[piece]))) == list(whole.finish()) == []
+    assert whole.message().tool_calls == [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}]

@@ -13,6 +13,7 @@ from colours import Colour, colour
 from graph_helpers import chunks, graph_of, run, stream
 
 from millstream import (
+    START,
     AIMessage,
     AIMessageChunk,
     BaseCallbackHandler,
@@ -22,12 +23,16 @@ from millstream import (
     HumanMessage,
     MessagesState,
     RunnableLambda,
+    StateGraph,
+    TracePolicy,
     create_react_agent,
+    entrypoint,
+    task,
     tool,
 )
-from millstream.graph import options
 from millstream.spine.events import EVERYTHING, STREAM, Event, Tap
 from millstream.spine.run import Run
+from millstream.spine.scope import Scope
 from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]
@@ -226,17 +231,61 @@ def test_leaving_in_the_middle_of_an_answer_closes_the_model() -> None:
     asyncio.run(main())
 
 
-def test_printing_that_fails_is_logged_and_the_answer_goes_on(
-    colour: Colour, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("modes", "types"),
+    [
+        ("updates", set()),
+        ("messages", {"chat_model"}),
+        ("tools", {"tool"}),
+        (["messages", "custom"], {"chat_model", "tool"}),
+    ],
+    ids=repr,
+)
+def test_a_run_that_no_reader_wants_anything_of_is_not_begun(
+    colour: Colour, modes: Any, types: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def body(c: Colour) -> None:
-        def broken(*args: Any) -> None:
-            raise OSError("no terminal")
+    begun: list[str] = []
+    begin = Scope.open
 
+    def counted(self: Scope, name: str, type: str, **more: Any) -> Run:
+        begun.append(type)
+        return begin(self, name, type, **more)
+
+    async def body(c: Colour) -> None:
+        begun.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(options, "print", broken, raising=False)
-            result = await run(c, agent(), ASKED, print_mode="messages")
-        assert result["messages"][-1].content == "one two three"
-        assert "no terminal" in caplog.text
+            patch.setattr(Scope, "open", counted)
+            await chunks(c, agent(), ASKED, stream_mode=modes)
+        assert set(begun) == types
+
+    colour.run(body)
+
+
+def test_what_tasks_of_a_workflow_return_is_told_once(colour: Colour) -> None:
+    @task
+    def said(text: str) -> AIMessage:
+        return AIMessage(text, id=text)
+
+    @entrypoint()
+    def flow(texts: list[str]) -> list[Any]:
+        return [said(text).result() for text in texts]
+
+    async def body(c: Colour) -> None:
+        found = await chunks(c, flow, ["a", "b", "a"], stream_mode="messages")
+        assert [(m.content, facts["langgraph_node"]) for m, facts in found] == [("a", "said"), ("b", "said")]
+
+    colour.run(body)
+
+
+def test_what_a_trace_hides_is_told_as_the_node_returned_it(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        graph = StateGraph(MessagesState)
+        trace = TracePolicy(process_outputs=lambda output: {"messages": []})
+        graph.add_node("say", c.function(lambda s: {"messages": [AIMessage("a", id="a")]}), trace_policy=trace)
+        graph.add_edge(START, "say")
+        tap = Tap(lambda run: EVERYTHING, lambda event: None)
+        for config in (None, {"callbacks": [tap]}):
+            found = await chunks(c, graph.compile(), ASKED, config, stream_mode="messages")
+            assert [m.content for m, _ in found] == ["a"]
 
     colour.run(body)

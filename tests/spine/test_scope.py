@@ -161,3 +161,17 @@ def test_merged_configs_inherit_from_the_surrounding_run() -> None:
         "recursion_limit": 7,
     }
     assert merge_configs({"max_concurrency": None}, {"x": 1}) == {"tags": [], "metadata": {}, "configurable": {"x": 1}}
+
+
+def test_runs_of_types_that_no_listener_names_are_not_heard() -> None:
+    class Tools(Recorder):
+        types = frozenset({"tool"})
+
+    quiet, tools, all_of_them = ROOT, ROOT.with_listener(Tools()), ROOT.with_listener(Tools()).with_listener(Recorder())
+    assert [scope.heard("tool") for scope in (quiet, tools, all_of_them)] == [False, True, True]
+    assert [scope.heard("chain") for scope in (quiet, tools, all_of_them)] == [False, False, True]
+    # A listener without `types` is asked about every run, wherever it was added.
+    heard = Recorder()
+    chain = RunnableLambda(lambda n: n) | RunnableLambda(lambda n: n).with_config({"callbacks": [heard]})
+    assert chain.invoke(1, {"callbacks": [Tools()]}) == 1
+    assert {event.run.name for event in heard.events} == {"RunnableLambda"}

@@ -84,7 +84,7 @@ class WholeComponent(Component[Input, Output]):
     """A component that works on the whole of its input and has one result: its run has a start and an end, no chunk."""
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        if not scope.listeners:
+        if not scope.heard(self.run_type):
             return await self._body(d, input, scope.inner(), kwargs)
         run = self._begin(scope, input)
         try:

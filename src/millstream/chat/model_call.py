@@ -173,7 +173,7 @@ class ModelCall(Stage):
 
     def _begin(self) -> None:
         model, scope = self.model, self.scope
-        if scope.listeners:
+        if scope.heard("chat_model"):
             facts = model._get_ls_params(stop=self.stop, **self.kwargs)
             sent = {**shown_keywords(self.kwargs), "stop": self.stop}
             self._attempt = tell_restart(scope.parent, self.messages)
@@ -252,7 +252,7 @@ class ModelCall(Stage):
     def _prepare(self, keep: bool) -> None:
         """Before the first piece. Each goes through `take`, and after the last comes `_close`."""
         run = self.run
-        self._whole = Accumulator() if keep else None
+        self._whole = Accumulator(calls=run is not None and bool(run.mask & TOOL_CALL)) if keep else None
         self._tell_chunk: Callable[[Any], Any] | None = None
         self._told_apart = False  # whether `take` calls no code of users, so that it may run where the model does
         if run is not None and run.mask & STREAM:

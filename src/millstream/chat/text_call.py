@@ -103,7 +103,7 @@ class TextCall:
         facts = self.model._get_ls_params(stop=self.stop, **self.kwargs)
         sent = {**shown_keywords(self.kwargs), "stop": self.stop}
         for prompt, scope in zip(self.prompts, self.scopes, strict=True):
-            run = self.model._begin(scope, [prompt], facts, {"sent": sent}) if scope.listeners else None
+            run = self.model._begin(scope, [prompt], facts, {"sent": sent}) if scope.heard("llm") else None
             self._runs.append(run)
             self._ids.append(run.id if run is not None else scope.run_id or new_id())
         first = self._runs[0]

@@ -14,9 +14,9 @@ from .messages import BaseMessage
 from .types import ToolCall, ToolCallChunk
 
 if TYPE_CHECKING:
-    import json
+    from . import partial_json
 else:
-    json = Lazy("json", globals())
+    partial_json = Lazy(".partial_json", globals())
 
 __all__ = ["Accumulator"]
 
@@ -29,7 +29,8 @@ class Accumulator:
     """Feed it the chunks of one message; ask for the whole when you need it.
 
     Feeding a chunk of text costs one append. Every tool call of the whole is told exactly once, by `feed` as soon as
-    its arguments are a closed JSON object, else by `finish`.
+    its arguments are a closed JSON object, else by `finish`; none with `calls=False`, which is for those who only want
+    the whole: the text of calls is not looked at then.
 
     ```python
     whole = Accumulator()
@@ -40,9 +41,10 @@ class Accumulator:
     ```
     """
 
-    __slots__ = ("_arriving", "_by_index", "_chunks", "_place", "_tags", "_texts")
+    __slots__ = ("_arriving", "_by_index", "_calls", "_chunks", "_place", "_tags", "_texts")
 
-    def __init__(self, chunks: Iterable[Any] = ()) -> None:
+    def __init__(self, chunks: Iterable[Any] = (), *, calls: bool = True) -> None:
+        self._calls = calls
         self._chunks: list[Any] = []
         # The texts of the chunks behind the last of `_chunks` that hold nothing else. A long answer is held as strings,
         # not as thousands of objects that the garbage collector looks at again and again.
@@ -66,7 +68,7 @@ class Accumulator:
         chunks = self._chunks
         if chunk.__class__ is not AIMessageChunk or chunk._tool_chunks is not None or chunk._log is not None:
             self._hold(chunk)
-            return self._follow(chunk)
+            return self._follow(chunk) if self._calls else ()
         if (
             chunks
             and chunk.id == chunks[0].id
@@ -226,7 +228,7 @@ class _Arriving:
     def parsed(self) -> ToolCall | None:
         """The call, where its arguments are a whole JSON object."""
         try:
-            args = json.loads("".join(self.args), strict=False)
+            args = partial_json.parse_lenient("".join(self.args))
         except (ValueError, RecursionError):
             return None
         if not isinstance(args, dict) or not self.names:

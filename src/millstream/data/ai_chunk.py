@@ -196,6 +196,21 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         )
         return made
 
+    def _finished(self) -> AIMessage:
+        # Written out: this ends every answer that is streamed.
+        calls, invalid = self._read_calls()
+        return AIMessage(
+            self.content,
+            additional_kwargs=self.additional_kwargs,
+            response_metadata=self.response_metadata,
+            name=self.name,
+            id=self.id,
+            tool_calls=calls,
+            invalid_tool_calls=invalid,
+            usage_metadata=self.usage_metadata,
+            **self._extras(),
+        )
+
     def _has_tools(self) -> bool:
         """Whether there are tool call chunks, without merging them."""
         return bool(self._tool_chunks) or self._log is not None

@@ -65,7 +65,7 @@ def calls_of_chunks(chunks: Iterable[ToolCallChunk], *, whole: bool = False) -> 
 
     When the message is `whole`, arguments that are not were cut by the model's limit: nobody should run such a call.
     """
-    parse = _parse_whole if whole else partial_json.parse_partial_json
+    parse = partial_json.parse_lenient if whole else partial_json.parse_partial_json
     calls: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
     for chunk in chunks:
@@ -79,10 +79,6 @@ def calls_of_chunks(chunks: Iterable[ToolCallChunk], *, whole: bool = False) -> 
         else:
             invalid.append(invalid_tool_call(name=chunk["name"], args=text, id=chunk["id"]))
     return calls, invalid
-
-
-def _parse_whole(text: str) -> Any:
-    return json.loads(text, strict=False)
 
 
 def chunks_of_calls(calls: Iterable[ToolCall], invalid: Iterable[InvalidToolCall]) -> list[ToolCallChunk]:
@@ -105,7 +101,7 @@ def legacy_calls(given: Any) -> Calls:
             continue
         name, text, id = function.get("name"), function.get("arguments"), item.get("id")
         try:
-            args = json.loads(text, strict=False) if text else {}
+            args = partial_json.parse_lenient(text) if text else {}
         except (ValueError, TypeError, RecursionError):
             args = None
         if isinstance(args, dict):

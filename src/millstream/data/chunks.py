@@ -70,6 +70,13 @@ class BaseMessageChunk(BaseMessage):
         """The joined values of fields that only this class has."""
         return {}
 
+    def _finished(self) -> BaseMessage:
+        """The message that this chunk amounts to."""
+        cls = self._continues
+        fields = {name: getattr(self, name) for name in cls._field_names() if name != "type"}
+        message: BaseMessage = cls(**fields, **self._extras())
+        return message
+
     def _same(self, field: str, others: Sequence[Any]) -> None:
         mine = getattr(self, field)
         for other in others:
@@ -161,10 +168,7 @@ def message_chunk_to_message(chunk: BaseMessage) -> BaseMessage:
     """The message that a chunk amounts to: the plain class, without the fields of chunks. Others are returned as is."""
     if not isinstance(chunk, BaseMessageChunk):
         return chunk
-    cls = chunk._continues
-    fields = {name: getattr(chunk, name) for name in cls._field_names() if name != "type"}
-    message: BaseMessage = cls(**fields, **chunk._extras())
-    return message
+    return chunk._finished()
 
 
 def _chunk_of(cls: type[Any], message: BaseMessage) -> Any:

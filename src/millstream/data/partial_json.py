@@ -15,11 +15,11 @@ import re
 import sys
 from collections.abc import Callable
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, Final
 
 from ..errors import ValidationError
 
-__all__ = ["AROUND", "MAX_DEPTH", "PartialJson", "parse_json_markdown", "parse_partial_json"]
+__all__ = ["AROUND", "MAX_DEPTH", "PartialJson", "parse_json_markdown", "parse_lenient", "parse_partial_json"]
 
 MAX_DEPTH = 500  # who reads a value recurses into it, and Python's stack ends
 
@@ -60,6 +60,10 @@ _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _AFTER, _END, _STRING, _KEY_STRI
 _STRINGS = (_STRING, _KEY_STRING)
 
 
+# `json.loads(text, strict=False)` makes a decoder at each call, which costs more than most texts do.
+parse_lenient: Final[Callable[[str], Any]] = json.JSONDecoder(strict=False).decode
+
+
 def parse_partial_json(s: str, *, strict: bool = False) -> Any:
     """Parse JSON that may be cut off anywhere.
 
@@ -70,8 +74,9 @@ def parse_partial_json(s: str, *, strict: bool = False) -> Any:
         json.JSONDecodeError: nothing of the text can be parsed.
         ValidationError: (ValueError) it is nested too deeply.
     """
+    parse = json.loads if strict else parse_lenient
     try:
-        return json.loads(s, strict=strict)
+        return parse(s)
     except JSONDecodeError:
         pass
     except RecursionError:
@@ -83,7 +88,7 @@ def parse_partial_json(s: str, *, strict: bool = False) -> Any:
     except JSONDecodeError:
         pass
     # Once more, for an error that says where. Kept from the first time it would hold this frame, and the frame it.
-    return json.loads(s, strict=strict)
+    return parse(s)
 
 
 def parse_json_markdown(text: str, *, parser: Callable[[str], Any] = parse_partial_json) -> Any:

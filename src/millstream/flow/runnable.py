@@ -412,7 +412,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         """One value in, one out, with the run around it."""
-        if not scope.listeners or not scope.heard(self.run_type):
+        if not scope.heard(self.run_type):
             return await self._body(d, input, scope.inner(), kwargs)
         run = scope.begin(self.get_name(), self.run_type, input)
         try:
@@ -431,7 +431,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
     ) -> AsyncGenerator[Any, None]:
         """Chunks in, chunks out, with the run around it; `given` is the whole input where that was not in chunks."""
-        if not scope.listeners:
+        if not scope.heard(self.run_type):
             return self._poured(d, inputs, scope.inner(), kwargs)
         run = scope.open(self.get_name(), self.run_type)
         if not run.mask & TOLD:

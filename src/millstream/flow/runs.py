@@ -154,7 +154,7 @@ async def watched_each(
     runs: dict[int, Run] = {}
     try:
         for index, scope in enumerate(scopes):
-            if scope.listeners:
+            if scope.heard(runnable.run_type):
                 run = runs[index] = scope.begin(runnable.get_name(), runnable.run_type, values[index])
                 scopes[index] = run.scope
             else:

@@ -20,6 +20,7 @@ from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.step import step
 from ..flow.workers import workers
 from .constants import PUSH, RESUME, RETURN
+from .heard import tell_returned
 from .interrupts import own_answer
 from .out import DEBUG, TASKS, UPDATES, started_payload
 from .task import Task, TaskScope
@@ -215,9 +216,9 @@ async def _perform(d: Driver, calls: Calls, call: CallTask, function: TaskFuncti
             await calls.store(d, call, [(RESUME, taken)])
     scope = TaskScope(call)
     run = None
-    if scope.listeners:
+    if scope.heard("chain"):
         tags = (f"graph:step:{call.step}",)
-        run = scope.begin(call.node.name, "chain", call.input, tags=tags, extra={"graph_task": call})
+        run = scope.begin(call.node.name, "chain", call.input, tags=tags)
     try:
         value, cached = await function.result(d, call, scope if run is None else run.scope)
     except BaseException as error:
@@ -229,6 +230,8 @@ async def _perform(d: Driver, calls: Calls, call: CallTask, function: TaskFuncti
         raise
     if run is not None:
         run.end(value)
+    if scope.listeners:
+        tell_returned(call, value)
     if loop.wants & UPDATES:
         payload: dict[str, Any] = {call.node.name: value}
         if cached:

@@ -320,7 +320,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             if given is MISSING:
                 return
         options = self._options(kwargs)
-        run = scope.begin(self.get_name(), "chain", given) if scope.listeners else None
+        run = scope.begin(self.get_name(), "chain", given) if scope.heard("chain") else None
         loop = loop_for(self, d, scope.inner() if run is None else run.scope, options)
         chunks = chunks_of(self, loop, given, options)
         try:

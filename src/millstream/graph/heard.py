@@ -6,13 +6,13 @@ node that returns them had them in its input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..data.ids import new_id
 from ..data.messages import BaseMessage
 from ..spine.events import END, STREAM, TOKENS, Event
-from ..spine.run import Run, report
+from ..spine.run import Run
 from .constants import TAG_NOSTREAM
 from .control import Command
 from .out import Item
@@ -21,7 +21,7 @@ from .schema import object_pairs
 if TYPE_CHECKING:
     from .task import Task
 
-__all__ = ["MessagesTap"]
+__all__ = ["MessagesTap", "tell_returned"]
 
 _MODEL: Final = STREAM | END | TOKENS
 
@@ -52,14 +52,11 @@ class MessagesTap:
         self._facts: dict[Run, tuple[tuple[str, ...], dict[str, Any]]] = {}
 
     def interest(self, run: Run) -> int:
-        """Chat models that are not silenced, and nodes, in the graphs that are heard."""
-        if run.type == "chat_model":
-            if TAG_NOSTREAM in run.tags:
-                return 0
-            ns = run.metadata.get("langgraph_checkpoint_ns")
-            return _MODEL if ns is not None and self._hears(_graph_of(ns)) else 0
-        task = run.extra.get("graph_task")
-        return END if task is not None and self._hears(task.loop.ns) else 0
+        """Chat models that are not silenced, in the graphs that are heard."""
+        if run.type != "chat_model" or TAG_NOSTREAM in run.tags:
+            return 0
+        ns = run.metadata.get("langgraph_checkpoint_ns")
+        return _MODEL if ns is not None and self._hears(_graph_of(ns)) else 0
 
     def feed(self, event: Event) -> None:
         """Put what the event says on the stream, if it says a new message."""
@@ -68,8 +65,6 @@ class MessagesTap:
             self._seen.add(data.id)
             ns, facts = self._facts.get(run) or self._told_with(run)
             self._put((ns, "messages", (data, facts)))
-        elif run.type != "chat_model":
-            self._returned(run, data)
         else:
             ns, facts = self._facts.get(run) or self._told_with(run)
             self._facts.pop(run, None)
@@ -82,10 +77,7 @@ class MessagesTap:
 
         def tell(chunk: BaseMessage) -> None:
             seen.add(chunk.id)
-            try:
-                put((ns, "messages", (chunk, facts)))
-            except Exception as error:  # it may print
-                report(self, run, error)
+            put((ns, "messages", (chunk, facts)))
 
         def tell_bare(chunk: BaseMessage) -> None:
             seen.add(chunk.id)
@@ -96,8 +88,22 @@ class MessagesTap:
     def say(self, task: Task, message: BaseMessage) -> None:
         """Tell a message that a task pushes, if its graph is heard."""
         if self._hears(task.loop.ns):
-            facts = {**task.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
-            self._whole(task.loop.ns, message, facts)
+            self._whole(task.loop.ns, message, _facts_of(task))
+
+    def returned(self, task: Task, output: Any) -> None:
+        """Tell the new messages among what a task returned, if its graph is heard."""
+        if not self._hears(task.loop.ns):
+            return
+        found = _messages_in(output)
+        if not found:
+            return
+        seen = self._seen
+        seen.update([message.id for message in _messages_in(task.input)])
+        new = [message for message in found if message.id is None or message.id not in seen]
+        if new:
+            facts = _facts_of(task)
+            for message in new:
+                self._whole(task.loop.ns, message, facts)
 
     def _hears(self, ns: tuple[str, ...]) -> bool:
         return self._subgraphs or ns == self._base
@@ -111,17 +117,6 @@ class MessagesTap:
         told = self._facts[run] = _graph_of(run.metadata["langgraph_checkpoint_ns"]), facts
         return told
 
-    def _returned(self, run: Run, output: Any) -> None:
-        """Tell the new messages among what a node returned."""
-        found = list(_messages_in(run.extra.get("graph_output", output)))
-        if not found:
-            return
-        task = run.extra["graph_task"]
-        self._seen.update(m.id for m in _messages_in(task.input) if m.id is not None)
-        facts = {**run.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
-        for message in found:
-            self._whole(task.loop.ns, message, facts)
-
     def _whole(self, ns: tuple[str, ...], message: BaseMessage, facts: dict[str, Any]) -> None:
         if message.id is None:
             # On the object itself, so that state and stream agree.
@@ -132,34 +127,49 @@ class MessagesTap:
         self._put((ns, "messages", (message, facts)))
 
 
+def tell_returned(task: Task, output: Any) -> None:
+    """Tell what a task returned to whoever reads messages."""
+    for listener in task.loop.scope.listeners:
+        if isinstance(listener, MessagesTap):
+            listener.returned(task, output)
+
+
+def _facts_of(task: Task) -> dict[str, Any]:
+    return {**task.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
+
+
 def _graph_of(checkpoint_ns: str) -> tuple[str, ...]:
     """The namespace of the graph whose task has this one."""
     return tuple(checkpoint_ns.split("|")[:-1])
 
 
-def _messages_in(value: Any) -> Iterator[BaseMessage]:
+def _messages_in(value: Any) -> list[BaseMessage]:
     """Message objects at the top of a node's output, or one level down; also in commands and lists of them."""
+    if isinstance(value, dict):
+        return _in_fields(value.values())
     if isinstance(value, BaseMessage):
-        yield value
-    elif isinstance(value, Command):
-        yield from _messages_in(value.update)
-    elif isinstance(value, dict):
-        yield from _in_fields(value.values())
-    elif isinstance(value, (list, tuple)):
+        return [value]
+    if isinstance(value, Command):
+        return _messages_in(value.update)
+    found: list[BaseMessage] = []
+    if isinstance(value, (list, tuple)):
         for each in value:
             if isinstance(each, (BaseMessage, Command, dict)):
-                yield from _messages_in(each)
+                found += _messages_in(each)
             elif isinstance(each, tuple) and len(each) == 2:  # an update as pairs
-                yield from _in_fields(each[1:])
+                found += _in_fields(each[1:])
     elif value is not None and not isinstance(value, (str, int, float)):
         pairs = object_pairs(value)
         if pairs is not None:
-            yield from _in_fields(item for _, item in pairs)
+            found = _in_fields(item for _, item in pairs)
+    return found
 
 
-def _in_fields(values: Iterable[Any]) -> Iterator[BaseMessage]:
+def _in_fields(values: Iterable[Any]) -> list[BaseMessage]:
+    found: list[BaseMessage] = []
     for value in values:
         if isinstance(value, BaseMessage):
-            yield value
+            found.append(value)
         elif isinstance(value, (list, tuple)):
-            yield from (item for item in value if isinstance(item, BaseMessage))
+            found += [item for item in value if isinstance(item, BaseMessage)]
+    return found

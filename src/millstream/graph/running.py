@@ -14,6 +14,7 @@ from .branch import Branch
 from .callables import Returned
 from .constants import ABSENT
 from .control import Command, Send
+from .heard import tell_returned
 from .out import UPDATES
 from .settling import in_order
 from .task import Task, TaskScope, grouped
@@ -42,7 +43,7 @@ def run_plainly(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
     if fault_points.strike is not None:
         fault_points.strike("task.start")
     scope = TaskScope(task)
-    watched = scope.listeners and not task.node.hidden
+    watched = not task.node.hidden and scope.heard("chain")
     return _run_watched(loop, task, scope) if watched else _run(loop, task, scope)
 
 
@@ -58,6 +59,8 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
         if _is_cancelled(loop):
             raise
         raise _cancelled_itself(task) from error
+    if scope.listeners and not task.node.hidden:
+        tell_returned(task, result)
     task.done = True
     if fault_points.strike is not None:
         fault_points.strike("task.done")
@@ -68,7 +71,7 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     tags = (f"graph:step:{task.step}",)
     policy = None if node.spec is None else node.spec.trace
     shown = task.input if policy is None or policy.process_inputs is None else policy.process_inputs(task.input)
-    run = scope.begin(node.name, "chain", shown, tags=tags, extra={"graph_task": task})
+    run = scope.begin(node.name, "chain", shown, tags=tags)
     try:
         result = await task.node.attempt(loop, task, run.scope.child("seq:step:1"))
         if node.branches:
@@ -83,8 +86,8 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
             _annotate(error, task)
         run.fail(error)
         raise
+    tell_returned(task, result)
     if policy is not None and policy.process_outputs is not None:
-        run.extra["graph_output"] = result  # what the `messages` mode looks at
         result = policy.process_outputs(result)
     if run.mask & STREAM:
         run.emit(STREAM, result)

@@ -80,8 +80,8 @@ class Event:
 class Listener(Protocol):
     """Whoever wants to know what happens in a run and below it.
 
-    Two attributes are optional. `types` holds the types of run that it wants anything of, nodes of graphs apart; it says so
-    where the runs between cost more than what it is told (they are not even begun where all listeners say so).
+    Two attributes are optional. `types` holds the types of run that it wants anything of; it says so where the runs between
+    cost more than what it is told (they are not even begun where all listeners say so).
     `telling(run)` gives a function that tells it the next chunk of a run: `feed` without an event, for a run of which it
     wants chunks, and nobody else anything. That function must call no code of users.
     """
