@@ -140,6 +140,8 @@ class Told(Stage):
         if self.d.sync and (left or isinstance(error, (GeneratorExit, Abandoned))):
             self.ended()
         else:
+            if self.all_taken:
+                self.run.input, self.run.input_late = self.all_taken[0], True
             self.run.fail(error)
 
 

@@ -39,6 +39,7 @@ class Run:
         "_parent_ids",
         "_uuid",
         "input",
+        "input_late",
         "mask",
         "metadata",
         "name",
@@ -66,6 +67,7 @@ class Run:
         self.tags = tags
         self.metadata = metadata
         self.input: Any | Missing = input
+        self.input_late = False  # whether it was known only at the end, because it came in chunks
         self._extra: dict[str, Any] | None = None
         self.mask = 0
         self._id = id
@@ -171,7 +173,7 @@ class Run:
     def end(self, output: Any, input: Any = MISSING) -> None:
         """Emit END; `input` is the folded input of a run that was streamed into."""
         if input is not MISSING:
-            self.input = input
+            self.input, self.input_late = input, True
         if self.mask & END:
             self.emit(END, output)
 

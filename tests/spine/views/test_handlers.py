@@ -174,8 +174,9 @@ def test_a_stream(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
     # The parser was streamed into: its input is not known at its start.
     parser = [(args, kwargs) for name, args, kwargs in notes.calls if kwargs.get("run_type") == "parser"]
     assert [args for args, _ in parser] == [(None, {"input": ""})]
-    ends = [kwargs["inputs"] for name, _, kwargs in notes.calls if name == "on_chain_end"]
-    assert ends[1].text == "a b" and ends[2] == {"q": "hey"}
+    # At its end it is, which is told; the prompt was invoked and said it at its start.
+    ends = [kwargs.get("inputs") for name, _, kwargs in notes.calls if name == "on_chain_end"]
+    assert ends[0] is None and ends[1].text == "a b" and ends[2] == {"q": "hey"}
 
 
 @BOTH
@@ -922,3 +923,19 @@ def test_inline_handlers_are_called_before_the_others_in_async_runs(run_async: A
     order.clear()
     RunnableLambda(lambda x: x).invoke(1, {"callbacks": [Plain(), Inline()]})
     assert order == ["plain", "inline"]  # in sync runs: as listed
+
+
+def test_the_input_is_told_again_where_a_stream_was_fed_with_it(colour: Colour) -> None:  # noqa: F811
+    def fail(x: Any) -> Any:
+        raise ValueError(x)
+
+    async def body(c: Colour) -> None:
+        notes = Notes()
+        failing = RunnableLambda(c.function(fail))
+        for run in (c.invoke, c.collect):
+            with pytest.raises(ValueError, match="7"):
+                await run(failing, 7, {"callbacks": [notes]})
+        told = [keywords.get("inputs") for name, _, keywords in notes.calls if name == "on_chain_error"]
+        assert told == [None, 7]
+
+    colour.run(body)

@@ -132,7 +132,7 @@ def _chain_start(event: Event) -> Call:
 def _chain_end(event: Event) -> Call:
     run = event.run
     keywords = _ids(run)
-    if run.input is not MISSING:
+    if run.input_late:
         keywords["inputs"] = run.input
     return "on_chain_end", (event.data,), keywords
 
@@ -140,7 +140,7 @@ def _chain_end(event: Event) -> Call:
 def _chain_error(event: Event) -> Call:
     run = event.run
     keywords = _ids(run)
-    if run.input is not MISSING:
+    if run.input_late:
         keywords["inputs"] = run.input
     return "on_chain_error", (event.data,), keywords
 
