@@ -22,6 +22,7 @@ from millstream import (
     GraphResumeEvent,
     HumanMessage,
     InMemorySaver,
+    InMemoryStore,
     Interrupt,
     InvalidNamespaceError,
     InvalidType,
@@ -358,3 +359,38 @@ def test_all_errors_live_in_one_tree() -> None:
     assert issubclass(InvalidNamespaceError, UsageError)
     with pytest.raises(AttributeError):
         _ = errors.Nope
+
+
+def test_a_parameter_called_store_needs_no_annotation(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        if c.sync:
+
+            def plain(state: Any, store: Any) -> Any:
+                return {"log": [store]}
+
+            def optional(state: Any, store=None) -> Any:  # type: ignore[no-untyped-def]
+                return {"log": [store]}
+
+            def bare(state, store):  # type: ignore[no-untyped-def]
+                return {"log": [store]}
+        else:
+
+            async def plain(state: Any, store: Any) -> Any:
+                return {"log": [store]}
+
+            async def optional(state: Any, store=None) -> Any:  # type: ignore[no-untyped-def]
+                return {"log": [store]}
+
+            async def bare(state, store):  # type: ignore[no-untyped-def]
+                return {"log": [store]}
+
+        kept = InMemoryStore()
+        for node in (bare, optional):
+            assert (await run(c, graph_of(a=node).compile(store=kept), {"log": []}))["log"] == [kept]
+        assert await run(c, graph_of(a=optional).compile(), {"log": []}) == {"log": [None]}
+        with pytest.raises(ValueError, match="asks for a store"):
+            await run(c, graph_of(a=bare).compile(), {"log": []})
+        with pytest.raises(TypeError, match="store"):  # of another type it is the caller's own
+            await run(c, graph_of(a=plain).compile(store=kept), {"log": []})
+
+    colour.run(body)

@@ -210,6 +210,8 @@ def _injections(target: Any) -> tuple[tuple[str, Getter], ...]:
         if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
             continue
         getter = _getter(parameter.name, hints.get(parameter.name, inspect.Parameter.empty))
+        if getter is _store and parameter.default is not inspect.Parameter.empty:
+            getter = _store_or_none
         if getter is not None:
             found.append((parameter.name, getter))
     return tuple(found)
@@ -228,6 +230,8 @@ def _getter(name: str, hint: Any) -> Getter | None:
         )
     elif name == "writer":
         return _GETTERS[name] if bare or hint == StreamWriter or _mentions(hint, "StreamWriter") else None
+    elif name == "store" and bare:
+        return _store
     elif name == "store" and _mentions(hint, "BaseStore"):
         return _store_or_none if type(None) in get_args(hint) or "None" in str(hint) else _store
     elif name == "error" and _mentions(hint, "NodeError"):
