@@ -7,6 +7,7 @@ import traceback
 from typing import Any
 
 import pytest
+from promptness import closes_soon
 from pydantic import BaseModel
 from recordings import Recording, recorded
 
@@ -273,7 +274,7 @@ def test_a_message_that_is_complete_needs_no_proper_end(how: str, ending: Any, m
     with StandInProvider([Reply(STREAM, ending=ending)]) as provider:
         began = time.monotonic()
         assert answers(model(provider), how).content == TEXT
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize("how", ["stream", "astream"])
@@ -292,10 +293,7 @@ def test_leaving_early_closes_the_providers_connection() -> None:
         await asyncio.sleep(0.3)
         return left
 
-    with StandInProvider(lambda _: Reply(message_stream("word " * 400), pause=0.01)) as provider:
-        left = asyncio.run(main(provider))
-        closed = provider.connections[0].closed_at
-        assert closed is not None and closed - left <= 0.25
+    closes_soon(lambda provider: asyncio.run(main(provider)), Reply(message_stream("word " * 400), pause=0.01))
 
 
 @pytest.mark.parametrize("recording", recorded("anthropic"), ids=str)
@@ -385,7 +383,8 @@ def test_the_key_is_found_nowhere(
     ]
     for reply in replies:
         with StandInProvider(lambda _, reply=reply: reply) as provider:  # type: ignore[misc]
-            it = model(provider, max_retries=0, timeout=Timeouts(first_token=0.2), **settings)
+            limits = Timeouts(first_token=0.5) if reply.ending == "silent" else None
+            it = model(provider, max_retries=0, timeout=limits, **settings)
             for how in ("astream", "invoke"):
                 try:
                     answers(it, how)

