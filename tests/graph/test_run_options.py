@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from colours import Colour, colour
@@ -16,7 +17,10 @@ from millstream import (
     EmptyInputError,
     InMemorySaver,
     InvalidUpdateError,
+    RemainingSteps,
     RunnableConfig,
+    RunnableLambda,
+    RunnableParallel,
     interrupt,
 )
 
@@ -144,3 +148,23 @@ def test_a_graph_that_is_streamed_with_its_tasks_config_gives_values() -> None:
 
     graph_of(node=node).compile().invoke({"n": 0})
     assert seen == [[{"n": 1, "log": []}, {"n": 2, "log": []}], [{"a": {"n": 2}}]]
+
+
+def test_the_runnable_layer_brings_its_own_limit_of_steps(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        class State(TypedDict):
+            left: RemainingSteps
+            log: Annotated[list[int], operator.add]
+
+        app = graph_of(state=State, a=lambda state: {"log": [state["left"]]}).compile()
+        result = {"log": [10006]}
+        assert await c.invoke(app, {}) == result
+        assert await c.collect(app, {}) == [{"a": result}]
+        for chain in (RunnableLambda(lambda x: x) | app, app | RunnableLambda(lambda x: x)):
+            assert await c.invoke(chain, {}) == {"log": [24]}
+            assert await c.invoke(chain, {}, {"recursion_limit": 8}) == {"log": [7]}
+        assert await c.collect(RunnableLambda(lambda x: x) | app, {}) == [{"a": {"log": [24]}}]
+        assert await c.invoke(RunnableParallel(x=app), {}) == {"x": {"log": [24]}}
+        assert await c.invoke(graph_of(state=State, a=app).compile(), {}) == result
+
+    colour.run(body)

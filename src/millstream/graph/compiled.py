@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from ..errors import InvalidArgument
 from ..flow.attend import attended, attended_items
 from ..flow.drawing import Graph
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
-from ..flow.entry import blocking_scope, sync_scope
+from ..flow.entry import blocking_scope, sync_scope, with_default_limit
 from ..flow.runnable import Kwargs, Runnable, folded, once
 from ..flow.step import step, step_iter
 from ..flow.stream import AsyncStream, SyncStream
@@ -28,6 +27,7 @@ from .loop import Loop
 from .options import Options, options_of
 from .out import read_keys
 from .savers.registry import register_graph
+from .schema import json_schema_of
 from .state import history, read_state, update_state
 from .stream_parts import coerced, ensure_valid_checkpointer
 from .streaming import chunks_of, listen
@@ -157,16 +157,16 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""
-        return _json_schema(self.builder.input_schema)
+        return json_schema_of(self.builder.input_schema)
 
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the result."""
-        return _json_schema(self.builder.output_schema)
+        return json_schema_of(self.builder.output_schema)
 
     def get_context_jsonschema(self) -> dict[str, Any] | None:
         """The JSON schema of the context, None without one."""
         schema = self.builder.context_schema
-        return None if schema is None else _json_schema(schema)
+        return None if schema is None else json_schema_of(schema)
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         """
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, control, version)  # fmt: skip
-        return step(self._exec(SYNC, input, entered(sync_scope(config, "ainvoke"), config), kwargs))
+        return step(self._whole(SYNC, input, entered(sync_scope(config, "ainvoke"), config), kwargs))
 
     async def ainvoke(
         self,
@@ -217,7 +217,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, control, version)  # fmt: skip
         scope = entered(enter(config), config)
-        return await attended(ASYNC, scope, lambda scope: self._exec(ASYNC, input, scope, kwargs))
+        return await attended(ASYNC, scope, lambda scope: self._whole(ASYNC, input, scope, kwargs))
 
     def stream(
         self,
@@ -247,7 +247,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         scope = entered(blocking_scope(config), config)
         if takes_tasks_config(scope, config):
             kwargs.setdefault("stream_mode", "values")
-        return SyncStream(self._flow(SYNC, once(input), scope, kwargs, input), "astream")
+        return SyncStream(self._parts(SYNC, once(input), scope, kwargs, input), "astream")
 
     def astream(
         self,
@@ -274,7 +274,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         if takes_tasks_config(scope, config):
             kwargs.setdefault("stream_mode", "values")
         return AsyncStream(
-            attended_items(ASYNC, scope, lambda scope: self._flow(ASYNC, once(input), scope, kwargs, input))
+            attended_items(ASYNC, scope, lambda scope: self._parts(ASYNC, once(input), scope, kwargs, input))
         )
 
     # -- the native forms --------------------------------------------------------------------------------------------
@@ -282,8 +282,13 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     def _options(self, kwargs: dict[str, Any]) -> Options:
         return options_of({**kwargs, "debug": True} if self.debug else kwargs)
 
+    # A chain, or whatever else calls the graph as a runnable, brings the runnable layer's limit of steps with it.
+
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        return await super()._exec(d, input, showing(scope), kwargs)
+        return await self._whole(d, input, with_default_limit(scope), kwargs)
+
+    def _whole(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Coroutine[Any, Any, Any]:
+        return super()._exec(d, input, showing(scope), kwargs)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         options = self._options(kwargs)
@@ -302,6 +307,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def _flow(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any = MISSING
+    ) -> AsyncGenerator[Any, None]:
+        return self._parts(d, inputs, with_default_limit(scope), kwargs, given)
+
+    def _parts(
+        self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
     ) -> AsyncGenerator[Any, None]:
         scope = showing(scope)
         if given is not MISSING and not scope.listeners:
@@ -485,14 +495,3 @@ def _given(
 
 def _level_below(xray: int | bool) -> int | bool:
     return xray if isinstance(xray, bool) else xray - 1
-
-
-def _json_schema(type_: Any) -> dict[str, Any]:
-    from pydantic import TypeAdapter
-
-    if is_typeddict(type_) and sys.version_info < (3, 12):  # pydantic refuses those of `typing` there
-        import typing_extensions
-
-        make: Any = typing_extensions.TypedDict
-        type_ = make(type_.__name__, get_type_hints(type_, include_extras=True), total=type_.__total__)
-    return TypeAdapter(type_).json_schema()

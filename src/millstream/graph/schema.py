@@ -10,14 +10,14 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints, is_typeddict
 
 from ..errors import InvalidGraph
 from .channels import BaseChannel, BinaryOperatorAggregate, LastValue, check_reducer_arity
 from .constants import RESERVED, ROOT
 from .managed import ManagedValue
 
-__all__ = ["Rule", "Schema", "has_fields", "object_pairs"]
+__all__ = ["Rule", "Schema", "has_fields", "json_schema_of", "object_pairs"]
 
 Rule: TypeAlias = BaseChannel | ManagedValue
 Pairs: TypeAlias = Iterable[tuple[str, Any]]
@@ -138,3 +138,16 @@ def _positional(reducer: Any) -> int:
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         return 2
     return sum(k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
+
+
+def json_schema_of(type_: Any) -> dict[str, Any]:
+    """The JSON schema of values of a schema's type."""
+    from pydantic import TypeAdapter
+
+    if is_typeddict(type_) and sys.version_info < (3, 12):  # pydantic refuses those of `typing` there
+        import typing_extensions
+
+        make: Any = typing_extensions.TypedDict
+        type_ = make(type_.__name__, get_type_hints(type_, include_extras=True), total=type_.__total__)
+    schema: dict[str, Any] = TypeAdapter(type_).json_schema()
+    return schema
