@@ -293,30 +293,3 @@ def test_a_run_id_for_several_inputs_warns_the_line_that_gave_it(colour: Colour)
 
 def list_of_configs(config: Any) -> list[Any]:
     return [each.get("run_id") for each in get_config_list(config, 2)]
-
-
-def test_the_first_error_of_an_async_batch_ends_the_others(run_async: Any) -> None:
-    log: list[str] = []
-
-    async def step(x: int) -> int:
-        log.append(f"begin {x}")
-        try:
-            if x == 2:
-                raise ValueError("two")
-            await asyncio.sleep(30)
-        finally:
-            log.append(f"end {x}")
-        return x
-
-    async def body() -> None:
-        runnable = RunnableLambda(step)
-        for batched in (runnable, RunnableLambda(lambda x: x) | runnable):
-            with pytest.raises(ValueError, match="two"):
-                await batched.abatch([1, 2, 3])
-            assert log[:4] == ["begin 1", "begin 2", "end 2", "begin 3"] and sorted(log[4:]) == ["end 1", "end 3"]
-            log.clear()
-        with pytest.raises(ValueError, match="two"):
-            await runnable.abatch([2, 1], {"max_concurrency": 1})
-        assert log == ["begin 2", "end 2"]
-
-    run_async(body())

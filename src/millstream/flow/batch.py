@@ -36,7 +36,7 @@ def limit_of(d: Driver, scope: Scope) -> int:
 async def batch(
     runnable: Any, d: Driver, inputs: Iterable[Any], config: Any, return_exceptions: bool, kwargs: Kwargs
 ) -> list[Any]:
-    """The outputs in input order. In sync runs every input is run, then the first error by input order is raised.
+    """The outputs in input order. Every input is run; then the first error by input order is raised.
 
     With `return_exceptions` errors take the place of outputs, all but those that are no `Exception`.
     """
@@ -63,12 +63,12 @@ async def as_completed(
 
 
 async def each_by_itself(runnable: Any, d: Driver, many: Many) -> list[Outcome]:
-    """How each input ended, in input order. In async runs the first error in time ends the others, unless they are kept going."""
+    """How each input ended, in input order."""
     outcomes: dict[int, Outcome] = {}
     running = d.run_all(_parts(runnable, d, many.inputs, many.scope_at, many.kwargs), many.limit)
     try:
         async for index, outcome in running:
-            if outcome.is_final or not (many.keep_going or d.sync):
+            if outcome.is_final:
                 outcome.get()
             outcomes[index] = outcome
     finally:

@@ -178,10 +178,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default.
-
-        The first error in time is raised at once, and what still runs is cancelled.
-        """
+        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default."""
         return await batch(self, ASYNC, inputs, config, return_exceptions, kwargs)
 
     @overload
