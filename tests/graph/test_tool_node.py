@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
 from colours import Colour, colour
-from graph_helpers import graph_of, run
+from graph_helpers import graph_of, run, thread
 from pydantic import BaseModel
 
 from millstream import (
@@ -18,6 +19,7 @@ from millstream import (
     InjectedState,
     InjectedStore,
     InjectedToolCallId,
+    InMemorySaver,
     MessagesState,
     RemoveMessage,
     ToolException,
@@ -26,6 +28,7 @@ from millstream import (
     ToolNode,
     ToolRuntime,
     ValidationNode,
+    interrupt,
     tool,
     tools_condition,
 )
@@ -370,3 +373,26 @@ def test_a_list_of_messages_is_a_state_too() -> None:
         return f"{sorted(state)} {len(all_)}"
 
     assert [m.text for m in ToolNode([sees]).invoke([call(("sees", {}, "c"))])] == ["['messages'] 1"]
+
+
+def test_tools_that_ask_at_once_are_asked_one_after_the_other_and_no_error_is_logged(
+    colour: Colour, caplog: pytest.LogCaptureFixture
+) -> None:
+    @tool
+    def ask(q: str) -> str:
+        "Ask somebody."
+        return f"{q}={interrupt(q)}"
+
+    async def body(c: Colour) -> None:
+        app = graph_of(state=MessagesState, tools=ToolNode([ask])).compile(checkpointer=InMemorySaver())
+        asking = call(("ask", {"q": "a"}, "1"), ("ask", {"q": "b"}, "2"))
+        found = await run(c, app, {"messages": [asking]}, thread())
+        rounds = 0
+        while "__interrupt__" in found:
+            rounds += 1
+            found = await run(c, app, Command(resume="yes"), thread())
+        assert rounds == 2
+        assert [m.content for m in found["messages"][1:]] == ["a=yes", "b=yes"]
+
+    colour.run(body)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

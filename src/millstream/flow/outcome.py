@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.lazy import logger_of
+from ..errors import GraphBubbleUp
 
 __all__ = ["Outcome", "log_late"]
 
@@ -34,5 +35,5 @@ class Outcome:
 
 def log_late(error: BaseException | None) -> None:
     """Log an error of a part that is being ended: whoever could be told of it has left, or is being told of another."""
-    if isinstance(error, Exception):
+    if isinstance(error, Exception) and not isinstance(error, GraphBubbleUp):
         logger.warning("an error while a part was being ended: %r", error, exc_info=error)
