@@ -123,6 +123,10 @@ def test_hooks_run_in_order_before_and_in_reverse_after(colour: Colour) -> None:
     assert order == [
         *["A.before_agent", "B.before_agent", *turn, "tools", *turn, "B.after_agent", "A.after_agent"],
     ]
+    hooks = [
+        f"{name}.{when}" for name in "AB" for when in ("before_agent", "before_model", "after_model", "after_agent")
+    ]
+    assert list(app.get_graph().nodes) == ["__start__", "model", "tools", *hooks, "__end__"]
 
 
 def test_hooks_jump_where_they_declared(colour: Colour) -> None:

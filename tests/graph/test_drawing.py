@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any, Literal
 
+import pytest
 from graph_helpers import graph_of
 
 from millstream import END, START, Command
+from millstream.graph.drawing import GraphDrawing
 
 
 def noop(state: Any) -> None: ...
@@ -50,3 +54,24 @@ def test_what_the_nodes_say_of_themselves() -> None:
     drawing = graph.compile(interrupt_before=["a"], interrupt_after="*").get_graph()
     assert drawing.nodes["a"].metadata == {"__interrupt": "before,after"}
     assert drawing.nodes["late"].metadata == {"k": 1, "defer": True, "__interrupt": "after"}
+
+
+def test_a_picture_is_made_by_mermaids_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing = graph_of(a=noop).compile().get_graph()
+    assert isinstance(drawing, GraphDrawing)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotImplementedError, match="mmdc"):
+        drawing.draw_mermaid_png()
+    program = tmp_path / "mmdc"
+    program.write_text(f"#!{sys.executable}\nimport shutil, sys\nshutil.copy(sys.argv[2], sys.argv[4])\n")
+    program.chmod(0o755)
+    target = tmp_path / "graph.png"
+    drawn = drawing.draw_mermaid_png(curve_style="basis", output_file_path=str(target))
+    assert drawn.decode() == drawing.draw_mermaid(curve_style="basis")
+    assert target.read_bytes() == drawn
+
+
+def test_nodes_go_by_their_names_in_json() -> None:
+    drawing = graph_of(a=noop).compile(interrupt_before=["a"]).get_graph().to_json()
+    assert drawing["nodes"][1] == {"id": "a", "data": {"name": "a"}, "metadata": {"__interrupt": "before"}}
+    assert drawing["edges"] == [{"source": "__start__", "target": "a"}, {"source": "a", "target": "__end__"}]

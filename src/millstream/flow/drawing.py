@@ -63,10 +63,14 @@ class Graph:
         return found[0] if len(found) == 1 else None
 
     def to_json(self) -> dict[str, Any]:
-        """The graph as plain lists and strings."""
-        short = {id: number for number, id in enumerate(self.nodes)}
+        """The graph as plain lists and strings; a node whose id was made for it goes by its number."""
+        short = {id: number if _is_made(id) else id for number, id in enumerate(self.nodes)}
         return {
-            "nodes": [{"id": short[node.id], "data": {"name": node.name}} for node in self.nodes.values()],
+            "nodes": [
+                {"id": short[node.id], "data": {"name": node.name}}
+                | ({"metadata": node.metadata} if node.metadata is not None else {})
+                for node in self.nodes.values()
+            ],
             "edges": [
                 {"source": short[edge.source], "target": short[edge.target]}
                 | ({"data": edge.data} if edge.data is not None else {})
@@ -125,6 +129,16 @@ class Graph:
             taken.add(plain)
             names[node.id] = plain
         return names
+
+
+def _is_made(id: str) -> bool:
+    from uuid import UUID
+
+    try:
+        UUID(id)
+    except ValueError:
+        return False
+    return True
 
 
 def graph_of(runnable: Any) -> Graph:

@@ -87,12 +87,10 @@ def create_agent(
         schema, context_schema=context_schema, input_schema=given, output_schema=result
     )
     graph.add_node("model", _Model(_model_of(model), offered, system_prompt, strategy, every, name))
-    hooks = {
-        when: _add_hooks(graph, every, when) for when in ("before_agent", "before_model", "after_model", "after_agent")
-    }
-    hooks["after_model"].reverse()
-    hooks["after_agent"].reverse()
     has_tools = bool(node.tools_by_name)
+    if has_tools:
+        graph.add_node("tools", node)
+    hooks = _add_hooks(graph, every)
     entry = hooks["before_model"][0].node if hooks["before_model"] else "model"
     leave = hooks["after_agent"][0].node if hooks["after_agent"] else END
     jumps = {"model": entry, "tools": "tools" if has_tools else leave, "end": leave}
@@ -116,7 +114,6 @@ def create_agent(
     if has_tools:
         goes_back = strategy is not None or last != "model"
         graph.add_conditional_edges(last, path, _once("tools", *([entry] if goes_back else []), leave))
-        graph.add_node("tools", node)
         direct = {tool.name for tool in node.tools_by_name.values() if tool.return_direct}
         graph.add_conditional_edges(
             "tools", _AfterTools(direct, entry, leave), _once(entry, *([leave] if direct or by_tool else []))
@@ -336,10 +333,15 @@ class _AfterTools(_Path):
         return self._entry
 
 
-def _add_hooks(graph: StateGraph[Any, Any, Any, Any], every: Sequence[AgentMiddleware], when: str) -> list[_Hook]:
-    hooks = [_Hook(each, when) for each in every if has(each, when) or has(each, f"a{when}")]
-    for hook in hooks:
-        graph.add_node(hook.node, hook)
+def _add_hooks(graph: StateGraph[Any, Any, Any, Any], every: Sequence[AgentMiddleware]) -> dict[str, list[_Hook]]:
+    """A node for each hook that a middleware has; the hooks by when they run, in the order in which they do."""
+    hooks: dict[str, list[_Hook]] = {"before_agent": [], "before_model": [], "after_model": [], "after_agent": []}
+    for each in every:
+        for when, found in hooks.items():
+            if has(each, when) or has(each, f"a{when}"):
+                hook = _Hook(each, when)
+                graph.add_node(hook.node, hook)
+                found.insert(0 if when.startswith("after") else len(found), hook)
     return hooks
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import Unsupported
 from ..flow.drawing import Edge, Graph, Node
 from .constants import END, START
 
@@ -35,6 +36,32 @@ class GraphDrawing(Graph):
             lines += ["\tclassDef default fill:#f2f0ff,line-height:1.2"]
             lines += ["\tclassDef first fill-opacity:0", "\tclassDef last fill:#bfb6fc"]
         return "\n".join(lines) + "\n"
+
+    def draw_mermaid_png(self, *, curve_style: str = "linear", output_file_path: str | None = None) -> bytes:
+        """A picture of the flow chart, made by Mermaid's own program (`npm install -g @mermaid-js/mermaid-cli`) on this machine.
+
+        Raises:
+            Unsupported: (a NotImplementedError) there is no such program.
+        """
+        import shutil  # none of these is needed by a graph that only runs
+        import subprocess
+        import tempfile
+        from pathlib import Path
+
+        program = shutil.which("mmdc")
+        if program is None:
+            raise Unsupported(
+                "a picture is made by Mermaid's program `mmdc` (npm install -g @mermaid-js/mermaid-cli), which was not found; "
+                "or show what `draw_mermaid()` gives on a page that knows Mermaid."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            text, picture = Path(folder, "graph.mmd"), Path(folder, "graph.png")
+            text.write_text(self.draw_mermaid(curve_style=curve_style), encoding="utf-8")
+            subprocess.run([program, "-i", str(text), "-o", str(picture)], check=True, capture_output=True)
+            drawn = picture.read_bytes()
+        if output_file_path is not None:
+            Path(output_file_path).write_bytes(drawn)
+        return drawn
 
     def _shapes(self, inside: str) -> list[str]:
         first, last = self.first_node(), self.last_node()
