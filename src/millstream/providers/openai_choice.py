@@ -89,8 +89,8 @@ class Choice:
         thought = reasoning_text(delta) or thought
         metadata = self._closing(choice, frame)
         pieces = self._calls.read(delta.get("tool_calls") or (), str(frame.get("id") or ""))
-        if free := self._calls.new_free():
-            kwargs[MARK] = free
+        if self._calls.new_free:
+            kwargs[MARK], self._calls.new_free = self._calls.new_free, []
         if self.started and not (text or thought or kwargs or metadata or pieces):
             return None
         chunk = AIMessageChunk(

@@ -37,12 +37,13 @@ class _Call:
 class ToolCallPieces:
     """Gives each call of a message an index and an id of its own, and each piece to its call."""
 
-    __slots__ = ("_by_wire", "_calls", "_new_free")
+    __slots__ = ("_by_wire", "_calls", "new_free")
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_wire: dict[int, _Call] = {}
-        self._new_free: list[str] = []
+        self.new_free: list[str] = []
+        """The ids of calls with free text that have begun since this was emptied."""
 
     def read(self, pieces: Iterable[Mapping[str, Any]], answer_id: str) -> list[ToolCallChunk]:
         """The pieces of one delta, as chunks. `answer_id` helps to name a call that came without an id."""
@@ -51,11 +52,6 @@ class ToolCallPieces:
     def merged(self) -> list[ToolCallChunk]:
         """All calls so far, one chunk each."""
         return [_chunk(call.index, call.id, call.name, "".join(call.args)) for call in self._calls]
-
-    def new_free(self) -> list[str]:
-        """The ids of calls with free text that have begun since this was asked."""
-        found, self._new_free = self._new_free, []
-        return found
 
     def ends(self) -> list[ToolCallChunk]:
         """What ends the arguments of calls with free text, which no piece does."""
@@ -83,7 +79,7 @@ class ToolCallPieces:
         if call.id is None and (id or name):
             told_id = call.id = self._unique(id or f"call_{answer_id or uuid.uuid4().hex}_{call.index}")
             if call.free:
-                self._new_free.append(call.id)
+                self.new_free.append(call.id)
         return _chunk(call.index, told_id, told_name, args)
 
     def _without_index(self, id: str | None, name: str | None) -> _Call | None:

@@ -16,7 +16,8 @@ class Timeouts:
 
     `connect` is for reaching the server (each attempt), `first_token` from the start of an attempt to its first token
     (of a call that is not streamed: to the whole answer), `idle` for silence between tokens, `total` for all of it. Bytes
-    that are no token, such as comments that keep a connection open, end a silence too.
+    that are no token, such as comments that keep a connection open, end a silence too. Synchronous calls count in whole
+    seconds, rounded up.
     """
 
     connect: float | None = 10.0
