@@ -10,7 +10,7 @@ prompt = ChatPromptTemplate.from_template("Two words on {topic}.")
 chain = prompt | chat_model("Turning slowly.", "Grinding corn.") | StrOutputParser()
 
 print("sync:")
-for patch in chain.stream_log({"topic": "mills"}, include_types=["chat_model"]):
+for patch in chain.stream_log({"topic": "mills"}, include_types=["llm"]):
     for op in patch.ops:
         print(f"  {op['op']:7} {op['path']}")
 
@@ -18,7 +18,7 @@ for patch in chain.stream_log({"topic": "mills"}, include_types=["chat_model"]):
 async def main() -> None:
     print("async:")
     log = RunLog()
-    async for patch in chain.astream_log({"topic": "mills"}, include_types=["chat_model"]):
+    async for patch in chain.astream_log({"topic": "mills"}, include_types=["llm"]):
         log += patch
     print("  pieces:", log.state["streamed_output"])
     print("  final: ", log.state["final_output"])
