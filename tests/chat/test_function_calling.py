@@ -207,6 +207,58 @@ def test_schemas_are_copied() -> None:
     assert repr(given) == before
 
 
+class Part(TypedDict):
+    """A part."""
+
+    x: Annotated[int, ..., "the x"]
+    y: Annotated[str, "d", "the y"]
+
+
+class WithParts(TypedDict):
+    """With parts.
+
+    Args:
+        many: from the docstring
+    """
+
+    many: list[Part]
+    named: dict[str, Part] | None
+    rating: Annotated[int | None, None, "how much"]
+    size: Annotated[int, 3, "how big"]
+    itself: list[WithParts]
+
+
+def test_typed_dicts_in_typed_dicts_with_texts_and_defaults() -> None:
+    part = {
+        "type": "object",
+        "description": "A part.",
+        "properties": {
+            "x": {"type": "integer", "description": "the x"},
+            "y": {"type": "string", "description": "the y", "default": "d"},
+        },
+        "required": ["x"],
+    }
+    made = convert_to_openai_function(WithParts)
+    assert made["description"] == "With parts."
+    properties = made["parameters"]["properties"]
+    assert properties["many"] == {"type": "array", "items": part, "description": "from the docstring"}
+    assert properties["named"]["anyOf"][0] == {"type": "object", "additionalProperties": part}
+    assert properties["rating"]["default"] is None
+    assert properties["size"] == {"type": "integer", "description": "how big", "default": 3}
+    assert made["parameters"]["required"] == ["many", "named", "itself"]
+
+
+def test_a_typed_dict_as_an_argument() -> None:
+    @tool
+    def count(parts: list[Part], last: Part | None = None) -> str:
+        """Count."""
+        return f"{parts} {last}"
+
+    assert count.invoke({"parts": [{"x": "1"}]}) == "[{'x': 1}] None"
+    items = convert_to_openai_function(count)["parameters"]["properties"]["parts"]["items"]
+    assert items["properties"]["x"] == {"type": "integer", "description": "the x"}
+
+
 class OfTheirs(typing_extensions.TypedDict):
     x: int
     y: NotRequired[str]

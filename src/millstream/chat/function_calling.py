@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
 
 from ..errors import InvalidArgument
 from .docstrings import dedented, google_docstring
-from .json_schema import is_typed_dict, plain_schema, strict_schema
+from .json_schema import plain_schema, strict_schema
 from .tool_schema import Parameters, model_of, parameters_of
 from .tools import BaseTool
+from .typed_dicts import ABSENT, is_typed_dict, keys_of, readable
 
 __all__ = ["convert_to_openai_function", "convert_to_openai_tool", "typed_dict_keys"]
 
@@ -92,42 +91,23 @@ def _from_dict(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_typed_dict(source: Any) -> dict[str, Any]:
-    found = typed_dict_keys(source)
-    text, documented = google_docstring(source.__doc__, set(found.visible), source.__name__)
-    schema = _json(model_of(source.__name__, "", found, documented))
-    for key, (_, default) in found.visible.items():
-        if default is None:
-            schema["properties"][key].pop("default", None)
-    # `dict` shows its own docstring where a TypedDict has none.
-    return _described(source.__name__, text if source.__doc__ != dict.__doc__ else "", schema)
+    description, keys = keys_of(source)
+    texts = {key.name: key.text for key in keys if key.text}
+    schema = _json(model_of(source.__name__, "", typed_dict_keys(source), texts))
+    for key in keys:
+        if not key.required and (key.default is ABSENT or key.default is None):
+            # It may be left out, and then there is nothing.
+            schema["properties"][key.name].pop("default", None)
+    return _described(source.__name__, description, schema)
 
 
 def typed_dict_keys(source: Any) -> Parameters:
-    """The keys of a TypedDict, in the place of parameters; those that may be left out have the default None."""
-    hints = typing.get_type_hints(source, include_extras=True)
-    keys: dict[str, tuple[Any, Any]] = {
-        key: (_without_default(annotation), ... if _is_required(source, key, annotation) else None)
-        for key, annotation in hints.items()
-    }
+    """The keys of a TypedDict, in the place of parameters; those that may be left out have a default, None if no other."""
+    keys: dict[str, tuple[Any, Any]] = {}
+    for key in keys_of(source)[1]:
+        default = (... if key.required else None) if key.default is ABSENT else key.default
+        keys[key.name] = (readable(key.annotation), default)
     return Parameters(visible=keys)
-
-
-def _is_required(source: Any, key: str, annotation: Any) -> bool:
-    # `__required_keys__` cannot see through annotations that are strings.
-    mark = get_origin(annotation)
-    return mark is not typing.NotRequired and (mark is typing.Required or key in source.__required_keys__)
-
-
-def _without_default(annotation: Any) -> Any:
-    """`Annotated[T, ..., "text"]`, a way to say "required", is `Annotated[T, "text"]` here."""
-    if get_origin(annotation) in (typing.Required, typing.NotRequired):
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) is Annotated:
-        plain, *rest = get_args(annotation)
-        texts = [item for item in rest if isinstance(item, str)][-1:]
-        kept = [item for item in rest if not isinstance(item, (str, types.EllipsisType)) and item is not None]
-        return Annotated[(plain, *texts, *kept)] if texts or kept else plain
-    return annotation
 
 
 def _from_callable(source: Callable[..., Any]) -> dict[str, Any]:

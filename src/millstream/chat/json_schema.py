@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["is_typed_dict", "plain_schema", "strict_schema"]
-
-
-def is_typed_dict(kind: Any) -> bool:
-    """Whether this is a TypedDict class, of the standard library or of typing_extensions, which pydantic asks for."""
-    return isinstance(kind, type) and issubclass(kind, dict) and hasattr(kind, "__required_keys__")
+__all__ = ["plain_schema", "strict_schema"]
 
 
 def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from ..flow.runnable import NO_KWARGS, Runnable, exec_of
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .function_calling import typed_dict_keys
-from .json_schema import is_typed_dict
 from .structured_tool import StructuredTool, Tool
 from .tool_schema import Parameters, model_of
+from .typed_dicts import is_typed_dict
 
 __all__ = ["convert_runnable_to_tool"]
 

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from ..errors import InvalidArgument
 from ..spine.config import RunnableConfig
 from .marks import InjectedToolCallId, injection_mark
+from .typed_dicts import readable
 
 __all__ = ["Parameters", "UntypedParameterWarning", "model_of", "parameters_of", "subset", "warn_untyped"]
 
@@ -82,7 +83,7 @@ def _sort_in(found: Parameters, name: str, annotation: Any, default: Any) -> Non
     mark = InjectedRuntime if untyped and name == "runtime" else injection_mark(annotation)
     if mark is None:
         found.visible[name] = (
-            Any if untyped else annotation,
+            Any if untyped else readable(annotation),
             ... if default is inspect.Parameter.empty else default,
         )
         return
