@@ -14,7 +14,7 @@ import pytest
 from graph_helpers import graph_of, thread
 from promising import count, record
 
-from millstream import START, NodeTimeoutError, SqliteSaver
+from millstream import START, CorruptCheckpoint, NodeTimeoutError, SqliteSaver
 from millstream.data import ids as message_ids
 from millstream.graph import ledger
 from millstream.graph.savers import ids
@@ -46,6 +46,7 @@ def move(monkeypatch: pytest.MonkeyPatch, time_ns: Callable[[], int]) -> None:
     monkeypatch.setattr(time, "time_ns", time_ns)
     monkeypatch.setattr(time, "time", lambda: time_ns() / 1e9)
     monkeypatch.setattr(message_ids, "_now", time_ns)
+    monkeypatch.setattr(ids, "_last", ids._last)  # afterwards ids are of the real clock again
 
 
 def counting(limit: int) -> Any:
@@ -60,7 +61,10 @@ def counting(limit: int) -> Any:
 
 def disorders(saver: Any) -> int:
     """How many checkpoints of the thread are not where their step is."""
-    found = list(saver.list(thread()))
+    try:
+        found = list(saver.list(thread()))
+    except CorruptCheckpoint:  # one builds on what comes after it
+        return 1
     steps = [each.metadata["step"] for each in found]
     names = [each.config["configurable"]["checkpoint_id"] for each in found]
     parents = [each.parent_config["configurable"]["checkpoint_id"] for each in found if each.parent_config]

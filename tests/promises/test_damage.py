@@ -238,6 +238,10 @@ def test_p4_rows_in_the_wrong_place_are_found(closed: Whole, tmp_path: Path) -> 
         )
         with pytest.raises(CorruptCheckpoint, match="checksum"):
             saver.get_tuple(thread("2"))
+        for base in ("f", "0", b"f", 7, ""):
+            execute("UPDATE ms_checkpoints SET base = ? WHERE id = ?", (base, last))
+            with pytest.raises(CorruptCheckpoint, match="thread '2'"):
+                saver.get_tuple(thread("2"))
 
 
 def test_p4_control_without_checksums_a_wrong_state_is_read(

@@ -96,11 +96,13 @@ def _read(thread: str, ns: str, key: int, id: str) -> Plan:
     places = yield _PLACES, (key, id)
     if not places:
         return None
-    base, latest = places[0]
+    base, latest = map(str, places[0])  # columns may have lost their types
     # Rows with a snapshot or a span, and all since the last of them: enough where nothing was forgotten.
     spans = (yield _SPANS, (key, base, key, base, latest)) if base < latest else []
     stored = yield _BETWEEN, (key, latest, id)
     writes = yield _WRITES, (key, id)
+    if (not stored or stored[-1][0] != id) and base <= id:
+        return None  # somebody forgot it meanwhile
     try:
         return assembled(thread, ns, id, [*spans, *stored], writes)
     except Incomplete:
@@ -115,6 +117,8 @@ def assembled(thread: str, ns: str, id: str, stored: Iterable[tuple[Any, ...]], 
         found = by_id.get(id)
         return None if found is None else row_of(thread, ns, found)
 
+    if id not in by_id:
+        raise damaged(thread, ns, id, None, "it says that it builds on a later one.")
     loaded = rebuilt(thread, ns, row_of(thread, ns, by_id[id]), find)
     _take_records(thread, ns, loaded, writes)
     return loaded
