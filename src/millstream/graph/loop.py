@@ -21,7 +21,7 @@ from .draining import RunControl
 from .handlers import Status, tell_interrupt
 from .interrupts import named, own_answer
 from .limits import Deadline
-from .out import CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
+from .out import CHECKPOINTS, CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_payload, started_payload
 from .plan import bounded
 from .running import run_task
 from .runtime import silent
@@ -286,7 +286,7 @@ class Loop:
             tasks.append(Task(self, node, node.read(values, step, stop), None))
         self.tasks = self.todo = tasks
         ledger = self.ledger
-        if ledger is not None:
+        if ledger is not None and self.wants & (CHECKPOINTS | DEBUG):
             show_start(self, ledger, tasks)
         if not tasks:
             return False

@@ -56,6 +56,7 @@ class PlanNode:
         "joins",
         "metadata",
         "name",
+        "narrow",
         "next",
         "push_triggers",
         "read",
@@ -80,6 +81,7 @@ class PlanNode:
         self.next: tuple[str, ...] = ()
         self.joins: tuple[Join, ...] = ()
         self.branches: tuple[tuple[Branch, Reader], ...] = ()
+        self.narrow = False  # whether its branches see less than the whole state
         self.triggers: tuple[str, ...] = ()
         self.push_triggers: tuple[str, ...] = (PUSH,)
 
@@ -141,6 +143,7 @@ class Plan:
         for name, node in (*self.nodes.items(), (START, self.start)):
             node.next = tuple(sorted(end for start, end in builder.edges if start == name and end != END))
             own = builder.state if node.spec is None else node.spec.input
+            node.narrow = len(own.channels) < len(channels)
             node.branches = tuple(
                 (b, read(own if b.input_type is None else builder.schema_of(b.input_type)))
                 for b in builder.branches.get(name, {}).values()

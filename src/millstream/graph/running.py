@@ -161,11 +161,11 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
     """Ask the conditional edges of a node where to go; they see the state with this node's writes."""
     fresh = _fresh(loop, task)
     # A path sees what its node does, and also the keys that the node returned.
-    extra = result if type(result) is dict else None
+    whole = type(result) is dict and (task.node.narrow or len(result) > len(task.writes))
     for branch, read in task.node.branches:
         state = read(fresh, loop.step, loop.stop)
-        if extra is not None and branch.input_type is None and type(state) is dict and not extra.keys() <= state.keys():
-            state = {**extra, **state}
+        if whole and branch.input_type is None and type(state) is dict:
+            state = {**result, **state}
         inner = scope.child("seq:step:3")
         call = branch.call
         if call.runnable is not None or not inner.heard("chain"):

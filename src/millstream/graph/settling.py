@@ -10,7 +10,7 @@ from ..errors import InvalidUpdateError
 from .channels import Op
 from .constants import ABSENT, END
 from .control import Send
-from .out import CHECKPOINTS, DEBUG, VALUES, checkpoint_payload
+from .out import VALUES, checkpoint_payload
 from .task import Task, grouped
 
 if TYPE_CHECKING:
@@ -69,13 +69,14 @@ def apply(
             changed[key] = channels[key].idle(values[key])
             if ops is not None and channels[key].stored:
                 ops.append((key, ("unset", None)))
-    new = not changed.keys() <= values.keys()
+    new = False
     for key, value in changed.items():
         if value is ABSENT:
             values.pop(key, None)
         else:
+            new = new or key not in values
             values[key] = value
-    if new:
+    if new and len(values) > 1:
         in_order(values, channels)
 
 
@@ -154,8 +155,7 @@ def save(loop: Loop, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tas
 
 
 def show_start(loop: Loop, ledger: Ledger, tasks: Sequence[Task]) -> None:
-    """Say from which checkpoint a step starts, if that was asked for."""
-    if loop.wants & (CHECKPOINTS | DEBUG):
-        payload = checkpoint_payload(loop, ledger, tasks)
-        for out in loop.outs:
-            out.checkpoint(loop.step - 1, payload)
+    """Say from which checkpoint a step starts."""
+    payload = checkpoint_payload(loop, ledger, tasks)
+    for out in loop.outs:
+        out.checkpoint(loop.step - 1, payload)

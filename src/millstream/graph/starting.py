@@ -10,6 +10,7 @@ from .control import Command
 from .draining import RunControl
 from .handlers import tell_resume
 from .ledger import finished
+from .out import CHECKPOINTS, DEBUG
 from .running import choose
 from .savers.log import Record
 from .settling import apply, commanded, save, settle, show_start
@@ -76,7 +77,7 @@ async def _take_input(loop: Loop, input: Any) -> None:
 async def _start(loop: Loop, input: Any) -> None:
     """The step of the start node: it writes the input and goes where START's edges lead."""
     plan = loop.plan
-    if loop.ledger is not None:
+    if loop.ledger is not None and loop.wants & (CHECKPOINTS | DEBUG):
         show_start(loop, loop.ledger, loop.upcoming(loop.step))
     start = Task(loop, plan.start, input, None)
     start.take(input)
