@@ -161,3 +161,18 @@ def test_a_branch_that_has_ended_is_not_fed(run_async: Any) -> None:
         assert last[-1] < 10
 
     run_async(body())
+
+
+def test_branches_that_share_a_failing_input_log_nothing(run_async: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def source(inputs: Any) -> Any:
+        yield "a"
+        raise ValueError("source")
+
+    async def body() -> None:
+        both = RunnableParallel(a=RunnablePassthrough(), b=RunnablePassthrough())
+        with pytest.raises(ValueError, match="source"):
+            async for _ in (RunnableGenerator(source) | both).astream(None):
+                pass
+
+    run_async(body())
+    assert caplog.text == ""

@@ -296,6 +296,7 @@ class AsyncDriver:
         running: set[asyncio.Task[Any]] = set()
         waiting = enumerate(thunks)
         exhausted = False
+        told: BaseException | None = None
 
         def on_end(index: int, task: asyncio.Task[Any]) -> None:
             ended.append((index, task))
@@ -321,14 +322,17 @@ class AsyncDriver:
                 while ended:
                     index, task = ended.popleft()
                     running.discard(task)
-                    yield index, _outcome(task)
+                    outcome = _outcome(task)
+                    told = outcome.error
+                    yield index, outcome
         finally:
             try:
                 await end_tasks(running)
             finally:
                 for task in running:
-                    if not task.cancelled():
-                        log_late(task.exception())
+                    # Parts that read one input fail with one error.
+                    if not task.cancelled() and (late := task.exception()) is not told:
+                        log_late(late)
 
     async def wait_for(self, gate: Mailbox[Any]) -> None:
         """Wait until the reader has caught up, or has gone."""
