@@ -49,7 +49,8 @@ class TaskProducer:
             self.mailbox.close(error)
 
     async def end(self) -> None:
-        await end_tasks((self.task,))
+        if not self.task.done():
+            await end_tasks((self.task,))
 
 
 class ThreadProducer:

@@ -45,17 +45,16 @@ class EventFilter:
         exclude_tags: Sequence[str] | None = None,
         match: Literal["any", "all"] = "any",
     ) -> None:
-        given = (include_names, include_types, include_tags)
-        unwanted = (exclude_names, exclude_types, exclude_tags)
-        self.everything = given == (None, None, None) and not any(unwanted)
-        self._types: frozenset[str] | None = None  # where nothing else counts
-        if self.everything:
+        # Most streams have no filter, or one of types: they pay for no other.
+        only_types = not (include_names is not None or include_tags is not None or exclude_names or exclude_types or exclude_tags)  # fmt: skip
+        self.everything = only_types and include_types is None
+        self._types = frozenset(include_types) if only_types and include_types is not None else None
+        if only_types:
             return
+        given = (include_names, include_types, include_tags)
         self._checks = [None if each is None else frozenset(each) for each in given]
-        self._exclude = [frozenset(each or ()) for each in unwanted]
+        self._exclude = [frozenset(each or ()) for each in (exclude_names, exclude_types, exclude_tags)]
         self._match_all = match == "all"
-        if include_names is None and include_tags is None and not any(unwanted):
-            self._types = self._checks[1]
 
     def passes(self, name: str, type: str, tags: Iterable[str]) -> bool:
         """Whether something of this name, run type and these tags is shown."""
@@ -213,9 +212,15 @@ class _Form:
     __slots__ = ("fields", "metadata", "parent_ids", "streams", "tags")
 
     def __init__(self, run: Run) -> None:
-        self.fields: dict[str, Any] = dict.fromkeys(_KEYS)
-        self.fields["name"] = run.name
-        self.fields["run_id"] = run.id
+        self.fields: dict[str, Any] = {
+            "event": None,
+            "name": run.name,
+            "run_id": run.id,
+            "parent_ids": None,
+            "tags": None,
+            "metadata": None,
+            "data": None,
+        }
         self.parent_ids = run.parent_ids
         self.tags = list(run.tags)
         self.metadata = run.metadata
@@ -234,8 +239,6 @@ class _Form:
 
 ToldChunk: TypeAlias = tuple[_Form, Any, float]
 """A chunk of the run that the form is of, and when it was told."""
-
-_KEYS = ("event", "name", "run_id", "parent_ids", "tags", "metadata", "data")
 
 
 def _shown_input(run: Run, value: Any) -> Any:
