@@ -80,13 +80,15 @@ def _watched(
     """What `feed` makes of what `tap` hears of the run, and of what `take` puts into the mailbox for each item."""
     heard = with_default_limit(scope).with_listener(tap, mailbox)
 
+    waiting, mark = mailbox.items, mailbox.mark
+
     async def produce() -> None:
         items = attended_items(d, heard, lambda scope: flow_of(runnable)(d, once(input), scope, kwargs, input))
         try:
             async for item in items:
                 if take is not None:
                     take(item)
-                if mailbox.behind or mailbox.abandoned:
+                if len(waiting) >= mark or mailbox.abandoned:  # `behind`, written out: once an item
                     await d.wait_for(mailbox)
         finally:
             await items.aclose()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from itertools import chain
 from typing import Any
 
 from ..errors import InvalidType, OutsideRun
@@ -321,7 +322,7 @@ def get_config() -> RunnableConfig:
 
 
 def _union(*groups: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(tag for group in groups for tag in group))
+    return tuple(dict.fromkeys(chain(*groups)))
 
 
 def _take_callbacks(scope: Scope, callbacks: Any) -> None:
