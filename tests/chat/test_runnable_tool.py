@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import typing
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ from millstream.spine.events import START, Event, Tap
 __all__ = ["colour"]  # a fixture
 
 
+class OfPython(typing.TypedDict):
+    x: int
+
+
 class In(BaseModel):
     a: int
     b: int = 2
@@ -44,6 +49,11 @@ def test_the_arguments_may_be_named() -> None:
     assert made.args == {"a": {"title": "A", "type": "integer"}, "b": {"title": "B", "type": "integer"}}
     assert made.invoke({"a": "1", "b": 2}) == 3
     assert asyncio.run(made.ainvoke({"a": 1, "b": 2})) == 3
+
+
+def test_a_named_argument_may_be_a_typed_dict() -> None:
+    made = convert_runnable_to_tool(RunnableLambda(lambda d: d["a"]), name="n", arg_types={"a": list[OfPython]})
+    assert made.invoke({"a": [{"x": "1"}]}) == [{"x": 1}]
 
 
 def test_by_a_schema() -> None:

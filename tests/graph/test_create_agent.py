@@ -266,6 +266,22 @@ def test_an_answer_in_a_form_by_a_tool_told_of_what_does_not_fit(colour: Colour)
     assert scripted.bound[0][1] == {"tool_choice": "any"}
 
 
+class Sums(TypedDict):
+    """Some sums."""
+
+    sums: list[Sum]
+
+
+class Sum(TypedDict):
+    total: int
+
+
+def test_an_answer_in_the_form_of_a_typed_dict(colour: Colour) -> None:
+    scripted = model(calling(("Sums", {"sums": [{"total": "3"}]}, "1")))
+    app = create_agent(scripted, response_format=ToolStrategy(Sums))
+    assert colour.run(lambda c: run(c, app, ASK))["structured_response"] == {"sums": [{"total": 3}]}
+
+
 def test_an_answer_that_does_not_fit_is_raised_where_nobody_is_to_be_told(colour: Colour) -> None:
     replies = calling(("Total", {"total": "many"}, "2"))
     app = create_agent(model(replies), response_format=ToolStrategy(Total, handle_errors=False))

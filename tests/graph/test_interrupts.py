@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from colours import Colour, colour
@@ -144,6 +144,22 @@ def test_an_answer_is_checked_against_its_schema(colour: Colour) -> None:
             await run(c, app, Command(resume="many"), thread())
         assert [q.value for q in (await snapshot(c, app, thread())).interrupts] == ["n?"]
         assert await run(c, app, Command(resume="7"), thread()) == {"log": [7]}
+
+    colour.run(body)
+
+
+class Name(TypedDict):
+    first: str
+
+
+def test_an_answer_may_have_the_form_of_a_typed_dict(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        ask = c.function(lambda s: {"log": [interrupt("n?", response_schema=list[Name])]})
+        app = graph_of(ask=ask).compile(checkpointer=InMemorySaver())
+        await run(c, app, {"log": []}, thread())
+        with pytest.raises(ValueError, match="first"):
+            await run(c, app, Command(resume=[{}]), thread())
+        assert await run(c, app, Command(resume=[{"first": "Ann"}]), thread()) == {"log": [[{"first": "Ann"}]]}
 
     colour.run(body)
 

@@ -15,7 +15,7 @@ from ..spine.scope import Scope
 from .function_calling import typed_dict_keys
 from .structured_tool import StructuredTool, Tool
 from .tool_schema import Parameters, model_of
-from .typed_dicts import is_typed_dict
+from .typed_dicts import is_typed_dict, readable
 
 __all__ = ["convert_runnable_to_tool"]
 
@@ -59,7 +59,7 @@ def convert_runnable_to_tool(
     """
     name = name or runnable.get_name()
     if args_schema is None and arg_types is not None:
-        parameters = Parameters(visible={key: (annotation, ...) for key, annotation in arg_types.items()})
+        parameters = Parameters(visible={key: (readable(annotation), ...) for key, annotation in arg_types.items()})
         args_schema = model_of(name, description or "", parameters)
     shape = None if args_schema is not None else runnable._input_shape()
     if shape is str:

@@ -132,7 +132,9 @@ def parsed(schema: Any, value: Any) -> Any:
         return value
     from pydantic import TypeAdapter
 
-    return TypeAdapter(schema).validate_python(value)
+    from ..chat.typed_dicts import readable
+
+    return TypeAdapter(readable(schema)).validate_python(value)
 
 
 def from_text(strategy: ProviderStrategy, answer: AIMessage) -> Any:

@@ -126,7 +126,9 @@ def storable(question: Interrupt) -> Interrupt:
         return question
     from pydantic import TypeAdapter
 
-    return replace(question, response_schema=TypeAdapter(schema).json_schema())
+    from ..chat.typed_dicts import readable
+
+    return replace(question, response_schema=TypeAdapter(readable(schema)).json_schema())
 
 
 def _validated(answer: Any, schema: Any) -> Any:
@@ -134,7 +136,8 @@ def _validated(answer: Any, schema: Any) -> Any:
         return answer
     from pydantic import TypeAdapter
 
+    from ..chat.typed_dicts import readable
     from .savers.registry import register_all
 
     register_all([schema])  # what comes of it may be stored: the user's code names the class
-    return TypeAdapter(schema).validate_python(answer)
+    return TypeAdapter(readable(schema)).validate_python(answer)
