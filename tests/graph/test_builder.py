@@ -119,6 +119,12 @@ def test_names_come_from_what_is_run() -> None:
     assert [list(named) for named in graph.branches.values()] == [["noop"], ["condition"], ["condition"], ["lam"]]
 
 
+def test_a_compiled_graph_names_its_nodes() -> None:
+    app = StateGraph(Log).add_sequence([("b", noop), ("a", noop)]).set_entry_point("b").compile()
+    assert list(app.nodes) == ["__start__", "b", "a"]
+    assert app.nodes["a"] is noop
+
+
 def test_channels_are_the_union_of_all_schemas() -> None:
     graph = StateGraph(Log).add_node("peek", peek)
     assert set(graph.channels) == {"n", "log", "secret"}

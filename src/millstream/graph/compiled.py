@@ -17,7 +17,7 @@ from ..flow.stream import AsyncStream, SyncStream
 from ..spine.config import RunnableConfig
 from ..spine.events import MISSING, STREAM
 from ..spine.scope import Scope, enter
-from .constants import INTERRUPT
+from .constants import INTERRUPT, START
 from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
 from .draining import RunControl
 from .drawing import drawing_of, opened
@@ -91,8 +91,9 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     @property
     def nodes(self) -> dict[str, Any]:
-        """What runs at each node, by name."""
-        return {name: node.call.target for name, node in self.plan.nodes.items()}
+        """What runs at each node, by name; `__start__` takes the input."""
+        start = {START: self.plan.start.call.target} if self.plan.entry is None else {}
+        return start | {name: node.call.target for name, node in self.plan.nodes.items()}
 
     @property
     def channels(self) -> dict[str, Any]:
