@@ -122,6 +122,26 @@ def test_descriptions_of_arguments() -> None:
         documented.invoke({"x": 1, "names": [], "z": -1})
 
 
+def test_all_that_stands_before_the_arguments_is_the_description_but_what_comes_back() -> None:
+    @tool(parse_docstring=True)
+    def f(x: int) -> int:
+        """Count.
+
+        Note:
+            Slow.
+
+        Returns:
+            The count.
+
+        Args:
+            x: the x
+        """
+        return x
+
+    assert f.description == "Count. Note: Slow."
+    assert f.args["x"]["description"] == "the x"
+
+
 def test_a_docstring_that_documents_what_is_not_there() -> None:
     with pytest.raises(InvalidArgument, match=r"tool 'f' documents the argument 'y'"):
 

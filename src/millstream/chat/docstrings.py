@@ -10,7 +10,8 @@ from ..errors import InvalidArgument
 __all__ = ["dedented", "google_docstring"]
 
 _ARGS = re.compile(r"^(Args|Arguments|Parameters):\s*$")
-_SECTION = re.compile(r"^[A-Z][A-Za-z ]*:\s*$")
+# What is of no use to who calls; a note is.
+_SECTION = re.compile(r"^(Returns?|Yields?|Raises|Examples?):\s*$")
 _ARGUMENT = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
 
 
