@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graph_helpers import graph_of, thread
+from colours import Colour, colour
+from graph_helpers import graph_of, run, thread
 
-from millstream import END, START, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate, interrupt
+from millstream import END, START, Command, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate, interrupt
 
-__all__: list[str] = []
+__all__ = ["colour"]
 
 
 def three(saver: Any, calls: list[str] | None = None) -> Any:
@@ -219,3 +220,64 @@ def test_a_branch_from_the_past_has_nothing_of_what_waited_there() -> None:
     assert app.get_state(branch).values == {"log": ["other"]}
     with pytest.raises(InvalidUpdateError, match="no checkpoint"):
         app.update_state(thread("new"), None, as_node="__copy__")
+
+
+def _with_a_graph_inside(mode: bool | None, ran: list[str]) -> Any:
+    def ask(state: Any) -> Any:
+        ran.append("ask")
+        return {"log": [interrupt("?")]}
+
+    def first(state: Any) -> Any:
+        ran.append("first")
+        return {"log": ["first"]}
+
+    inner = graph_of(("first", "ask"), first=first, ask=ask).compile(checkpointer=mode)
+    return graph_of(("pre", "inner"), pre=lambda s: {"n": 1}, inner=inner).compile(checkpointer=InMemorySaver())
+
+
+@pytest.mark.parametrize("mode", [None, True])
+def test_the_state_of_a_graph_inside_is_found_and_changed_while_it_waits(mode: bool | None) -> None:
+    app = _with_a_graph_inside(mode, [])
+    app.invoke({"log": []}, thread())
+    for config in (thread(), app.get_state(thread()).config):
+        assert app.get_state(config, subgraphs=True).tasks[0].state.values == {"n": 1, "log": ["first"]}
+    within = app.get_state(thread()).tasks[0].state
+    changed = app.update_state(within, {"log": ["edited"]}, as_node="first")
+    snapshot = app.get_state(within)
+    assert snapshot.config == changed
+    assert snapshot.metadata["parents"] == {"": app.get_state(thread()).config["configurable"]["checkpoint_id"]}
+    assert app.invoke(Command(resume="yes"), thread()) == {"n": 1, "log": ["first", "edited", "yes"]}
+
+
+def test_an_answer_that_names_the_checkpoint_reaches_a_graph_inside(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        ran: list[str] = []
+        app = _with_a_graph_inside(None, ran)
+        await run(c, app, {"log": []}, thread())
+        asked = app.get_state(thread()).config
+        assert await run(c, app, Command(resume="yes"), asked) == {"n": 1, "log": ["first", "yes"]}
+        assert ran == ["first", "ask", "ask"]
+
+    colour.run(body)
+
+
+def test_going_back_within_a_graph_inside(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        ran: list[str] = []
+        app = _with_a_graph_inside(None, ran)
+        await run(c, app, {"log": []}, thread())
+        within = app.get_state(thread()).tasks[0].state
+        begin = next(s for s in app.get_state_history(within) if s.next == ("first",))
+        ran.clear()
+        assert (await run(c, app, None, begin.config))["__interrupt__"][0].value == "?"
+        assert ran == ["first", "ask"]
+        assert [s.metadata["source"] for s in app.get_state_history(within)] == [
+            "loop",
+            "fork",
+            "loop",
+            "loop",
+            "input",
+        ]
+        assert await run(c, app, Command(resume="yes"), thread()) == {"n": 1, "log": ["first", "yes"]}
+
+    colour.run(body)

@@ -57,8 +57,12 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
         limit = int(os.environ.get("LANGGRAPH_DEFAULT_RECURSION_LIMIT", DEFAULT_LIMIT))
     if limit < 1:
         raise InvalidArgument(f"recursion_limit must be at least 1, not {limit}.")
-    loop = Loop(app.plan, d, scope, limit, app.get_name())
     task = task_of(scope)
+    # The config of a checkpoint inside a task: the run begins at those around it, and goes back there.
+    around = None if task is not None else _around(scope)
+    if around is not None:
+        scope = around
+    loop = Loop(app.plan, d, scope, limit, app.get_name())
     if task is not None and scope.within:  # type: ignore[attr-defined]
         _nest(app, loop, task)
     elif scope.configurable:
@@ -84,8 +88,28 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     if saver is None and options.durability is not None and not loop.nested:
         logger.warning("graph %r: durability=%r has no effect without a checkpointer", loop.name, options.durability)
     if saver is not None:
-        loop.ledger = Ledger(saver, scope.configurable, loop.ns_text, options.durability or "async")
+        loop.ledger = Ledger(saver, _own(loop, scope.configurable), loop.ns_text, options.durability or "async")
+        loop.ledger.forks = around is None
     return loop
+
+
+def _around(scope: Scope) -> Scope | None:
+    """The scope with the coordinates of the outermost graph, where those of one inside a task are given."""
+    configurable = scope.configurable
+    above = configurable.get("checkpoint_map") if configurable else None
+    if not above or not configurable.get("checkpoint_ns") or "" not in above:
+        return None
+    around = scope.copy()
+    around.configurable = {**configurable, "checkpoint_ns": "", "checkpoint_id": above[""]}
+    return around
+
+
+def _own(loop: Loop, configurable: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The coordinates of the run's own checkpoints: an id that was given to a run names one of the outermost graph."""
+    if not loop.nested or not ("checkpoint_id" in configurable or "checkpoint_map" in configurable):
+        return configurable
+    above = configurable.get("checkpoint_map") or {}
+    return {**configurable, "checkpoint_ns": loop.ns_text, "checkpoint_id": above.get(loop.ns_text)}
 
 
 def _nest(app: App, loop: Loop, task: Task) -> None:

@@ -46,6 +46,7 @@ class Ledger:
         "chain",
         "durability",
         "entries",
+        "forks",
         "id",
         "input",
         "lease",
@@ -76,6 +77,8 @@ class Ledger:
         # The checkpoint that the run starts from; None: the latest.
         named = ns == (configurable.get("checkpoint_ns") or "")
         self.id: str | None = configurable.get("checkpoint_id") if named else None
+        # Whether going back to a checkpoint begins a branch: not where the one meant is that of a graph inside.
+        self.forks = True
         self.parent: str | None = None
         # The one before that, and where that one comes from.
         self.before: str | None = None
@@ -143,7 +146,7 @@ class Ledger:
 
     async def must_fork(self, loop: Loop) -> bool:
         """Whether the run goes back to an earlier checkpoint, so that a branch begins."""
-        if self.id is None or self.loaded is None:
+        if self.id is None or self.loaded is None or not self.forks:
             return False
         if self.loaded.source not in ("update", "fork"):
             return True

@@ -118,12 +118,13 @@ async def update_state(
         if loaded is not None:
             ledger.restore(loop, loaded)
             ledger.records = loaded.records
+            loop.parents = loaded.parents
         elif updates[0].as_node != INPUT:
             loop.step = 0
         await _update(loop, ledger, loaded, updates)
         await ledger.flush(loop, force=True)
         assert ledger.parent is not None
-        config = named(ledger.thread, ledger.ns, ledger.parent)
+        config = _config(ledger, loop.parents, ledger.parent)
     return config
 
 
@@ -245,20 +246,20 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     return StateSnapshot(
         read_keys(loop.seen, loop.plan.stream_keys),
         tuple(task.node.name for task in waiting if task not in done),
-        _config(ledger, loaded, loaded.id),
+        _config(ledger, loaded.parents, loaded.id),
         {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **loaded.extra},
         made_at(loaded.id),
-        None if loaded.parent is None else _config(ledger, loaded, loaded.parent),
+        None if loaded.parent is None else _config(ledger, loaded.parents, loaded.parent),
         tuple(tasks),
         tuple(question for task in tasks for question in task.interrupts),
     )
 
 
-def _config(ledger: Ledger, loaded: Loaded, id: str) -> dict[str, Any]:
+def _config(ledger: Ledger, parents: Mapping[str, str], id: str) -> dict[str, Any]:
     """The config that names a checkpoint; of a graph inside a task also those above it."""
     config = named(ledger.thread, ledger.ns, id)
-    if loaded.parents:
-        config["configurable"]["checkpoint_map"] = {**loaded.parents, ledger.ns: id}
+    if parents:
+        config["configurable"]["checkpoint_map"] = {**parents, ledger.ns: id}
     return config
 
 
@@ -270,7 +271,8 @@ async def _with_inner(
     for task in snapshot.tasks:
         if task.state is not None:
             inner = scope.copy()
-            inner.configurable = {**scope.configurable, **task.state["configurable"]}
+            given = {key: value for key, value in scope.configurable.items() if key != "checkpoint_id"}
+            inner.configurable = {**given, **task.state["configurable"]}
             task = task._replace(state=await read_state(app, d, inner, subgraphs=True))
         tasks.append(task)
     return snapshot._replace(tasks=tuple(tasks))
@@ -293,10 +295,12 @@ def _loop(app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope) 
         if node is None or node.inner is None:
             raise InvalidArgument(f"Subgraph {ns!r} not found: {graph.get_name()!r} has no graph at the node {name!r}.")
         graph = node.inner
+    if graph.checkpointer is True:  # it has one state for the thread, whichever task it is run by
+        ns = "|".join(part.split(":")[0] for part in ns.split("|"))
     loop = Loop(graph.plan, d, scope, 1, graph.get_name())
     loop.ns_text = ns
     loop.ns = tuple(ns.split("|")) if ns else ()
-    loop.ledger = Ledger(saver, scope.configurable, ns, "sync")
+    loop.ledger = Ledger(saver, {**scope.configurable, "checkpoint_ns": ns}, ns, "sync")
     return loop, loop.ledger
 
 
