@@ -63,6 +63,19 @@ def test_a_run_with_nothing_left_to_do_tells_its_last_checkpoint(colour: Colour)
     colour.run(body)
 
 
+def test_no_parent_is_told_that_is_never_stored(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(("a", "b"), a=lambda s: {}, b=lambda s: {}).compile(checkpointer=InMemorySaver())
+        parents = []
+        for _ in range(3):
+            told = await chunks(c, app, {"log": []}, thread(), stream_mode="checkpoints", durability="exit")
+            parents.append([payload["parent_config"] for payload in told])
+        first = list(app.get_state_history(thread()))[-1].config
+        assert parents == [[None] * 4, [None] * 4, [first] * 4]
+
+    colour.run(body)
+
+
 def test_an_error_that_was_stored_is_told_with_the_checkpoint(colour: Colour) -> None:
     async def body(c: Colour) -> None:
         def fail(state: Any) -> Any:

@@ -228,6 +228,13 @@ class Ledger:
         at_break, self._at_break = self._at_break, False
         return at_break
 
+    @property
+    def known_parent(self) -> str | None:
+        """The checkpoint before the one that the run is at; with durability `exit` those on the way are never stored."""
+        if self.durability == "exit":
+            return None if self.loaded is None else self.loaded.parent
+        return self.before
+
     def metadata(self, loop: Loop) -> dict[str, Any]:
         """Facts about the checkpoint that the run is at; of one that was loaded also what was stored of the config."""
         facts = {"source": self._source, "step": loop.step - 1, "parents": dict(loop.parents)}
@@ -429,6 +436,8 @@ class Ledger:
         left = Loaded.__new__(Loaded)
         assert self.parent is not None and self.chain is not None
         left.id, left.parent, left.chain = self.parent, self.before, self.chain
+        if self.durability == "exit":  # what lay between was never stored
+            left.parent = None if self.loaded is None else self.loaded.id
         left.newest = self.parent
         left.step = loop.step
         left.values = {

@@ -195,7 +195,7 @@ def result_of(writes: Iterable[tuple[str, Any]], channels: Mapping[str, Any]) ->
 
 def checkpoint_payload(loop: Loop, ledger: Ledger, tasks: Sequence[Task]) -> dict[str, Any]:
     """The `checkpoints` payload of the checkpoint that a step starts from, with the tasks of that step."""
-    parent = ledger.before
+    parent = ledger.known_parent
     return {
         "config": loop.config_at(loop.origin),
         "parent_config": None if parent is None else loop.config_at(parent),
