@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -66,6 +67,7 @@ class Server:
                 pass
 
         self._server = ThreadingHTTPServer((host, 0), Handler)
+        self._server.daemon_threads = False  # closing waits for those who still write to a client that has left
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
@@ -273,6 +275,17 @@ def test_no_longer_than_is_allowed(get: Get) -> None:
         with pytest.raises(FetchError, match=r"longer than 0\.2 s"):
             get(f"http://127.0.0.1:{server.port}/slow?secret=x", allow="127.0.0.1", timeout=0.2)
         assert time.monotonic() - start < 4  # of the five that the body takes
+
+
+def test_a_query_is_in_no_log_and_no_error(get: Get, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving() as server:
+        server.table["/page"] = (404, {}, [b"gone"])
+        with pytest.raises(FetchError) as caught:
+            get(f"http://127.0.0.1:{server.port}/page?sig=do-not-tell", allow="127.0.0.1")
+        assert "do-not-tell" in server.asked[-1][0]
+    assert "/page?[hidden]" in caplog.text
+    assert "do-not-tell" not in caplog.text + repr(caught.value)
 
 
 def test_a_port_that_nobody_listens_on(get: Get) -> None:

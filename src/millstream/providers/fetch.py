@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ..errors import FetchError, FetchRefused
 from ..flow.driver import in_worker
+from .discreet import hide_query
 
 if TYPE_CHECKING:
     import ssl
@@ -201,7 +202,7 @@ def _request(
     """A request to the checked address that names the host as the URL does, for virtual hosts and for certificates."""
     host = f"[{address}]" if address.version == 6 else str(address)
     port = f":{parts.port}" if parts.port else ""
-    return client.build_request(
+    request = client.build_request(
         "GET",
         f"{parts.scheme}://{host}{port}{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}",
         headers={
@@ -213,6 +214,9 @@ def _request(
         },
         extensions={"sni_hostname": parts.hostname or ""},
     )
+    if parts.query:
+        hide_query(request)  # a signed address has its key there
+    return request
 
 
 async def _read(response: httpx2.Response, url: str, rules: _Rules) -> Fetched | str:

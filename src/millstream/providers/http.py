@@ -11,11 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import InvalidArgument, ProviderConnectionError, ProviderError, ProviderTimeout
 from .clients import MOST_CONNECTIONS
+from .discreet import hide_query
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -159,26 +159,9 @@ def request_of(client: Any, post: Post, *, read: Any, pool: float | None = None)
     connect = post.timeouts.connect
     request: httpx2.Request = client.build_request("POST", post.url, headers=post.headers, content=post.body)
     if post.hides_query:
-        cls: Any = type(request.url)
-        request.url = _discreet(cls)(request.url)
+        hide_query(request)
     request.extensions["timeout"] = {"connect": connect, "read": read, "write": post.timeouts.idle, "pool": pool}
     return request
-
-
-@cache
-def _discreet(cls: Any) -> Any:
-    """A class of URLs that are sent whole and printed without their query: a log of each request is the library's habit."""
-
-    def text(url: Any) -> str:
-        return f"{_shown(str(cls(url)))}?[hidden]"
-
-    namespace: dict[str, Any] = {
-        "__str__": text,
-        "__repr__": lambda url: f"URL({text(url)!r})",
-        "__eq__": lambda url, other: bool(cls(url) == other),
-        "__hash__": lambda url: hash(cls(url)),
-    }
-    return type("URL", (cls,), namespace)
 
 
 def end_of(limit: float | None) -> float | None:
