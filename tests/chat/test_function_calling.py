@@ -259,6 +259,25 @@ def test_a_typed_dict_as_an_argument() -> None:
     assert items["properties"]["x"] == {"type": "integer", "description": "the x"}
 
 
+class Odd(typing_extensions.TypedDict):
+    """Odd.
+
+    Args:
+        other: no key of it
+    """
+
+    x: Annotated[int, "lost"]
+
+
+def test_a_typed_dict_that_documents_something_else() -> None:
+    @tool
+    def take(odd: Odd) -> str:
+        """Take."""
+        return str(odd)
+
+    assert take.invoke({"odd": {"x": "1"}}) == "{'x': 1}"
+
+
 class OfTheirs(typing_extensions.TypedDict):
     x: int
     y: NotRequired[str]

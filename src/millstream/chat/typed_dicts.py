@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Field
 
+from ..errors import InvalidArgument
 from .docstrings import google_docstring
 
 __all__ = ["ABSENT", "Key", "is_typed_dict", "keys_of", "readable"]
@@ -110,7 +111,12 @@ def _made(source: Any, made: dict[Any, Any]) -> Any:
     # Inside of itself it stays as it is, where pydantic reads that; else it is any dict.
     own = sys.version_info >= (3, 12) or type(source).__module__ != "typing"
     made[source] = source if own else dict[str, Any]
-    description, keys = keys_of(source)
+    try:
+        description, keys = keys_of(source)
+    except (NameError, InvalidArgument):
+        # An annotation that cannot be found, or a docstring of another kind: pydantic may do without.
+        made[source] = source
+        return source
     fields = {}
     for key in keys:
         shown: dict[str, Any] = {"description": key.text} if key.text else {}
@@ -122,6 +128,7 @@ def _made(source: Any, made: dict[Any, Any]) -> Any:
     make: Any = typing_extensions.TypedDict
     form = make(source.__name__, fields)
     form.__doc__ = description or None
+    form.__module__, form.__qualname__ = source.__module__, source.__qualname__
     if hasattr(source, "__pydantic_config__"):
         form.__pydantic_config__ = source.__pydantic_config__
     made[source] = form
