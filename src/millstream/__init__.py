@@ -161,6 +161,7 @@ _EXPORTS: dict[str, str] = {
     "graph.messages": "MessagesState add_messages",
     "graph.create_agent": "create_agent",
     "graph.draining": "RunControl",
+    "graph.kept_results": "RedisCache SqliteCache",
     "graph.middleware": """AgentMiddleware ExtendedModelResponse ModelRequest ModelResponse OmitFromInput OmitFromOutput
         OmitFromSchema PrivateStateAttr ToolCallRequest after_agent after_model before_agent before_model
         dynamic_prompt hook_config wrap_model_call wrap_tool_call""",
@@ -535,6 +536,8 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.injected import ToolRuntime as ToolRuntime
     from .graph.interrupts import NodeInterrupt as NodeInterrupt
     from .graph.interrupts import interrupt as interrupt
+    from .graph.kept_results import RedisCache as RedisCache
+    from .graph.kept_results import SqliteCache as SqliteCache
     from .graph.managed import IsLastStep as IsLastStep
     from .graph.managed import RemainingSteps as RemainingSteps
     from .graph.messages import MessagesState as MessagesState
