@@ -166,3 +166,10 @@ def test_transcript_of_what_has_no_place() -> None:
         get_buffer_string([RemoveMessage(id="1")])
     with pytest.raises(InvalidArgument, match="'yaml'"):
         get_buffer_string([], format="yaml")  # type: ignore[arg-type]
+
+
+def test_a_function_call_of_old_in_xml() -> None:
+    call = {"name": "f", "arguments": '{"a": "<"}'}
+    assert get_buffer_string([AIMessage("", additional_kwargs={"function_call": call})], format="xml") == (
+        '<message type="ai">\n  <function_call name="f">{"a": "&lt;"}</function_call>\n</message>'
+    )

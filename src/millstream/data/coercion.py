@@ -225,17 +225,25 @@ def _as_xml(message: BaseMessage, prefix: str) -> str:
     kind = prefix.lower() if not isinstance(message, ChatMessage) else prefix
     text = _escaped(message.text, quotes=False)
     opening = f'<message type="{_escaped(kind)}">'
-    if not isinstance(message, AIMessage) or not message.tool_calls:
+    calls = _xml_calls(message) if isinstance(message, AIMessage) else []
+    if not calls:
         return f"{opening}{text}</message>"
-    lines = [opening]
-    if text:
-        lines.append(f"  <content>{text}</content>")
+    content = [f"  <content>{text}</content>"] if text else []
+    return "\n".join([opening, *content, *calls, "</message>"])
+
+
+def _xml_calls(message: AIMessage) -> list[str]:
+    lines = []
     for call in message.tool_calls:
         args = _escaped(json.dumps(call["args"], ensure_ascii=False, default=str), quotes=False)
         lines.append(
             f'  <tool_call id="{_escaped(call["id"] or "")}" name="{_escaped(call["name"])}">{args}</tool_call>'
         )
-    return "\n".join([*lines, "</message>"])
+    function = message.additional_kwargs.get("function_call")
+    if not lines and isinstance(function, dict):  # OpenAI's form before tool calls
+        args = _escaped(str(function.get("arguments") or "{}"), quotes=False)
+        lines.append(f'  <function_call name="{_escaped(str(function.get("name") or ""))}">{args}</function_call>')
+    return lines
 
 
 def _escaped(text: str, *, quotes: bool = True) -> str:
