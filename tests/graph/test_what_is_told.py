@@ -280,3 +280,38 @@ def test_parts_show_checkpoints_in_the_class_of_the_state(colour: Colour) -> Non
         assert [payload["values"] for payload in plain] == [{"log": []}, {"n": 1, "log": []}, {"n": 2, "log": ["a"]}]
 
     colour.run(body)
+
+
+def picky(old: int, new: int) -> int:
+    if new in REFUSED:
+        raise LookupError("unlucky")
+    return old + new
+
+
+REFUSED = {13}
+
+
+class Picky(TypedDict):
+    sum: Annotated[int, picky]
+
+
+def test_what_was_written_is_kept_where_a_reducer_fails(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        REFUSED.add(13)
+        ran = []
+
+        def add(state: Any) -> Any:
+            ran.append("add")
+            return {"sum": 13}
+
+        app = graph_of(state=Picky, add=c.function(add)).compile(checkpointer=InMemorySaver())
+        with pytest.raises(LookupError, match="unlucky") as caught:
+            await run(c, app, {"sum": 1}, thread())
+        assert "'sum' was written in step 1 by add" in caught.value.__notes__[0]
+        (before,) = [past for past in app.get_state_history(thread()) if past.next == ("add",)]
+        assert before.tasks[0].result == {"sum": 13}
+        REFUSED.clear()
+        assert await run(c, app, None, thread()) == {"sum": 14}
+        assert ran == ["add"]
+
+    colour.run(body)

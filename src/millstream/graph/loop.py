@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
 from ..data.lazy import Lazy
-from ..errors import GraphBubbleUp, GraphDrained, GraphInterrupt, GraphRecursionError, InvalidUpdateError
+from ..errors import GraphBubbleUp, GraphDrained, GraphInterrupt, GraphRecursionError
 from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
 from .control import Interrupt, Send
@@ -246,7 +246,7 @@ class Loop:
             except Exception as lost:
                 _also(error, lost)
 
-    async def _cut(self, error: BaseException) -> None:
+    async def cut(self, error: BaseException) -> None:
         """The step ends by `error`: keep what its finished tasks wrote."""
         if self.ledger is not None:
             try:
@@ -363,7 +363,7 @@ class Loop:
             try:
                 await running.aclose()
             finally:
-                await self._cut(left)
+                await self.cut(left)
             raise
         finally:
             await running.aclose()
@@ -403,7 +403,7 @@ class Loop:
         if self.wants & (TASKS | DEBUG) and not isinstance(error, (GraphBubbleUp, asyncio.CancelledError)):
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
-        await self._cut(error)
+        await self.cut(error)
 
     async def _end_step(self) -> bool:
         """Apply what the step's tasks wrote; False when the run stops here because a task waits for a person."""
@@ -416,11 +416,7 @@ class Loop:
         if len(tasks) > 1:
             # By path: tasks of edges (already in the order of their names) before those of Sends.
             tasks = [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
-        try:
-            await settle(self, tasks)
-        except InvalidUpdateError as error:
-            await self._cut(error)
-            raise
+        await settle(self, tasks)
         if self.breaks_after and self._breaks(self.breaks_after):
             self._stop("interrupt_after")
             return False

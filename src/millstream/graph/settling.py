@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidUpdateError
 from .channels import Op
 from .constants import ABSENT, END
 from .control import Send
@@ -31,7 +30,11 @@ async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop") -> Non
     ledger = loop.ledger
     ops: list[tuple[str, Op]] = []
     groups = grouped(tasks)
-    apply(loop, tasks, groups, ops)
+    try:
+        apply(loop, tasks, groups, ops)
+    except Exception as error:
+        await loop.cut(error)
+        raise
     route(loop, tasks)
     if loop.plan.held and not loop.next and not loop.sends:
         _finish(loop, groups, ops)
@@ -60,7 +63,7 @@ def apply(
         else:
             for key, writes in groups.items():
                 changed[key] = ledger.fold(key, channels[key], values.get(key, ABSENT), writes, ops)
-    except InvalidUpdateError as error:
+    except Exception as error:
         writers = [t.node.name for t in tasks if any(k == key for k, _ in t.writes)]
         error.add_note(f"Key {key!r} was written in step {loop.step} by {', '.join(writers)}.")
         raise
