@@ -181,6 +181,7 @@ _EXPORTS: dict[str, str] = {
     "graph.store.memory": "InMemoryStore",
     "graph.store.postgres": "AsyncPostgresStore PostgresStore",
     "graph.store.sqlite": "AsyncSqliteStore SqliteStore",
+    "graph.task": "PregelExecutableTask",
     "graph.tool_node": "ToolNode tools_condition",
     # providers
     "providers.anthropic": "ChatAnthropic",
@@ -618,6 +619,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .graph.stream_parts import UpdatesStreamPart as UpdatesStreamPart
     from .graph.stream_parts import ValuesStreamPart as ValuesStreamPart
     from .graph.stream_parts import ensure_valid_checkpointer as ensure_valid_checkpointer
+    from .graph.task import PregelExecutableTask as PregelExecutableTask
     from .graph.tool_node import ToolNode as ToolNode
     from .graph.tool_node import tools_condition as tools_condition
     from .graph.validation_node import ValidationNode as ValidationNode

@@ -341,3 +341,11 @@ def test_a_run_with_nothing_left_to_do_ends_as_usual(colour: Colour) -> None:
 
     app = graph_of(a=node).compile()
     assert colour.run(lambda c: run(c, app, {"n": 1}, control=control)) == {"n": 2, "log": []}
+
+
+def test_the_past_names_the_node_that_waited_and_not_its_handler() -> None:
+    app = guarded(failing, error_handler=handled).compile(checkpointer=InMemorySaver())
+    app.invoke({"n": 1, "log": []}, thread())
+    before = next(s for s in app.get_state_history(thread()) if s.next)
+    assert before.next == ("a",)
+    assert [task.name for task in before.tasks] == ["a"]

@@ -222,7 +222,8 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     if live:
         commanded(loop, written.get(NULL_TASK, []))
     waiting = loop.upcoming(loop.step)
-    for task in waiting:
+    names = [task.node.name for task in waiting]  # a handler that went on for one of them was none that waited
+    for task, name in zip(waiting, names, strict=True):
         result = written.get(task.id)
         questions = tuple(asked.get(task.id, ())) if result is None or not live else ()
         if live:
@@ -232,7 +233,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
         tasks.append(
             PregelTask(
                 task.id,
-                task.node.name,
+                name,
                 task.path,
                 error=None if result is not None else errors.get(task.id),
                 interrupts=questions,
@@ -245,7 +246,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
         apply(loop, done, grouped(done))
     return StateSnapshot(
         read_keys(loop.seen, loop.plan.stream_keys),
-        tuple(task.node.name for task in waiting if task not in done),
+        tuple(name for task, name in zip(waiting, names, strict=True) if task not in done),
         _config(ledger, loaded.parents, loaded.id),
         {"source": loaded.source, "step": loaded.step, "parents": loaded.parents, **loaded.extra},
         made_at(loaded.id),

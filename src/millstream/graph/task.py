@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import ErrorCode, InvalidUpdateError, ParentCommand
 from ..spine.scope import Scope
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .plan import PlanNode
     from .policies import NodeError
 
-__all__ = ["Task", "TaskScope", "grouped", "task_of"]
+__all__ = ["PregelExecutableTask", "Task", "TaskScope", "grouped", "task_of"]
 
 
 class Task:
@@ -80,6 +80,11 @@ class Task:
         self._begun: float | None = None
         self._id: str | None = None
         self._metadata: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its node."""
+        return self.node.name
 
     # -- what it is called -------------------------------------------------------------------------------------------
 
@@ -261,6 +266,9 @@ class Task:
 
     def __repr__(self) -> str:
         return f"Task({self.node.name!r}, step={self.step})"
+
+
+PregelExecutableTask: TypeAlias = Task
 
 
 class TaskScope(Scope):

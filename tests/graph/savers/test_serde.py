@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from colours import Colour, colour
 from graph_helpers import graph_of, run, thread
@@ -22,6 +23,7 @@ from millstream import (
     EncryptedSerializer,
     InMemorySaver,
     JsonPlusSerializer,
+    PostgresSaver,
     SqliteSaver,
     interrupt,
 )
@@ -256,3 +258,23 @@ def test_the_history_of_a_channel_whose_values_are_not_stored() -> None:
     assert asyncio.run(saver.aget_delta_channel_history(config=config, channels=["x", "y", "z"])) == expected
     with pytest.raises(NotImplementedError):
         BaseCheckpointSaver().get_delta_channel_history(config=config, channels=["x"])
+
+
+def test_a_database_holds_nothing_that_was_said(dsn: str) -> None:
+    serde = EncryptedSerializer.from_pycryptodome_aes(key=KEY)
+    with PostgresSaver.from_conn_string(dsn, serde=serde) as saver:
+        saver.setup()
+        app = _asking(saver)
+        app.invoke({"log": [SECRET]}, thread("enc"))
+        app.invoke({"log": [SECRET]}, thread("enc"))
+        saver.copy_thread("enc", "enc2")
+        assert app.invoke(Command(resume="yes"), thread("enc2"))["log"][-1] == "yes"
+        assert next(s.values for s in app.get_state_history(thread("enc2")))["log"][-1] == "yes"
+        with psycopg.connect(dsn) as raw:
+            rows = raw.execute("SELECT delta, snapshot FROM ms_checkpoints").fetchall()
+            stored = [data for row in rows for data in row if data is not None]
+            stored += [row[0] for row in raw.execute("SELECT value FROM ms_writes").fetchall()]
+        assert stored
+        assert not [data for data in stored if SECRET.encode() in bytes(data)]
+        saver.delete_thread("enc")
+        saver.delete_thread("enc2")
