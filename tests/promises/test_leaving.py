@@ -165,7 +165,7 @@ def growth(way: Callable[[Any], Awaitable[None]], cycles: int, leak: list[Any] |
         with StandInProvider(in_turn()) as provider:
             agent = agent_on(provider)
 
-            async def cycle() -> None:
+            async def cycle(way: Callable[[Any], Awaitable[None]] = way) -> None:
                 await way(agent.astream({"messages": [("user", "?")]}, stream_mode="messages"))
                 for _ in range(20):  # a stream that was dropped is closed in the loop's next turns
                     await asyncio.sleep(0)
@@ -174,6 +174,7 @@ def growth(way: Callable[[Any], Awaitable[None]], cycles: int, leak: list[Any] |
                 if leak is not None:
                     leak.append(bytearray(2048))
 
+            await cycle(read_all)  # it loads what a run that is left may come to now and then only
             for _ in range(10):
                 await cycle()
             tasks, threads = len(asyncio.all_tasks()), threading.active_count()
@@ -207,7 +208,7 @@ def test_p19_nothing_is_left_behind(way: Any) -> None:
 def test_p19_control_a_leak_is_seen() -> None:
     held: list[Any] = []
     assert growth(read_all, 40, held) - growth(read_all, 40) > 1024
-    assert len(held) == 50
+    assert len(held) == 51
 
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
