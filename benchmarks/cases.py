@@ -42,6 +42,8 @@ class Case:
     floor: Measure | None = None
     repeat: int = field(default=5)
     """How often in one process, after one repetition that does not count. 0: once, in a process that has done nothing yet."""
+    alone: bool = False
+    """Nobody else is measured: it looks into what only ours stores."""
 
     @property
     def key(self) -> str:
@@ -51,11 +53,11 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def case(name: str, unit: str, *budgets: Budget, repeat: int = 5) -> Callable[[F], F]:
+def case(name: str, unit: str, *budgets: Budget, repeat: int = 5, alone: bool = False) -> Callable[[F], F]:
     """Register a function as a case: its figure's name in the table, its unit, and what it may cost."""
 
     def register(measure: F) -> F:
-        found = Case(measure.__module__.rpartition(".")[2], name, unit, budgets, measure, repeat=repeat)
+        found = Case(measure.__module__.rpartition(".")[2], name, unit, budgets, measure, repeat=repeat, alone=alone)
         CASES[found.key] = found
         return measure
 

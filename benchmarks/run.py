@@ -87,6 +87,8 @@ def main() -> int:
 def measure(row: Row, system: System, args: argparse.Namespace) -> None:
     if (system == "floor" and row.case.floor is None) or system in row.errors:
         return
+    if row.case.alone and system != "ours":
+        return
     python = args.peer if system == "peer" else args.ours
     env = {**os.environ, "BENCH_SYSTEM": system, "BENCH_QUICK": "1" if args.quick else "", "PYTHONPATH": ""}
     # Else our sources would be compiled at each start, while the peer's were when it was installed.

@@ -214,7 +214,7 @@ KINDS = {"memory": "in memory", "sqlite": "on SQLite", "postgres": "on Postgres"
 def cases_of(kind: str, where: str) -> None:
     def add(name: str, unit: str, measure: Callable[[], float], budget: float, key: str) -> None:
         measure.__name__ = f"{kind}_{key}"
-        case(f"conversation {where}: {name}", unit, Budget(budget, of=None), repeat=1)(measure)
+        case(f"conversation {where}: {name}", unit, Budget(budget, of=None), repeat=1, alone=True)(measure)
 
     add(
         "engine and saver, turn 400 over turn 50",
