@@ -106,6 +106,9 @@ def test_a_model_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, capsys: py
 def started(*arguments: str, cwd: Path | None = None) -> Iterator[tuple[int, subprocess.Popen[str], list[str]]]:
     """The command in a process of its own: the port it listens on, the process, what it printed."""
     environment = {**os.environ, "PYTHONPATH": SOURCE, "MILLSTREAM_MODEL": "offline", "PYTHONUNBUFFERED": "1"}
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell starts what it runs in the background with Ctrl+C ignored, and a new process would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "millstream", *arguments, "--port", "0"],
         stdout=subprocess.PIPE,
