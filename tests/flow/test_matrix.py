@@ -205,6 +205,8 @@ def test_07_sync_code_under_async_emits_across_threads(run_async: Any) -> None:
     assert run_async(body()) == [
         "node on_chain_start",
         "inner on_chain_start",
+        "inner on_chain_stream",
+        "inner on_chain_stream",
         "inner on_chain_end",
         "node on_chain_stream",
         "node on_chain_end",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from millstream import RunnableLambda, dispatch_custom_event, get_config, merge_configs
+from millstream import RunnableConfig, RunnableLambda, dispatch_custom_event, get_config, merge_configs
 from millstream.errors import InvalidType, OutsideRun
 from millstream.spine.events import EVERYTHING, Event
 from millstream.spine.run import Run
@@ -111,8 +111,19 @@ def test_custom_events_belong_to_the_surrounding_run() -> None:
     RunnableLambda(lambda _: dispatch_custom_event("progress", 50), name="work").invoke(0, {"callbacks": [recorder]})
     (event,) = [event for event in recorder.events if event.data == ("progress", 50)]
     assert event.run.name == "work"
-    with pytest.raises(OutsideRun, match="outside of a run"):
-        dispatch_custom_event("progress", 50)
+    # A config of one's own hands on no run; that of a run that nobody watches does.
+    for config in (None, {"tags": ["a"]}, {"callbacks": [recorder]}):
+        with pytest.raises(OutsideRun, match="outside of a run"):
+            dispatch_custom_event("progress", 50, config=config)
+    configs: list[Any] = []
+
+    def keep(x: int, config: RunnableConfig) -> None:
+        configs.append(config)
+
+    for callbacks in (None, [recorder]):
+        RunnableLambda(keep, name="work").invoke(0, {"callbacks": callbacks})
+        dispatch_custom_event("late", 100, config=configs[-1])
+    assert recorder.events[-1].data == ("late", 100)
 
 
 def test_a_scope_without_config_is_shared() -> None:

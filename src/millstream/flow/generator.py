@@ -75,8 +75,9 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
     def _default_name(self) -> str:
         return str(getattr(self._transform or self._atransform, "__name__", type(self).__name__))
 
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        chunks = self._pour(d, once(input), scope, kwargs)
+    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        # What it yields is told as it comes, also where the caller waits for the whole.
+        chunks = self._flow(d, once(input), scope, kwargs)
         return add([chunk async for chunk in chunks])
 
     async def _pour(

@@ -63,6 +63,7 @@ async def _open(
         if not told.begun:
             told.begin(given)
         if given is MISSING:
+            told.first = first
             single = isinstance(inputs, Single)
             pouring = once(first, told.taken) if single else _taking(first, inputs, told.taken)
         told.taken = None
@@ -95,7 +96,7 @@ def watched_whole(
 class Told(Stage):
     """The stage of a run that somebody watches; `each` is done to every item inside it, `_taking` notes its inputs else."""
 
-    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "must_add", "run", "taken", "tell")
+    __slots__ = ("all_taken", "begun", "chunks", "d", "each", "first", "must_add", "run", "taken", "tell")
 
     def __init__(self, d: Driver, run: Run, *, wants_chunks: bool = True, must_add: bool = False) -> None:
         self.d = d
@@ -110,6 +111,7 @@ class Told(Stage):
         self.chunks: list[Any] | None = [] if wants_end else None
         self.taken: list[Any] | None = [] if wants_end else None
         self.all_taken = self.taken
+        self.first: Any = MISSING  # what was there when the run began, taken or not
 
     def begin(self, input: Any) -> None:
         self.begun = True
@@ -140,8 +142,9 @@ class Told(Stage):
         if self.d.sync and (left or isinstance(error, (GeneratorExit, Abandoned))):
             self.ended()
         else:
-            if self.all_taken:
-                self.run.input, self.run.input_late = self.all_taken[0], True
+            first = self.all_taken[0] if self.all_taken else self.first
+            if first is not MISSING:
+                self.run.input, self.run.input_late = first, True
             self.run.fail(error)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import OutsideRun
 from .events import CUSTOM
-from .scope import Scope, current_scope, enter
+from .scope import Handed, current_scope, enter
 
 __all__ = ["adispatch_custom_event", "dispatch_custom_event"]
 
@@ -32,14 +32,22 @@ def dispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | N
     Raises:
         OutsideRun: (a RuntimeError) there is no run to which it could belong.
     """
-    scope: Scope | None = enter(config) if config else current_scope()
+    scope = current_scope()
+    if config and (scope is not None or _handed(config)):
+        scope = enter(config)
     if scope is None:
         raise OutsideRun(
-            "dispatch_custom_event was called outside of a run; call it inside a runnable, or pass `config`."
+            "dispatch_custom_event was called outside of a run; call it inside a runnable, or pass the `config` that "
+            "the run was given."
         )
     run = scope.parent
     if run is not None and run.mask & CUSTOM:
         run.emit(CUSTOM, Custom(name, data, scope.own_tags))
+
+
+def _handed(config: Mapping[str, Any]) -> bool:
+    """Whether a run made this config. One that nobody hears hands on no callbacks, but says so."""
+    return "callbacks" in config and (config["callbacks"] is None or isinstance(config["callbacks"], Handed))
 
 
 async def adispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | None = None) -> None:

@@ -239,10 +239,16 @@ class Scope:
         return new
 
     def underlay(self, config: Mapping[str, Any]) -> Scope:
-        """This scope with a bound config under it: tags and listeners of both, of other keys this scope's first."""
+        """This scope with a bound config under it: tags and listeners of both, of other keys this scope's first.
+
+        Bound listeners are told before those of the call, and after those that a surrounding run hands on.
+        """
         under = ROOT.overlay(config)
         new = self.copy()
-        new.listeners = (*(each for each in under.listeners if each not in self.listeners), *self.listeners)
+        if self.parent is None:
+            new.listeners = (*(each for each in under.listeners if each not in self.listeners), *self.listeners)
+        else:
+            new.listeners = _joined(self.listeners, under.listeners)
         new.tags = _union(self.tags, under.tags)
         new.shown_tags = tuple(sorted({*self.shown_tags, *under.shown_tags}))
         new.metadata = {**under.metadata, **self.metadata}

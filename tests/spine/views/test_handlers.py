@@ -138,7 +138,7 @@ def test_a_chain(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
         "tags": ["t"],
         "metadata": {"m": 1},
         "name": "top",
-        "run_type": "chain",
+        "run_type": None,
     }
     _, _, inc = notes.calls[1]
     assert inc["parent_run_id"] == given and inc["name"] == "inc" and inc["tags"] == ["seq:step:1", "t"]
@@ -164,7 +164,7 @@ def test_a_stream(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
     (serialized, (messages,)), start = notes.of("on_chat_model_start")
     assert serialized["name"] == "ScriptedChatModel" and [message.text for message in messages] == ["hey"]
     assert start["batch_size"] == 1 and start["options"] == {"stop": None}
-    assert start["invocation_params"]["_type"] == "scripted" and start["name"] == "ScriptedChatModel"
+    assert start["invocation_params"]["_type"] == "scripted" and start["name"] is None  # `serialized` says it
     tokens = [(args[0], kwargs["chunk"].text) for name, args, kwargs in notes.calls if name == "on_llm_new_token"]
     assert tokens == [("a", "a"), (" b", " b"), ("", "")]
     token = next(kwargs for name, _, kwargs in notes.calls if name == "on_llm_new_token")
@@ -192,8 +192,8 @@ def test_a_tool(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
     (serialized, input_str), keywords = notes.of("on_tool_start")
     assert serialized == {"name": "double", "description": "Twice as much."} and input_str == "{'x': 2}"
     assert keywords["inputs"] == {"x": 2} and keywords["tool_call_id"] == "c1" and keywords["name"] is None
-    (output,), _ = notes.of("on_tool_end")
-    assert output.content == "4"
+    (output,), keywords = notes.of("on_tool_end")
+    assert output.content == "4" and keywords["name"] == "double"
 
 
 @BOTH
@@ -218,6 +218,21 @@ def test_errors(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
         assert streamed.names() == ["chat_model_start", "llm_new_token", "llm_error"]
         _, keywords = streamed.of("on_llm_error")
         assert keywords["response"].generations[0][0].text == "ab"
+        _, keywords = (await told(c, ScriptedChatModel([[RuntimeError("cut")]]), "x", stream=True)).of("on_llm_error")
+        assert keywords["response"].generations == [[]]  # of the one conversation nothing
+
+    colour.run(body)
+
+
+def test_a_name_is_told_of_models_and_tools_only_where_it_is_not_that_of_the_object(colour: Colour) -> None:  # noqa: F811
+    async def body(c: Colour) -> None:
+        notes = Notes()
+        model = ScriptedChatModel(["a"], name="miller")
+        for config in ({}, {"run_name": "grinding"}):
+            await c.invoke(model, "x", {"callbacks": [notes], **config})
+            await c.invoke(double, {"x": 1}, {"callbacks": [notes], **config})
+        told = [(args[0]["name"], kwargs["name"]) for name, args, kwargs in notes.calls if name.endswith("_start")]
+        assert told == [("miller", None), ("double", None), ("miller", "grinding"), ("double", "grinding")]
 
     colour.run(body)
 
@@ -411,6 +426,23 @@ def test_bound_handlers_hear_the_step_and_below(colour: Colour, kind: type[Notes
         assert bound.names()[before:].count("chain_start") == 5
 
     colour.run(body)
+
+
+def test_bound_handlers_come_before_those_of_the_call_and_after_those_handed_on() -> None:
+    heard: list[str] = []
+
+    class Named(BaseCallbackHandler):
+        def __init__(self, label: str) -> None:
+            self.label = label
+
+        def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+            heard.append(f"{self.label} {kwargs['name']}")
+
+    step = RunnableLambda(lambda x: x, name="step").with_config(callbacks=[Named("bound")])
+    step.invoke(1, {"callbacks": [Named("call")]})
+    assert heard == ["bound step", "call step"]
+    (RunnableLambda(lambda x: x, name="before") | step).invoke(1, {"callbacks": [Named("call")]})
+    assert heard[-2:] == ["call step", "bound step"]
 
 
 @BOTH
@@ -929,13 +961,23 @@ def test_the_input_is_told_again_where_a_stream_was_fed_with_it(colour: Colour) 
     def fail(x: Any) -> Any:
         raise ValueError(x)
 
+    def unread(inputs: Any) -> Any:
+        raise ValueError("8, unread")
+        yield
+
+    async def unread_async(inputs: Any) -> Any:
+        raise ValueError("8, unread")
+        yield
+
     async def body(c: Colour) -> None:
         notes = Notes()
         failing = RunnableLambda(c.function(fail))
         for run in (c.invoke, c.collect):
             with pytest.raises(ValueError, match="7"):
                 await run(failing, 7, {"callbacks": [notes]})
+        with pytest.raises(ValueError, match="8"):
+            await c.collect(RunnableGenerator(unread if c.sync else unread_async), 8, {"callbacks": [notes]})
         told = [keywords.get("inputs") for name, _, keywords in notes.calls if name == "on_chain_error"]
-        assert told == [None, 7]
+        assert told == [None, 7, 8]
 
     colour.run(body)

@@ -139,6 +139,10 @@ def test_final_outputs_by_type(colour: Colour) -> None:  # noqa: F811
         assert logs["twice"]["final_output"] == {"output": "qq"} and logs["twice"]["streamed_output"] == []
         last = (await patches(c, twice, {"x": "a"}, diff=False))[-1].state
         assert (last["type"], last["final_output"], last["logs"]) == ("tool", "aa", {})
+        logs = (await patches(c, chain(), {"q": "x"}, diff=False))[-1].state["logs"]
+        (candidate,) = logs["ScriptedChatModel"]["final_output"].pop("generations")[0]
+        assert candidate.pop("message").content == candidate["text"] == "hey"  # a message, not a dict of its fields
+        assert logs["ScriptedChatModel"]["final_output"]["type"] == "LLMResult"
 
     colour.run(body)
 

@@ -88,7 +88,7 @@ def serialized_of(run: Run) -> dict[str, Any]:
     cls = type(runs)
     if run.type == "tool":
         return {"name": runs.name, "description": runs.description}
-    return {"name": cls.__name__, "id": [*cls.__module__.split("."), cls.__name__]}
+    return {"name": runs.get_name(), "id": [*cls.__module__.split("."), cls.__name__]}
 
 
 def llm_result(run: Run, output: Any) -> LLMResult:
@@ -103,7 +103,9 @@ def llm_result(run: Run, output: Any) -> LLMResult:
         return LLMResult(generations=[list(result.generations)], llm_output=result.llm_output)
     if isinstance(output, dict):
         return LLMResult.model_validate(output)
-    return LLMResult(generations=[] if output is None else [[_generation(output)]])
+    if output is None:
+        return LLMResult(generations=[[]] if run.type == "chat_model" else [])
+    return LLMResult(generations=[[_generation(output)]])
 
 
 def _generation(output: Any) -> Any:
@@ -122,11 +124,20 @@ def _started(run: Run) -> dict[str, Any]:
     return {**_ids(run), "metadata": dict(run.metadata), "name": run.name}
 
 
+def _named(run: Run) -> dict[str, Any]:
+    """`_started` of a run whose `serialized` says its name: `name` is told only where the config gave another."""
+    keywords = _started(run)
+    if run.name == serialized_of(run).get("name"):
+        keywords["name"] = None
+    return keywords
+
+
 def _chain_start(event: Event) -> Call:
     run = event.run
     # Of a run that is streamed into the input is not known yet.
     inputs = {"input": ""} if event.data is MISSING else event.data
-    return "on_chain_start", (None, inputs), {**_started(run), "run_type": run.type}
+    # A plain chain has no type of its own to tell.
+    return "on_chain_start", (None, inputs), {**_started(run), "run_type": None if run.type == "chain" else run.type}
 
 
 def _chain_end(event: Event) -> Call:
@@ -155,7 +166,7 @@ def _model_started(run: Run) -> dict[str, Any]:
         if name is not None:
             params.setdefault("model", name)
     return {
-        **_started(run),
+        **_named(run),
         "invocation_params": {**params, "stop": None, **sent},
         "options": {"stop": None, **sent},
         "batch_size": 1,
@@ -207,17 +218,16 @@ def _llm_error(event: Event) -> Call:
 
 def _tool_start(event: Event) -> Call:
     run = event.run
-    keywords = _started(run)
     serialized = serialized_of(run)
-    if keywords["name"] == serialized.get("name"):
-        keywords["name"] = None  # only one that the config gave is told
+    keywords = _named(run)
     keywords["inputs"] = event.data
     keywords["tool_call_id"] = run.extra.get("tool_call_id")
     return "on_tool_start", (serialized, run.extra.get("input_str", str(event.data))), keywords
 
 
 def _tool_end(event: Event) -> Call:
-    return "on_tool_end", (event.data,), _ids(event.run)
+    run = event.run
+    return "on_tool_end", (event.data,), {**_ids(run), "name": serialized_of(run).get("name")}
 
 
 def _tool_error(event: Event) -> Call:

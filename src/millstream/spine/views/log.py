@@ -7,6 +7,7 @@ from pprint import pformat
 from typing import Any, TypeAlias, TypedDict
 
 from ...data.ids import new_id
+from ...data.outputs import LLMResult
 from ...errors import InvalidType
 from ..events import END, ERROR, START, STREAM, TOKENS, Event
 from ..run import Run
@@ -262,10 +263,24 @@ def _streamed(path: str, run: Run, chunk: Any) -> RunLogPatch:
 
 def _shown_output(run: Run, output: Any) -> Any:
     if run.type in ("chat_model", "llm"):
-        return llm_result(run, output).model_dump()
+        return _shown_result(llm_result(run, output))
     if run.type == "retriever":
         return {"documents": output}
     return output if run.type == "prompt" or isinstance(output, dict) else {"output": output}
+
+
+def _shown_result(result: LLMResult) -> dict[str, Any]:
+    """A model's result as a dict in which messages stay messages, as they do among the chunks."""
+    shown = result.model_dump(exclude={"generations"})
+    shown["generations"] = [[_shown_candidate(each) for each in candidates] for candidates in result.generations]
+    return shown
+
+
+def _shown_candidate(candidate: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = candidate.model_dump(exclude={"message"})
+    if hasattr(candidate, "message"):
+        shown["message"] = candidate.message
+    return shown
 
 
 def _add(path: str, value: Any) -> dict[str, Any]:
