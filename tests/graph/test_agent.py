@@ -368,3 +368,42 @@ def test_a_state_may_be_a_class(schema: Any, version: Any, colour: Colour) -> No
             assert [len(asked["messages"]) for asked in model.calls] == sent
 
     colour.run(body)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_tool_that_answers_by_itself_ends_the_run_among_others_too(version: Any, colour: Colour) -> None:
+    class Form(BaseModel):
+        total: int
+
+    async def body(c: Colour) -> None:
+        for calls in ((SHOUT, ADD), (ADD, SHOUT)):
+            model = scripted(call(*calls), AIMessage("not asked", id="a2"))
+            app = create_react_agent(model, [add, shout], version=version, response_format=Form)
+            result = await run(c, app, ASK)
+            assert sorted(brief(result["messages"])[2:]) == ["tool:3", "tool:HEY"]
+            assert "structured_response" not in result  # the tool gave the answer
+
+    colour.run(body)
+
+
+SHOUT = ("shout", {"text": "hey"}, "c1")
+ADD = ("add", {"a": 1, "b": 2}, "c2")
+
+
+def test_too_few_steps_for_a_tool_that_answers_by_itself(colour: Colour) -> None:
+    app = create_react_agent(scripted(call(SHOUT)), [shout])
+    result = colour.run(lambda c: run(c, app, ASK, {"recursion_limit": 2}))
+    assert brief(result["messages"])[1:] == ["ai:Sorry, need more steps to process this request."]
+
+
+@pytest.mark.parametrize("given", [{}, {"messages": []}])
+def test_a_conversation_may_begin_with_the_model(given: Any, colour: Colour) -> None:
+    result = colour.run(lambda c: run(c, create_react_agent(scripted(AIMessage("hello")), []), given))
+    assert brief(result["messages"]) == ["ai:hello"]
+
+
+def test_a_prompt_is_a_system_message() -> None:
+    wrong: list[Any] = [HumanMessage("x"), [SystemMessage("x")], 5]
+    for prompt in wrong:
+        with pytest.raises(ValueError, match="prompt"):
+            create_react_agent(scripted(), [], prompt=prompt)

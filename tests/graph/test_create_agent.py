@@ -6,6 +6,7 @@ import asyncio
 from typing import Annotated, Any, NotRequired, TypedDict
 
 import pytest
+from answering import ASK, add, calling, model, texts
 from colours import Colour, colour
 from graph_helpers import chunks, run
 from pydantic import BaseModel
@@ -16,16 +17,12 @@ from millstream import (
     AIMessage,
     Command,
     ExtendedModelResponse,
-    HumanMessage,
     InvalidArgument,
     ModelRequest,
     ModelResponse,
-    MultipleStructuredOutputsError,
     OmitFromInput,
     OmitFromOutput,
     PrivateStateAttr,
-    ProviderStrategy,
-    StructuredOutputError,
     ToolMessage,
     ToolStrategy,
     Unsupported,
@@ -39,54 +36,8 @@ from millstream import (
     wrap_model_call,
     wrap_tool_call,
 )
-from millstream.chat.models import BaseChatModel
-from millstream.data.outputs import ChatGeneration, ChatResult
 
 __all__ = ["colour"]
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add."""
-    return a + b
-
-
-class Model(BaseChatModel):
-    """Answers in order; notes what it was sent and told of."""
-
-    replies: list[Any]
-    seen: list[Any]
-    bound: list[Any]
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        self.bound.append((tools, kwargs))
-        return self
-
-    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
-        self.seen.append([message.text for message in messages])
-        reply = self.replies[len(self.seen) - 1]
-        if isinstance(reply, Exception):
-            raise reply
-        return ChatResult(generations=[ChatGeneration(message=reply)])
-
-
-def calling(*calls: tuple[str, dict[str, Any], str]) -> AIMessage:
-    return AIMessage("", tool_calls=[{"name": n, "args": a, "id": i, "type": "tool_call"} for n, a, i in calls])
-
-
-def model(*replies: Any) -> Model:
-    return Model(replies=list(replies), seen=[], bound=[])
-
-
-ASK: Any = {"messages": [HumanMessage("q")]}
-
-
-def texts(result: Any) -> list[str]:
-    return [message.text for message in result["messages"]]
 
 
 def test_the_agent_calls_tools_until_there_is_an_answer(colour: Colour) -> None:
@@ -96,7 +47,7 @@ def test_the_agent_calls_tools_until_there_is_an_answer(colour: Colour) -> None:
     assert texts(result) == ["q", "", "3", "7", "done"]
     assert scripted.seen == [["be brief", "q"], ["be brief", "q", "", "3", "7"]]
     assert [message.name for message in result["messages"]] == [None, "bot", "add", "add", "bot"]
-    assert len(scripted.bound) == 1
+    assert [options for _, options in scripted.bound] == [{"tool_choice": None}] * 2  # of a class of the user's own
 
 
 def test_hooks_run_in_order_before_and_in_reverse_after(colour: Colour) -> None:
@@ -252,52 +203,6 @@ class Total(BaseModel):
     total: int
 
 
-def test_an_answer_in_a_form_by_a_tool_told_of_what_does_not_fit(colour: Colour) -> None:
-    scripted = model(
-        calling(("add", {"a": 1, "b": 2}, "1")),
-        calling(("Total", {"total": "many"}, "2")),
-        calling(("Total", {"total": 3}, "3")),
-    )
-    app = create_agent(scripted, [add], response_format=ToolStrategy(Total, tool_message_content="noted"))
-    result = colour.run(lambda c: run(c, app, ASK))
-    assert result["structured_response"] == Total(total=3)
-    assert texts(result)[-1] == "noted"
-    assert "does not fit" in texts(result)[4]
-    assert scripted.bound[0][1] == {"tool_choice": "any"}
-
-
-class Sums(TypedDict):
-    """Some sums."""
-
-    sums: list[Sum]
-
-
-class Sum(TypedDict):
-    total: int
-
-
-def test_an_answer_in_the_form_of_a_typed_dict(colour: Colour) -> None:
-    scripted = model(calling(("Sums", {"sums": [{"total": "3"}]}, "1")))
-    app = create_agent(scripted, response_format=ToolStrategy(Sums))
-    assert colour.run(lambda c: run(c, app, ASK))["structured_response"] == {"sums": [{"total": 3}]}
-
-
-def test_an_answer_that_does_not_fit_is_raised_where_nobody_is_to_be_told(colour: Colour) -> None:
-    replies = calling(("Total", {"total": "many"}, "2"))
-    app = create_agent(model(replies), response_format=ToolStrategy(Total, handle_errors=False))
-    with pytest.raises(StructuredOutputError, match="Total") as caught:
-        colour.run(lambda c: run(c, app, ASK))
-    assert caught.value.ai_message.tool_calls[0]["id"] == "2"
-
-
-def test_an_answer_in_a_form_by_the_provider(colour: Colour) -> None:
-    scripted = model(AIMessage('{"total": 4}'))
-    app = create_agent(scripted, [add], response_format=ProviderStrategy(Total, strict=True))
-    assert colour.run(lambda c: run(c, app, ASK))["structured_response"] == Total(total=4)
-    form = scripted.bound[0][1]["response_format"]
-    assert (form["type"], form["json_schema"]["name"], form["json_schema"]["strict"]) == ("json_schema", "Total", True)
-
-
 def test_what_cannot_work_is_refused() -> None:
     @wrap_model_call
     def only_sync(request: Any, handler: Any) -> Any:
@@ -329,30 +234,6 @@ def test_what_an_agent_looks_like() -> None:
     ]
     with_form = [*with_tools, "model -.-> model;", "tools -.-> __end__;"]
     assert sorted(edges(create_agent(model(), [add], response_format=Total))) == sorted(with_form)
-
-
-class Other(BaseModel):
-    """Another form."""
-
-    word: str
-
-
-def test_the_model_chooses_among_the_forms_of_a_union(colour: Colour) -> None:
-    scripted = model(
-        calling(("Total", {"total": 1}, "1"), ("Other", {"word": "x"}, "2")),
-        calling(("Other", {"word": "x"}, "3")),
-    )
-    app = create_agent(scripted, response_format=ToolStrategy(Total | Other))
-    result = colour.run(lambda c: run(c, app, ASK))
-    assert result["structured_response"] == Other(word="x")
-    assert [tool_["function"]["name"] for tool_ in scripted.bound[0][0]] == ["Total", "Other"]
-    assert [m.text.startswith("Error: The model returned several") for m in result["messages"][2:4]] == [True, True]
-    one = create_agent(
-        model(calling(("Total", {}, "1"), ("Total", {}, "2"))), response_format=ToolStrategy(Total, None, False)
-    )
-    with pytest.raises(MultipleStructuredOutputsError) as caught:
-        colour.run(lambda c: run(c, one, ASK))
-    assert caught.value.tool_names == ["Total", "Total"]
 
 
 def test_a_wrapper_may_add_to_the_state(colour: Colour) -> None:
@@ -466,7 +347,45 @@ def test_classes_may_say_their_types(colour: Colour) -> None:
         response: ModelResponse[Any] = handler(request)
         return response
 
-    app = create_agent(model(AIMessage("x")), middleware=[One(), Two()], response_format=ToolStrategy[Total](Total))
+    answer = calling(("Total", {"total": 1}, "1"))
+    app = create_agent(model(answer), middleware=[One(), Two()], response_format=ToolStrategy[Total](Total))
     result = colour.run(lambda c: run(c, app, ASK))
-    assert (result["told"], sorted(result)) == (1, ["messages", "told"])
+    assert (result["told"], sorted(result)) == (1, ["messages", "structured_response", "told"])
     assert wrap.__annotations__["request"] == "ModelRequest[None]"
+
+
+def test_settings_of_a_request_are_bound_with_its_tools(colour: Colour) -> None:
+    class Warm(AgentMiddleware):
+        def wrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return handler(request.override(model_settings={"temperature": 1}))
+
+        async def awrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return await handler(request.override(model_settings={"temperature": 1}))
+
+    scripted = model(AIMessage("done"))
+    colour.run(lambda c: run(c, create_agent(scripted, [add], middleware=[Warm()]), ASK))
+    assert scripted.bound[0][1] == {"tool_choice": None, "temperature": 1}
+
+
+def test_a_wrapper_may_give_an_answer_in_a_form_that_nobody_asked_for(colour: Colour) -> None:
+    class Giving(AgentMiddleware):
+        def wrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return ModelResponse([AIMessage("given")], structured_response={"k": 1})
+
+        async def awrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return ModelResponse([AIMessage("given")], structured_response={"k": 1})
+
+    app = create_agent(model(), middleware=[Giving()])
+    assert colour.run(lambda c: run(c, app, ASK))["structured_response"] == {"k": 1}
+
+
+def test_a_wrapper_answers_calls_of_tools_that_nobody_knows(colour: Colour) -> None:
+    class Answering(AgentMiddleware):
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return ToolMessage(f"no {request.tool}", tool_call_id=request.tool_call["id"])
+
+        async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return self.wrap_tool_call(request, handler)
+
+    app = create_agent(model(calling(("unknown", {}, "1")), AIMessage("end")), middleware=[Answering()])
+    assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "", "no None", "end"]

@@ -75,3 +75,10 @@ def test_nodes_go_by_their_names_in_json() -> None:
     drawing = graph_of(a=noop).compile(interrupt_before=["a"]).get_graph().to_json()
     assert drawing["nodes"][1] == {"id": "a", "data": {"name": "a"}, "metadata": {"__interrupt": "before"}}
     assert drawing["edges"] == [{"source": "__start__", "target": "a"}, {"source": "a", "target": "__end__"}]
+
+
+def test_what_leads_back_to_itself_comes_last() -> None:
+    graph = graph_of(a=noop, b=noop)
+    graph.add_conditional_edges("a", lambda state: "a", ["a", "b"])
+    lines = graph.compile().get_graph().draw_mermaid(with_styles=False).splitlines()
+    assert lines[1:] == ["\t__start__ --> a;", "\ta -.-> b;", "\tb --> __end__;", "\ta -.-> a;"]

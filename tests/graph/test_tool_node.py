@@ -18,8 +18,10 @@ from millstream import (
     HumanMessage,
     InjectedState,
     InjectedStore,
+    InjectedToolArg,
     InjectedToolCallId,
     InMemorySaver,
+    InvalidArgument,
     MessagesState,
     RemoveMessage,
     ToolException,
@@ -396,3 +398,112 @@ def test_tools_that_ask_at_once_are_asked_one_after_the_other_and_no_error_is_lo
 
     colour.run(body)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_model_cannot_give_an_argument_that_is_hidden_from_it(colour: Colour) -> None:
+    @tool
+    def pay(amount: int, account: Annotated[str, InjectedToolArg] = "own") -> str:
+        "Pay."
+        return f"{amount} from {account}"
+
+    async def body(c: Colour) -> None:
+        (answer,) = await answers(c, ToolNode([pay]), ("pay", {"amount": 3, "account": "of others"}, "c1"))
+        assert answer[1] == "3 from own"
+
+    colour.run(body)
+
+
+def test_a_list_with_bare_texts_is_json_and_blocks_stay(colour: Colour) -> None:
+    @tool
+    def words() -> list[Any]:
+        "Words."
+        return ["a", {"type": "text", "text": "b"}]
+
+    @tool
+    def blocks() -> list[Any]:
+        "Blocks."
+        return [{"type": "text", "text": "b"}]
+
+    async def body(c: Colour) -> None:
+        found = await answers(c, ToolNode([words, blocks]), ("words", {}, "c1"), ("blocks", {}, "c2"))
+        assert [each[1] for each in found] == ['["a", {"type": "text", "text": "b"}]', [{"type": "text", "text": "b"}]]
+
+    colour.run(body)
+
+
+def test_what_handles_errors_is_checked_at_once() -> None:
+    bad: Any = [ValueError]
+    with pytest.raises(InvalidArgument, match="handle_tool_errors"):
+        ToolNode([div], handle_tool_errors=bad)
+
+
+def test_no_handler_and_a_handler_with_a_method(colour: Colour) -> None:
+    class OfValues:
+        def __call__(self, error: ValueError) -> str:
+            return "told"
+
+    async def body(c: Colour) -> None:
+        for handler in (None, OfValues()):
+            with pytest.raises(ZeroDivisionError):
+                await answers(c, ToolNode([div], handle_tool_errors=handler), ZERO)
+
+    colour.run(body)
+
+
+def test_a_wrapper_may_put_another_tool_in_the_place_of_one(colour: Colour) -> None:
+    def wrap(request: Any, handler: Any) -> Any:
+        return handler(request.override(tool=lookup))
+
+    async def awrap(request: Any, handler: Any) -> Any:
+        return await handler(request.override(tool=lookup))
+
+    async def body(c: Colour) -> None:
+        node = ToolNode([div], wrap_tool_call=wrap, awrap_tool_call=awrap)
+        assert await answers(c, node, ("search", {"key": "k"}, "c1")) == [
+            ("lookup", '{"key": "k", "ü": [1, 2]}', "success", "c1")
+        ]
+
+    colour.run(body)
+
+
+def test_errors_of_a_wrapper_are_told_as_those_of_tools(colour: Colour) -> None:
+    def wrap(request: Any, handler: Any) -> Any:
+        raise KeyError("wrapper")
+
+    async def awrap(request: Any, handler: Any) -> Any:
+        raise KeyError("wrapper")
+
+    async def body(c: Colour) -> None:
+        node = ToolNode([div], handle_tool_errors=True, wrap_tool_call=wrap, awrap_tool_call=awrap)
+        ((_, text, status, _),) = await answers(c, node, GOOD)
+        assert (text, status) == ("Error: KeyError('wrapper')\n Please fix your mistakes.", "error")
+        with pytest.raises(KeyError):
+            await answers(c, ToolNode([div], wrap_tool_call=wrap, awrap_tool_call=awrap), GOOD)
+
+    colour.run(body)
+
+
+def test_a_command_that_updates_nothing_needs_no_answer(colour: Colour) -> None:
+    @tool
+    def leave() -> Command[Any]:
+        "Leave."
+        return Command(goto="other")
+
+    async def body(c: Colour) -> None:
+        seen: list[int] = []
+        graph = graph_of(state=MessagesState, tools=ToolNode([leave]))
+        graph.add_node("other", lambda state: seen.append(len(state["messages"])))
+        await run(c, graph.compile(), {"messages": [call(("leave", {}, "c1"))]})
+        assert seen == [1]
+
+    colour.run(body)
+
+
+def test_a_field_of_the_state_that_is_not_there_is_named(colour: Colour) -> None:
+    @tool
+    def ask(user: Annotated[str, InjectedState("user")]) -> str:
+        "Ask."
+        return user
+
+    with pytest.raises(KeyError, match="user"):
+        colour.run(lambda c: answers(c, ToolNode([ask]), ("ask", {}, "c1")))

@@ -78,7 +78,7 @@ def create_react_agent(
         *([] if isinstance(tools, ToolNode) else [t for t in tools if isinstance(t, dict)]),
     ]
     schema = _checked_schema(state_schema, response_format)
-    caller = _CallModel(_model_of(model, offered), _prompt_of(prompt), node, name, pre_model_hook is not None)
+    caller = _CallModel(_model_of(model, offered), _prompt_of(prompt), name, pre_model_hook is not None)
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema, context_schema=context_schema)
     entry, after = "agent", "agent"
     if pre_model_hook is not None:
@@ -104,7 +104,7 @@ def create_react_agent(
         branch.input_type = schema  # not what is prepared for the model
         direct = {tool.name for tool in node.tools_by_name.values() if tool.return_direct}
         if direct:
-            graph.add_conditional_edges("tools", _AfterTools(direct, entry, last), [entry, last])
+            graph.add_conditional_edges("tools", _AfterTools(direct, entry), [entry, END])
         else:
             graph.add_edge("tools", entry)
     elif last != END:
@@ -146,14 +146,11 @@ class _CallModel(_Step):
 
     name = "call_model"
 
-    def __init__(
-        self, model: Any, prompt: Runnable[Any, Any], tools: ToolNode, agent: str | None, prepared: bool
-    ) -> None:
+    def __init__(self, model: Any, prompt: Runnable[Any, Any], agent: str | None, prepared: bool) -> None:
         self._choose: Call | None = None
         self._prompt = prompt
         self._agent = agent
         self._key = "llm_input_messages" if prepared else "messages"
-        self._direct = {tool.name for tool in tools.tools_by_name.values() if tool.return_direct}
         if isinstance(model, _Chosen):
             self._choose = model.call
             model = None
@@ -168,15 +165,15 @@ class _CallModel(_Step):
             ask = exec_of(RunnableSequence(self._prompt, await self._chosen(d, input, scope)))
         answer = await ask(d, self.with_messages(input, messages), scope, NO_KWARGS)
         answer.name = self._agent
-        if answer.tool_calls and self._starves(input, answer):
+        if answer.tool_calls and _starves(input):
             answer = AIMessage(OUT_OF_STEPS, id=answer.id)
         return {"messages": [answer]}
 
     def messages(self, state: Any) -> list[BaseMessage]:
         """The messages for the model."""
         found = _get(state, self._key) or _get(state, "messages")
-        if not found:
-            raise InvalidArgument(f"the agent's state has no {self._key!r}; give it at least one message.")
+        if found is None:
+            raise InvalidArgument(f"the agent's state has no {self._key!r}; its schema needs them.")
         return found  # type: ignore[no-any-return]
 
     def with_messages(self, state: Any, messages: list[BaseMessage]) -> Any:
@@ -187,14 +184,6 @@ class _CallModel(_Step):
             return {**state, "messages": messages}
         state.messages = messages
         return state
-
-    def _starves(self, state: Any, answer: AIMessage) -> bool:
-        """Whether too few supersteps are left to run the tools and come back."""
-        left = _get(state, "remaining_steps")
-        if left is None:
-            return False
-        all_direct = all(call["name"] in self._direct for call in answer.tool_calls)
-        return bool(left < (1 if all_direct else 2))
 
     async def _chosen(self, d: Driver, state: Any, scope: Scope) -> Any:
         """The model that the user's function gives for this state."""
@@ -216,11 +205,13 @@ class _Prompt(Runnable[Any, Any]):
         self._call: Call | None = None
         if isinstance(prompt, str):
             self._before = [SystemMessage(prompt)]
-        elif isinstance(prompt, BaseMessage):
+        elif isinstance(prompt, SystemMessage):
             self._before = [prompt]
         elif prompt is not None:
             if not callable(prompt):
-                raise InvalidType(f"prompt must be a text, a SystemMessage, a function or a runnable, not {prompt!r}.")
+                raise InvalidArgument(
+                    f"prompt must be a text, a SystemMessage, a function or a runnable, not {prompt!r}."
+                )
             self._call = Call(prompt)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
@@ -261,21 +252,22 @@ class _Route(Runnable[Any, Any]):
 
 
 class _AfterTools(Runnable[Any, Any]):
-    """After the tools: on, unless a tool that gives the answer itself was run."""
+    """After the tools: on, unless a tool that gives the answer itself was called, among others or not."""
 
     name = "route_tool_responses"
 
-    def __init__(self, direct: set[str], entry: str, last: str) -> None:
+    def __init__(self, direct: set[str], entry: str) -> None:
         self._direct = direct
         self._entry = entry
-        self._last = last
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         for message in reversed(_get(input, "messages")):
             if not isinstance(message, ToolMessage):
-                break
+                # A task of its own for each call sees only its own result: the others stand in what was asked.
+                asked = message.tool_calls if isinstance(message, AIMessage) else ()
+                return END if any(call["name"] in self._direct for call in asked) else self._entry
             if message.name in self._direct:
-                return self._last
+                return END
         return self._entry
 
 
@@ -392,6 +384,12 @@ def _with_prepared(schema: Any) -> Any:
     make_model: Any = type(schema)
     members = {"__annotations__": {"llm_input_messages": prepared}, "llm_input_messages": None}
     return make_model("CallModelInput", (schema,), members)
+
+
+def _starves(state: Any) -> bool:
+    """Whether too few supersteps are left to run tools."""
+    left = _get(state, "remaining_steps")
+    return left is not None and bool(left < 2)
 
 
 def _get(state: Any, key: str) -> Any:

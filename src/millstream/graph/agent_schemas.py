@@ -19,25 +19,22 @@ class _Own(TypedDict):
 
     messages: Annotated[list[BaseMessage], add_messages]
     jump_to: Annotated[NotRequired[JumpTo | None], EphemeralValue, PrivateStateAttr]
-
-
-class _Answering(TypedDict):
     structured_response: Annotated[NotRequired[Any], OmitFromInput]
 
 
-def schemas_of(state_schema: Any, middleware: Sequence[AgentMiddleware], answers: bool) -> tuple[Any, Any, Any]:
+def schemas_of(state_schema: Any, middleware: Sequence[AgentMiddleware]) -> tuple[Any, Any, Any]:
     """The schemas of an agent's state, input and output."""
     added = (each.state_schema for each in middleware)
     fields: dict[str, Any] = {}
-    for schema in (_Own, _Answering if answers else None, *added, state_schema):
+    for schema in (_Own, *added, state_schema):
         if schema is not None:
             hints = get_type_hints(schema, include_extras=True)
             fields.update(hints if getattr(schema, "__total__", True) else {k: _optional(h) for k, h in hints.items()})
     marks = {name: _mark(hint) for name, hint in fields.items()}
     return (
-        _typed_dict("AgentState", fields, fields),
-        _typed_dict("AgentInput", fields, (name for name in fields if not marks[name].input)),
-        _typed_dict("AgentOutput", fields, (name for name in fields if not marks[name].output)),
+        _typed_dict("StateSchema", fields, fields),
+        _typed_dict("InputSchema", fields, (name for name in fields if not marks[name].input)),
+        _typed_dict("OutputSchema", fields, (name for name in fields if not marks[name].output)),
     )
 
 

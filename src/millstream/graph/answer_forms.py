@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Generic, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, Union, get_args, get_origin
 
 from ..data.messages import AIMessage, ToolMessage
-from ..errors import MillstreamError
+from ..errors import InvalidArgument, MillstreamError, Unsupported
 from .type_vars import ResponseT
+
+if TYPE_CHECKING:
+    from ..chat.tools import BaseTool
 
 __all__ = [
     "AutoStrategy",
@@ -36,7 +39,7 @@ class StructuredOutputValidationError(StructuredOutputError):
     """The answer was given and does not fit. `tool_name` is the form's name, `source` says why."""
 
     def __init__(self, tool_name: str, source: Exception, ai_message: AIMessage) -> None:
-        super().__init__(f"The structured response {tool_name!r} does not fit: {source}", ai_message)
+        super().__init__(f"Failed to parse structured output for tool {tool_name!r}: {source}.", ai_message)
         self.tool_name = tool_name
         self.source = source
 
@@ -46,7 +49,8 @@ class MultipleStructuredOutputsError(StructuredOutputError):
 
     def __init__(self, tool_names: list[str], ai_message: AIMessage) -> None:
         super().__init__(
-            f"The model returned several structured responses ({', '.join(tool_names)}); one is expected.", ai_message
+            f"Model incorrectly returned multiple structured responses ({', '.join(tool_names)}) when only one is expected.",
+            ai_message,
         )
         self.tool_names = tool_names
 
@@ -100,9 +104,22 @@ def tool_form(schema: Any) -> dict[str, Any]:
     return convert_to_openai_tool(schema)
 
 
-def tool_forms(schema: Any) -> list[dict[str, Any]]:
-    """The schema, or each of a union's, as tools for the model."""
-    return [tool_form(each) for each in _members(schema)]
+def tool_forms(schema: Any) -> list[BaseTool]:
+    """The schema, or each of a union's, as tools for the model; nobody runs them."""
+    from ..chat.structured_tool import StructuredTool
+
+    found: list[BaseTool] = []
+    for each in _members(schema):
+        form = tool_form(each)["function"]
+        made = StructuredTool(
+            name=form["name"], description=form["description"], args_schema=form["parameters"], func=_never
+        )
+        found.append(made)
+    return found
+
+
+def _never(**given: Any) -> Any:
+    raise Unsupported("an answer's form is no tool that can be run: what the model gives it is the answer.")
 
 
 def _members(schema: Any) -> list[Any]:
@@ -134,7 +151,11 @@ def parsed(schema: Any, value: Any) -> Any:
 
     from ..chat.typed_dicts import readable
 
-    return TypeAdapter(readable(schema)).validate_python(value)
+    try:
+        return TypeAdapter(readable(schema)).validate_python(value)
+    except ValueError as error:
+        name = getattr(schema, "__name__", repr(schema))
+        raise InvalidArgument(f"Failed to parse data to {name}: {error}") from error
 
 
 def from_text(strategy: ProviderStrategy, answer: AIMessage) -> Any:
@@ -172,8 +193,8 @@ def from_calls(strategy: ToolStrategy, answer: AIMessage) -> tuple[Any, list[Too
         text = _told(strategy.handle_errors, error)
         if text is None:
             raise
-        return None, [ToolMessage(text, name=c["name"], tool_call_id=c["id"] or "", status="error") for c in calls]
-    text = strategy.tool_message_content or f"Returning structured response: {value!r}"
+        return None, [ToolMessage(text, name=c["name"], tool_call_id=c["id"] or "") for c in calls]
+    text = strategy.tool_message_content or f"Returning structured response: {value}"
     return value, [ToolMessage(text, name=name, tool_call_id=calls[0]["id"] or "")]
 
 

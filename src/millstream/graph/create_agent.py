@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["create_agent"]
 
+_OURS = __name__.partition(".")[0] + "."
+
 
 def create_agent(
     model: Any,
@@ -82,12 +84,12 @@ def create_agent(
     )
     offered = [*node.tools_by_name.values(), *(tool for tool in offered if isinstance(tool, dict))]
     strategy = strategy_of(response_format)
-    schema, given, result = schemas_of(state_schema, every, strategy is not None)
+    schema, given, result = schemas_of(state_schema, every)
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(
         schema, context_schema=context_schema, input_schema=given, output_schema=result
     )
     graph.add_node("model", _Model(_model_of(model), offered, system_prompt, strategy, every, name))
-    has_tools = bool(node.tools_by_name)
+    has_tools = bool(node.tools_by_name or wraps)  # a wrapper may answer calls of tools that nobody knows
     if has_tools:
         graph.add_node("tools", node)
     hooks = _add_hooks(graph, every)
@@ -183,7 +185,7 @@ class _Model(Runnable[Any, Any]):
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if not self._wraps:
-            return _update_of(await self._ask(d, scope, self._request(input, None)))
+            return self._update_of(await self._ask(d, scope, self._request(input, None)))
         task = task_of(scope)
         request = self._request(input, None if task is None else task.runtime())
         if d.sync:
@@ -193,10 +195,18 @@ class _Model(Runnable[Any, Any]):
             outer = _Layer.nested(self._awraps, lambda r: self._ask(d, scope, r))
             response = await d.call(scope, None, outer, request)
         commands = outer.said()
-        return [_update_of(response), *commands] if commands else _update_of(response)
+        update = self._update_of(response)
+        return [update, *commands] if commands else update
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await self._exec(d, input, scope, kwargs)
+
+    def _update_of(self, response: ModelResponse) -> dict[str, Any]:
+        """What the state is told: where an answer in a form was asked for also that there is none yet."""
+        update: dict[str, Any] = {"messages": response.result}
+        if self._strategy is not None or response.structured_response is not None:
+            update["structured_response"] = response.structured_response
+        return update
 
     def _request(self, state: Any, runtime: Any) -> ModelRequest:
         return ModelRequest(
@@ -215,7 +225,7 @@ class _Model(Runnable[Any, Any]):
         messages = request.messages
         if request.system_message is not None:
             messages = [request.system_message, *messages]
-        answer = await self._bound(request, strategy)(d, messages, scope, request.model_settings or NO_KWARGS)
+        answer = await self._bound(request, strategy)(d, messages, scope, NO_KWARGS)
         if self._agent is not None:
             answer.name = self._agent
         if isinstance(strategy, ToolStrategy):
@@ -232,23 +242,31 @@ class _Model(Runnable[Any, Any]):
             and request.tools is self._tools
             and request.tool_choice is None
             and request.response_format is self._strategy
+            and not request.model_settings
         )
         if usual and self._usual is not None:
             return self._usual  # type: ignore[no-any-return]
-        options: dict[str, Any] = {} if request.tool_choice is None else {"tool_choice": request.tool_choice}
+        model: Any = _model_of(request.model)
         tools = list(request.tools)
+        options: dict[str, Any] = {}
         if isinstance(strategy, ToolStrategy):
             tools += tool_forms(strategy.schema)
-            options.setdefault("tool_choice", "any")
+            options["tool_choice"] = request.tool_choice or "any"
         elif isinstance(strategy, ProviderStrategy):
             options["response_format"] = provider_form(strategy)
-        model: Any = _model_of(request.model)
+            if request.tool_choice is not None:
+                options["tool_choice"] = request.tool_choice
+        elif tools:
+            options["tool_choice"] = request.tool_choice
+        options.update(request.model_settings)
+        bound = model
         if tools:
-            model = model.bind_tools(tools, **options)
+            bound = model.bind_tools(tools, **options)
         elif options:
-            model = model.bind(**options)
-        ask = exec_of(model)
-        if usual:
+            bound = model.bind(**options)
+        ask = exec_of(bound)
+        # A user's own `bind_tools` is called for each request: it may look at more than its arguments.
+        if usual and getattr(type(model), "bind_tools", _Model._bound).__module__.startswith(_OURS):
             self._usual = ask
         return ask
 
@@ -304,12 +322,13 @@ class _Route(_Path):
                 break
             if isinstance(message, ToolMessage):
                 answered.add(message.tool_call_id)
+        done = state.get("structured_response") is not None
         if last is None or not last.tool_calls:
-            return self._leave
+            return self._leave if self._tools or done else self._entry  # only the answer's form was left to call
         waiting = [call for call in last.tool_calls if call["id"] not in answered]
         if waiting and self._tools:
             return [Send("tools", ToolCallWithContext.of(call, state=state)) for call in waiting]
-        return self._leave if waiting or "structured_response" in state else self._entry
+        return self._leave if waiting or done else self._entry
 
 
 class _AfterTools(_Path):
@@ -400,13 +419,6 @@ class _Layer:
                 "ModelResponse, an ExtendedModelResponse or an AIMessage."
             )
         return answer
-
-
-def _update_of(response: ModelResponse) -> dict[str, Any]:
-    update: dict[str, Any] = {"messages": response.result}
-    if response.structured_response is not None:
-        update["structured_response"] = response.structured_response
-    return update
 
 
 def _once(*names: str) -> list[str]:

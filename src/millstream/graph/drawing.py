@@ -69,7 +69,9 @@ class GraphDrawing(Graph):
 
     def _arrows(self, inside: str, with_styles: bool) -> list[str]:
         """The edges between nodes of one graph, then the graphs inside it with theirs."""
-        lines = [f"\t{_arrow(edge)};" for edge in self.edges if _common(edge) == inside]
+        edges = [edge for edge in self.edges if _common(edge) == inside]
+        edges.sort(key=lambda edge: edge.source == edge.target)  # what leads back to itself comes last
+        lines = [f"\t{_arrow(edge)};" for edge in edges]
         outers = {_outer(node.id): None for node in self.nodes.values()} | {_common(edge): None for edge in self.edges}
         below = {_step_down(outer, inside): None for outer in outers if _step_down(outer, inside)}
         for outer in below:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from ..chat.marks import InjectedToolArg
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, MissingKey
 from ..spine.scope import Scope
 from .runtime import ExecutionInfo, silent
 from .task import Task, task_of
@@ -95,7 +95,7 @@ def _field(owner: str, state: Any, field: str) -> Any:
     try:
         return state[field] if isinstance(state, dict) else getattr(state, field)
     except (KeyError, AttributeError):
-        raise InvalidArgument(f"tool {owner!r} asks for the state's {field!r}, which has no value yet.") from None
+        raise MissingKey(f"tool {owner!r} asks for the state's {field!r}, which has no value yet.") from None
 
 
 def _store(owner: str, task: Task | None) -> Any:

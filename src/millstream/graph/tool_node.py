@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ..chat.tools import BaseTool
+    from .middleware import ToolCallRequest
 else:
     asyncio = Lazy("asyncio", globals())
 
@@ -53,7 +55,7 @@ class ToolNode(Runnable[Any, Any]):
         *,
         name: str = "tools",
         tags: list[str] | None = None,
-        handle_tool_errors: Handles = _only_bad_arguments,
+        handle_tool_errors: Handles | None = _only_bad_arguments,
         messages_key: str = "messages",
         wrap_tool_call: Callable[..., Any] | None = None,
         awrap_tool_call: Callable[..., Any] | None = None,
@@ -61,17 +63,17 @@ class ToolNode(Runnable[Any, Any]):
         self.name = name
         self.tags = tags
         self.messages_key = messages_key
-        self.handle_tool_errors = handle_tool_errors
+        self.handle_tool_errors: Handles = False if handle_tool_errors is None else handle_tool_errors
         self._wrap = wrap_tool_call
         self._awrap = awrap_tool_call
         self._one = self._answer if wrap_tool_call is None and awrap_tool_call is None else self._wrapped
-        self._handled = _handled_types(handle_tool_errors)
+        self._handled = _handled_types(self.handle_tool_errors)
         self.tools_by_name: dict[str, BaseTool] = {}
         for tool in tools:
             made = _as_tool(tool)
             self.tools_by_name[made.name] = made
         self._tools = tuple(self.tools_by_name.values())
-        self._runs = {tool.name: (exec_of(tool), fillers_of(tool, self._tools)) for tool in self._tools}
+        self._runs = {tool.name: self._run_of(tool) for tool in self._tools}
 
     def stored_types(self) -> list[Any]:
         """What checkpoints are to hold of calls and results: the types of arguments and of what functions return."""
@@ -127,16 +129,30 @@ class ToolNode(Runnable[Any, Any]):
                 return list(message.tool_calls)  # type: ignore[arg-type]
         raise InvalidArgument(f"ToolNode {self.name!r}: no AIMessage found in the input, so there is no tool to run.")
 
+    def _run_of(self, tool: BaseTool) -> tuple[Callable[..., Any], dict[str, Filler], frozenset[str]]:
+        """How to run a tool, what the graph fills in, and what else a model may not give."""
+        from ..chat.tools import injected_args
+
+        fillers = fillers_of(tool, self._tools)
+        return exec_of(tool), fillers, frozenset(injected_args(tool)) - fillers.keys()
+
     # -- one call --------------------------------------------------------------------------------------------------
 
-    async def _answer(self, d: Driver, call: dict[str, Any], state: Any, scope: Scope) -> Any:
+    async def _answer(
+        self, d: Driver, call: dict[str, Any], state: Any, scope: Scope, tool: BaseTool | None = None
+    ) -> Any:
+        """The answer to a call by the tool of its name, or the one that is given."""
         found = self._runs.get(call["name"])
+        if tool is not None and tool is not self.tools_by_name.get(call["name"]):
+            found = self._run_of(tool)
         if found is None:
             names = ", ".join(self.tools_by_name)
             return self._error(call, f"Error: {call['name']} is not a valid tool, try one of [{names}].")
-        run, fillers = found
+        run, fillers, hidden = found
         request = {**call, "type": "tool_call"}
         try:
+            if hidden:
+                request["args"] = {name: value for name, value in request["args"].items() if name not in hidden}
             if fillers:
                 task = task_of(scope)
                 seen = {self.messages_key: state} if isinstance(state, list) else state
@@ -151,7 +167,7 @@ class ToolNode(Runnable[Any, Any]):
             except Exception as error:
                 if not _is_about_arguments(error):
                     raise
-                given = {name: value for name, value in call["args"].items() if name not in fillers}
+                given = {n: value for n, value in call["args"].items() if n not in fillers and n not in hidden}
                 raise ToolInvocationError(call["name"], error, given, _details(error, fillers)) from error
         except GraphBubbleUp:
             raise
@@ -169,8 +185,20 @@ class ToolNode(Runnable[Any, Any]):
         request = ToolCallRequest(call, self.tools_by_name.get(call["name"]), state, runtime)
 
         def run(given: ToolCallRequest) -> Any:
-            return self._answer(d, given.tool_call, given.state, scope)
+            return self._answer(d, given.tool_call, given.state, scope, given.tool)
 
+        try:
+            return await self._around(d, scope, request, run)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            if not isinstance(error, self._handled):
+                raise
+            return self._error(call, self._told(error))
+
+    async def _around(
+        self, d: Driver, scope: Scope, request: ToolCallRequest, run: Callable[[ToolCallRequest], Any]
+    ) -> Any:
         if d.sync:
             return await d.call(scope, self._wrap, self._awrap, request, lambda given: step(run(given)))
         if self._awrap is None:
@@ -199,10 +227,12 @@ class ToolNode(Runnable[Any, Any]):
             ValidationError: (a ValueError) something else than a message or Command.
         """
         if isinstance(output, ToolMessage):
+            if type(output.content) is list and any(isinstance(each, str) for each in output.content):
+                output.content = json.dumps(output.content, ensure_ascii=False)
             return output
         if isinstance(output, Command):
             command, answers = self._checked_command(call, output, as_list)
-            if not answers and command.graph is None:
+            if not answers and command.graph is None and command.update is not None:
                 raise self._unanswered(call, "a Command")
             return command
         if not isinstance(output, list) or not all(isinstance(o, (ToolMessage, Command)) for o in output):
@@ -326,9 +356,16 @@ def _handled_types(handler: Handles) -> tuple[type[Exception], ...]:
         return handler
     if isinstance(handler, type):
         return (handler,)
+    if not callable(handler):
+        raise InvalidArgument(
+            f"handle_tool_errors={handler!r}: it is a bool, a text, a function of the exception, an exception class or a "
+            "tuple of those."
+        )
+    # Of an object that can be called, its method has the annotations.
+    function: Any = handler if inspect.isroutine(handler) else type(handler).__call__.__get__(handler)
     try:
-        hints = typing.get_type_hints(handler)
-        first = next(iter(inspect.signature(handler).parameters))
+        hints = typing.get_type_hints(function)
+        first = next(iter(inspect.signature(function).parameters))
     except (NameError, StopIteration, TypeError, ValueError):
         return (Exception,)
     hint = hints.get(first, Exception)
