@@ -326,7 +326,7 @@ def test_debug_prints_what_happens(colour: Colour, capsys: pytest.CaptureFixture
     app = create_react_agent(ScriptedChatModel(turns=["x"]), [], debug=True)
     colour.run(lambda c: run(c, app, ASK))
     printed = capsys.readouterr().out.splitlines()
-    assert [line.partition("]")[0] for line in printed] == ["[values", "[updates", "[values"]
+    assert [line.partition(" ")[0].strip("\033[01m") for line in printed] == ["values]", "updates]", "values]"]
 
 
 class Model(BaseModel):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from graph_helpers import Log, graph_of
+from pydantic import BaseModel
 
 from millstream import (
     END,
@@ -175,3 +176,29 @@ def test_a_schema_that_names_something_local_says_what_to_do() -> None:
     with pytest.raises(NameError) as caught:
         StateGraph(State)
     assert "top of the module" in caught.value.__notes__[0]
+
+
+def test_a_dict_of_runnables_is_a_node() -> None:
+    graph = StateGraph(Log).add_node({"n": lambda state: state["n"] * 3}).add_edge(START, "dict")
+    graph.add_node("named", {"log": RunnableLambda(lambda state: [state["n"]])}).add_edge("dict", "named")
+    assert graph.compile().invoke({"n": 2}) == {"n": 6, "log": [6]}
+
+
+def test_the_fields_of_a_model_that_say_something_are_written() -> None:
+    class Said(BaseModel):
+        n: int | None = 5
+        log: list[str] = ["default"]
+        other: int | None = None
+
+    class State(TypedDict, total=False):
+        n: int | None
+        log: list[str]
+        other: int | None
+
+    def after(said: Any) -> Any:
+        graph = StateGraph(State).add_node("say", lambda state: said).add_edge(START, "say")
+        return graph.compile().invoke({"other": 1})
+
+    assert after(Said()) == {"n": 5, "log": ["default"], "other": 1}
+    assert after(Said(n=None, log=[])) == {"n": None, "log": [], "other": 1}
+    assert after(Said(other=None)) == {"n": 5, "log": ["default"], "other": None}

@@ -289,3 +289,24 @@ def test_what_a_trace_hides_is_told_as_the_node_returned_it(colour: Colour) -> N
             assert [m.content for m, _ in found] == ["a"]
 
     colour.run(body)
+
+
+def test_a_model_that_chooses_the_first_node_is_heard_as_part_of_the_start(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        model = ScriptedChatModel(turns=["first"])
+        if c.sync:
+
+            def choose(state: Any) -> Any:
+                return model.invoke("which?").text
+        else:
+
+            async def choose(state: Any) -> Any:
+                return (await model.ainvoke("which?")).text
+
+        graph = StateGraph(MessagesState).add_node("first", lambda state: None)
+        graph.add_conditional_edges(START, choose, ["first"])
+        found = await chunks(c, graph.compile(), ASKED, stream_mode="messages")
+        assert "".join(message.text for message, _ in found) == "first"
+        assert {(facts["langgraph_node"], *facts["tags"]) for _, facts in found} == {("__start__", "langsmith:hidden")}
+
+    colour.run(body)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from colours import Colour, colour
-from graph_helpers import chunks, graph_of, run, stream
+from graph_helpers import chunks, graph_of, run, stream, thread
 
 from millstream import (
     START,
@@ -23,6 +24,7 @@ from millstream import (
     StateGraph,
     SystemMessage,
     ToolMessage,
+    ToolNode,
     get_stream_writer,
     tool,
 )
@@ -137,7 +139,55 @@ def test_print_mode_prints_and_yields_nothing_more(colour: Colour, capsys: pytes
         )
 
     colour.run(body)
-    assert capsys.readouterr().out == "[updates] {'a': {'n': 1}}\n"
+    assert capsys.readouterr().out == "\033[1m[updates]\033[0m {'a': {'n': 1}}\n"
+
+
+def test_print_mode_says_which_graph_speaks(colour: Colour, capsys: pytest.CaptureFixture[str]) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(kid=graph_of(a=c.function(lambda s: {"n": 1})).compile()).compile()
+        await chunks(c, app, {}, print_mode=["updates"], subgraphs=True)
+        await run(c, app, {}, print_mode="updates")
+
+    colour.run(body)
+    inside, *outside = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"\x1b\[1m\[updates\]\x1b\[0m \x1b\[1;30;33m\[graph=\('kid:[-0-9a-f]{36}',\)\]\x1b\[0m {'a': {'n': 1}}", inside
+    )
+    assert outside == ["\033[1m[updates]\033[0m {'kid': {'n': 1, 'log': []}}"] * 2
+
+
+def test_what_is_wrong_with_a_stream_is_found_by_its_reader(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(a=c.function(lambda s: {"n": 1})).compile(checkpointer=InMemorySaver())
+        for config, options, says in (
+            (None, {}, "thread_id"),
+            (thread(), {"output_keys": "none"}, "'none'"),
+            (thread(recursion_limit=0), {}, "recursion_limit"),
+        ):
+            items = stream(c, app, {}, config, **options)  # made without an error
+            with pytest.raises(ValueError, match=says):
+                await anext(items)
+
+    colour.run(body)
+
+
+def test_tools_are_told_with_the_ids_that_their_messages_will_have(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        @tool
+        def look(x: str) -> str:
+            "Look."
+            return x
+
+        call = {"name": "look", "args": {"x": "here"}, "id": "c1", "type": "tool_call"}
+        plan = c.function(lambda s: {"messages": [AIMessage("", tool_calls=[call], id="a")]})
+        app = graph_of(("plan", "tools"), state=MessagesState, plan=plan, tools=ToolNode([look])).compile()
+        for modes, known in ((["tools", "values"], True), (["tools", "values", "custom"], False)):
+            found = await chunks(c, app, {"messages": []}, stream_mode=modes)
+            [told] = [payload["output"] for _, payload in found if payload.get("event") == "tool-finished"]
+            stored = found[-1][1]["messages"][-1]
+            assert (told.content, told.id) == ("here", stored.id if known else None)
+
+    colour.run(body)
 
 
 def test_namespaces_of_nested_graphs_two_deep(colour: Colour) -> None:

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, get_origin
 
-from ..errors import InvalidArgument, InvalidType
+from ..errors import InvalidType
+from ..flow.coerce import coerce
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Runnable, exec_of
 from ..spine.config import RunnableConfig
@@ -61,8 +62,10 @@ class Call:
     __slots__ = ("afn", "fn", "inject", "iterate", "name", "run", "runnable", "target")
 
     def __init__(self, target: Any, name: str | None = None) -> None:
-        self.target = target
         self.name = name or name_of(target)
+        if isinstance(target, dict):
+            target = coerce(target)
+        self.target = target
         self.runnable: Runnable[Any, Any] | None = None
         self.inject: tuple[tuple[str, Getter], ...] = ()
         self.fn: Callable[..., Any] | None = None
@@ -181,24 +184,12 @@ def _task(scope: Any) -> Task:
     return scope.task  # type: ignore[no-any-return]
 
 
-def _store_or_none(scope: Any) -> Any:
-    return _task(scope).loop.store
-
-
-def _store(scope: Any) -> Any:
-    store = _task(scope).loop.store
-    if store is None:
-        raise InvalidArgument(
-            f"node {_task(scope).node.name!r} asks for a store and the graph has none; use `compile(store=...)`."
-        )
-    return store
-
-
 _GETTERS: dict[str, Getter] = {
     "config": lambda scope: scope.config(),
     "writer": lambda scope: _task(scope).writer(),
     "previous": lambda scope: _task(scope).loop.previous,
     "runtime": lambda scope: _task(scope).runtime(),
+    "store": lambda scope: _task(scope).loop.store,
     "error": lambda scope: _task(scope).failure,
 }
 
@@ -210,8 +201,6 @@ def _injections(target: Any) -> tuple[tuple[str, Getter], ...]:
         if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
             continue
         getter = _getter(parameter.name, hints.get(parameter.name, inspect.Parameter.empty))
-        if getter is _store and parameter.default is not inspect.Parameter.empty:
-            getter = _store_or_none
         if getter is not None:
             found.append((parameter.name, getter))
     return tuple(found)
@@ -230,11 +219,9 @@ def _getter(name: str, hint: Any) -> Getter | None:
         )
     elif name == "writer":
         return _GETTERS[name] if bare or hint == StreamWriter or _mentions(hint, "StreamWriter") else None
-    elif name == "store" and bare:
-        return _store
-    elif name == "store" and _mentions(hint, "BaseStore"):
-        return _store_or_none if type(None) in get_args(hint) or "None" in str(hint) else _store
-    elif name == "error" and _mentions(hint, "NodeError"):
+    elif (name == "store" and (bare or _mentions(hint, "BaseStore"))) or (
+        name == "error" and _mentions(hint, "NodeError")
+    ):
         return _GETTERS[name]
     return None
 

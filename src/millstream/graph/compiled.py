@@ -126,18 +126,30 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         names = self.plan.nodes if nodes is None else nodes
         return [cache_namespace(name, self.plan.nodes[name].call.target) for name in names]
 
-    def get_subgraphs(self, namespace: str | None = None, recurse: bool = False) -> Any:
-        """Yield `(name, graph)` for each node that is a graph; with `recurse`, what is inside those too."""
+    def get_subgraphs(
+        self, namespace: str | None = None, recurse: bool = False
+    ) -> Iterator[tuple[str, CompiledStateGraph[Any, Any, Any, Any]]]:
+        """Yield `(name, graph)` for each node that is a graph; with `recurse`, what is inside those too.
+
+        `namespace` asks for one of them: `"node"`, or with `recurse` `"node|inner"`.
+        """
         for name, node in self.plan.nodes.items():
             inner = node.inner
             if inner is None:
                 continue
             if namespace is None or namespace == name:
                 yield name, inner
-            if recurse or (namespace or "").startswith(f"{name}|"):
-                rest = None if namespace is None or namespace == name else namespace.removeprefix(f"{name}|")
+            if recurse and (namespace is None or namespace.startswith(f"{name}|")):
+                rest = None if namespace is None else namespace.removeprefix(f"{name}|")
                 for below, graph in inner.get_subgraphs(rest, recurse):
                     yield f"{name}|{below}", graph
+
+    async def aget_subgraphs(
+        self, namespace: str | None = None, recurse: bool = False
+    ) -> AsyncGenerator[tuple[str, CompiledStateGraph[Any, Any, Any, Any]], None]:
+        """`get_subgraphs` for `async for`."""
+        for found in self.get_subgraphs(namespace, recurse):
+            yield found
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """The nodes, and the ways that may be taken between them, to be drawn with `draw_mermaid()` or `draw_ascii()`.
@@ -316,8 +328,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     ) -> AsyncGenerator[Any, None]:
         scope = showing(scope)
         if given is not MISSING and not scope.listeners:
-            options = self._options(kwargs)
-            return chunks_of(self, loop_for(self, d, scope.inner(), options), given, options)
+            try:
+                options = self._options(kwargs)
+                return chunks_of(self, loop_for(self, d, scope.inner(), options), given, options)
+            except Exception as error:  # a stream is asked for its items: there, whoever reads it finds what is wrong
+                return _failing(error)
         return self._flow_watched(d, inputs, scope, kwargs, given)
 
     async def _flow_watched(
@@ -369,7 +384,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     def result(self, loop: Loop, options: Options) -> Any:
         """What `invoke` returns."""
         keys = self.keys(options, streaming=False)
-        result = read_keys(loop.seen, keys) if loop.answered else None
+        result = read_keys(loop.seen, keys) if loop.answered and keys else None
         if options.version == "v2":
             return GraphOutput(self.coerced("values", (), result), tuple(loop.waiting))
         if loop.waiting:
@@ -453,6 +468,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def __repr__(self) -> str:
         return f"CompiledStateGraph({self.name!r}, nodes={list(self.plan.nodes)})"
+
+
+async def _failing(error: Exception) -> AsyncGenerator[Any, None]:
+    raise error
+    yield
 
 
 def _given(

@@ -140,8 +140,8 @@ def _saver(app: App, task: Task | None) -> BaseCheckpointSaver | None:
         if own is True:
             raise OutsideRun("checkpointer=True is for a graph inside another one; give this graph a saver.")
         return own or None
-    if own is False or task.loop.ledger is None:
-        return own if isinstance(own, BaseCheckpointSaver) else None
+    if own is False or task.loop.ledger is None:  # a part of a run is stored with the run, or not at all
+        return None
     return task.loop.ledger.saver
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, MissingKey
 from ..spine import fault_points
 from ..spine.scope import Scope
 from .behind import Behind
@@ -65,7 +65,9 @@ class Ledger:
     def __init__(self, saver: Any, configurable: Mapping[str, Any], ns: str, durability: str) -> None:
         thread = configurable.get("thread_id")
         if thread is None:
-            raise InvalidArgument(
+            # Where something is configured it is a key that is missing there.
+            kind = MissingKey if configurable and "thread_id" not in configurable else InvalidArgument
+            raise kind(
                 "the graph has a checkpointer, so the run must name its thread: pass "
                 '`config={"configurable": {"thread_id": "..."}}` (and, if wanted, `checkpoint_ns`, `checkpoint_id`).'
             )

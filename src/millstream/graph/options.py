@@ -13,6 +13,7 @@ from .out import Item, mask_of
 
 __all__ = ["Options"]
 
+_BOLD, _YELLOW, _PLAIN = "\033[1m", "\033[1;30;33m", "\033[0m"
 _DURABILITY: Final = ("sync", "async", "exit")
 
 
@@ -98,8 +99,8 @@ class Options:
         def put(item: Item) -> None:
             ns, mode, payload = item
             if mode in printed:
-                where = f"[graph={'|'.join(ns)}]" if ns else ""
-                print(f"{where}[{mode}] {payload!r}")
+                where = f"{_YELLOW}[graph={ns!r}]{_PLAIN} " if ns else ""
+                print(f"{_BOLD}[{mode}]{_PLAIN} {where}{payload!r}")
             if mode in wanted:
                 reader(item)
 

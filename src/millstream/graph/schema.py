@@ -63,19 +63,16 @@ def has_fields(type_: Any) -> bool:
 def object_pairs(value: Any) -> Pairs | None:
     """The fields of a dataclass, pydantic model or annotated object as pairs; None for anything else.
 
-    Of a pydantic model only fields that were set or that differ from their default count: the others say
-    nothing about the state.
+    Of a pydantic model a None that is only a field's default says nothing about the state, and is left out.
     """
     cls = type(value)
     if dataclasses.is_dataclass(cls):
         return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(cls)]
     if _is_model(cls):
         given = value.model_fields_set
-        pairs = [(name, getattr(value, name), info) for name, info in cls.model_fields.items()]
+        pairs = [(name, getattr(value, name), info.default) for name, info in cls.model_fields.items()]
         return [
-            (name, item)
-            for name, item, info in pairs
-            if name in given or item != info.get_default(call_default_factory=True)
+            (name, item) for name, item, default in pairs if item is not None or default is not None or name in given
         ]
     if cls.__module__ != "builtins" and getattr(cls, "__annotations__", None):
         return [(name, getattr(value, name)) for name in cls.__annotations__ if hasattr(value, name)]

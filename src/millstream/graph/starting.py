@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CannotResume, EmptyInputError, GraphDrained
-from .constants import NULL_TASK, PREVIOUS, START
+from .constants import NULL_TASK, PREVIOUS, START, TAG_HIDDEN
 from .control import Command
 from .draining import RunControl
 from .handlers import tell_resume
@@ -84,7 +84,9 @@ async def _start(loop: Loop, input: Any) -> None:
     if not plan.is_root and not isinstance(input, Command):
         start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
     if plan.start.branches:
-        await choose(loop, start, input, TaskScope(start))
+        scope = TaskScope(start)
+        scope.tags = (*scope.tags, TAG_HIDDEN)
+        await choose(loop, start, input, scope)
     await settle(loop, [start])
 
 

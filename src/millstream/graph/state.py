@@ -39,12 +39,14 @@ async def read_state(
 
     The latest one is live: what finished tasks of an unfinished step wrote is shown as applied.
     """
+    empty = StateSnapshot({}, (), {"configurable": dict(scope.configurable)}, None, None, None, (), ())
+    if _graph_at(app, scope) is None:
+        return empty
     loop, ledger = _loop(app, d, scope)
     ledger.only_read()
     loaded = await _load(loop, ledger, ledger.id)
     if loaded is None:
-        config = {"configurable": dict(scope.configurable)}
-        return StateSnapshot({}, (), config, None, None, None, (), ())
+        return empty
     after = await _after(loop, ledger, loaded.id)
     snapshot = _snapshot(loop, ledger, loaded, after, live=ledger.id is None)
     return await _with_inner(app, d, scope, snapshot) if subgraphs else snapshot
@@ -59,6 +61,8 @@ async def history(
     limit: int | None,
 ) -> AsyncGenerator[StateSnapshot, None]:
     """Snapshots of one thread and namespace, newest first."""
+    if _graph_at(app, scope) is None:
+        return
     loop, ledger = _loop(app, d, scope)
     ledger.only_read()
     ids = await ledger.call(loop, "ids", ledger.thread, ledger.ns)
@@ -187,9 +191,8 @@ def _all_set(loop: Loop) -> list[Any]:
 
 async def _last_node(loop: Loop, ledger: Ledger, loaded: Loaded | None, pending: Sequence[Task]) -> str:
     """The node that an update without one is taken to come from: the one that ran last. What updates stood for did not run."""
-    nodes = list(loop.plan.nodes)
-    if len(nodes) == 1:
-        return nodes[0]
+    if loop.plan.entry is not None:
+        return loop.plan.entry
     ran = {task.node.name for task in pending} or await _ran_last(loop, ledger, loaded)
     if len(ran) > 1:
         raise InvalidUpdateError(f"Ambiguous update, specify as_node: {', '.join(sorted(ran))} ran last, together.")
@@ -282,26 +285,38 @@ async def _with_inner(
 # -- the saver -------------------------------------------------------------------------------------------------------
 
 
-def _loop(app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope) -> tuple[Loop, Ledger]:
-    saver = app.checkpointer
-    if not isinstance(saver, BaseCheckpointSaver):
+def _graph_at(
+    app: CompiledStateGraph[Any, Any, Any, Any], scope: Scope
+) -> CompiledStateGraph[Any, Any, Any, Any] | None:
+    """The graph that the scope's namespace leads to; None where a node on the way is unknown, or no graph."""
+    if not isinstance(app.checkpointer, BaseCheckpointSaver):
         raise InvalidArgument("No checkpointer set: compile the graph with one, e.g. InMemorySaver().")
     ns = scope.configurable.get("checkpoint_ns") or ""
-    graph: Any = app
+    graph = app
     for part in ns.split("|") if ns else ():
         name = part.split(":")[0]
-        if name.isdigit():
+        if name.isdigit():  # the number of a call within a task
             continue
         node = graph.plan.nodes.get(name)
         if node is None or node.inner is None:
-            raise InvalidArgument(f"Subgraph {ns!r} not found: {graph.get_name()!r} has no graph at the node {name!r}.")
+            return None
         graph = node.inner
+    return graph
+
+
+def _loop(app: CompiledStateGraph[Any, Any, Any, Any], d: Driver, scope: Scope) -> tuple[Loop, Ledger]:
+    graph = _graph_at(app, scope)
+    ns = scope.configurable.get("checkpoint_ns") or ""
+    if graph is None:
+        raise InvalidArgument(
+            f"Subgraph {ns!r} not found: no nodes of {app.get_name()!r} and of what is in it have these names."
+        )
     if graph.checkpointer is True:  # it has one state for the thread, whichever task it is run by
         ns = "|".join(part.split(":")[0] for part in ns.split("|"))
     loop = Loop(graph.plan, d, scope, 1, graph.get_name())
     loop.ns_text = ns
     loop.ns = tuple(ns.split("|")) if ns else ()
-    loop.ledger = Ledger(saver, {**scope.configurable, "checkpoint_ns": ns}, ns, "sync")
+    loop.ledger = Ledger(app.checkpointer, {**scope.configurable, "checkpoint_ns": ns}, ns, "sync")
     return loop, loop.ledger
 
 

@@ -70,7 +70,9 @@ def listen(
     if mask & MESSAGES:
         loop.scope = loop.scope.with_listener(MessagesTap(put, loop.ns, options.subgraphs, bare))
     if mask & (CUSTOM | TOOLS):
-        tap = ToolsTap(put, loop.ns, options.subgraphs, custom=bool(mask & CUSTOM), tools=bool(mask & TOOLS))
+        custom, tools = bool(mask & CUSTOM), bool(mask & TOOLS)
+        live = options.subgraphs or bool(mask & (CUSTOM | MESSAGES))
+        tap = ToolsTap(put, loop.ns, options.subgraphs, custom=custom, tools=tools, live=live)
         loop.scope = loop.scope.with_listener(tap)
 
 

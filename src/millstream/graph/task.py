@@ -144,7 +144,7 @@ class Task:
 
     def inner_config(self) -> dict[str, Any] | None:
         """The config that names the state of the graph inside the task; None where there is none."""
-        if self.node.inner is None:
+        if self.node.inner is None or self.node.inner.checkpointer is False:
             return None
         thread = self.loop.scope.configurable.get("thread_id")
         return {"configurable": {"thread_id": thread, "checkpoint_ns": self.ns}}

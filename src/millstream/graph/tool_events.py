@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..data.ids import new_id
+from ..data.messages import ToolMessage
 from ..errors import GraphBubbleUp
 from ..spine.events import CUSTOM, END, ERROR, START, Event
 from ..spine.run import Run
@@ -20,17 +22,25 @@ PROGRESS = "tool_progress"
 class ToolsTap:
     """The listener of one stream in `tools` or `custom` mode, or both."""
 
-    __slots__ = ("_base", "_custom", "_put", "_subgraphs", "_tools")
+    __slots__ = ("_base", "_custom", "_live", "_put", "_subgraphs", "_tools")
     types = frozenset({"tool"})
 
     def __init__(
-        self, put: Callable[[Item], Any], base: tuple[str, ...], subgraphs: bool, *, custom: bool, tools: bool
+        self,
+        put: Callable[[Item], Any],
+        base: tuple[str, ...],
+        subgraphs: bool,
+        *,
+        custom: bool,
+        tools: bool,
+        live: bool,
     ) -> None:
         self._put = put
         self._base = base
         self._subgraphs = subgraphs
         self._custom = custom
         self._tools = tools
+        self._live = live
 
     def interest(self, run: Run) -> int:
         """Tools that are not silenced, in the graphs that are heard."""
@@ -54,9 +64,21 @@ class ToolsTap:
         elif event.kind == START:
             self._say(run, {"event": "tool-started", "tool_name": run.name, "input": data})
         elif event.kind == END:
-            self._say(run, {"event": "tool-finished", "output": data})
+            self._say(run, {"event": "tool-finished", "output": self._finished(data)})
         elif not isinstance(data, GraphBubbleUp):
             self._say(run, {"event": "tool-error", "message": str(data)})
+
+    def _finished(self, output: Any) -> Any:
+        """What a tool gave, which does not change once it is told: its message gets an id when the state takes it.
+
+        A stream that also shows what happens meanwhile tells the message as it came, others as the state will hold it.
+        """
+        if not isinstance(output, ToolMessage) or output.id is not None:
+            return output
+        if self._live:
+            return output.model_copy()
+        output.id = new_id()
+        return output
 
     def _say(self, run: Run, payload: dict[str, Any]) -> None:
         payload["tool_call_id"] = run.extra.get("tool_call_id") or run.id
