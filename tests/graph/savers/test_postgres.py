@@ -13,7 +13,7 @@ import psycopg_pool
 import pytest
 from cluster import Cluster
 from colours import Colour, colour
-from graph_helpers import Log, chunks, graph_of, run, thread
+from graph_helpers import Log, chunks, graph_of, run, stream, thread
 from savers import apostgres_saver, emptied, postgres_saver, stored_bytes
 
 from millstream import (
@@ -149,6 +149,7 @@ def test_what_memory_says_postgres_says(colour: Colour, postgres: Cluster) -> No
 def test_a_failed_step_keeps_what_was_done(colour: Colour, postgres: Cluster) -> None:
     async def body(c: Colour) -> None:
         calls: list[str] = []
+        seen = threading.Event()
         fail = True
 
         def good(state: Any) -> Any:
@@ -156,6 +157,7 @@ def test_a_failed_step_keeps_what_was_done(colour: Colour, postgres: Cluster) ->
             return {"log": ["good"]}
 
         def bad(state: Any) -> Any:
+            assert seen.wait(10)
             if fail:
                 raise ValueError("boom")
             return {"log": ["bad"]}
@@ -164,7 +166,9 @@ def test_a_failed_step_keeps_what_was_done(colour: Colour, postgres: Cluster) ->
             graph = graph_of(("__start__", "good"), ("__start__", "bad"), good=good, bad=bad)
             app = graph.compile(checkpointer=saver)
             with pytest.raises(ValueError, match="boom"):
-                await run(c, app, {"log": []}, thread())
+                async for chunk in stream(c, app, {"log": []}, thread()):
+                    assert chunk == {"good": {"log": ["good"]}}
+                    seen.set()
             fail = False
             assert await run(c, app, None, thread()) == {"log": ["bad", "good"]}
             assert calls == ["good"]

@@ -148,6 +148,7 @@ def test_an_element_changed_in_place_and_returned_is_stored(saver: LogSaver) -> 
 
 def test_finished_siblings_of_a_failure_are_not_run_again(saver: LogSaver) -> None:
     calls: list[str] = []
+    seen = threading.Event()
     fail = True
 
     def good(state: Any) -> Any:
@@ -156,13 +157,16 @@ def test_finished_siblings_of_a_failure_are_not_run_again(saver: LogSaver) -> No
 
     def bad(state: Any) -> Any:
         calls.append("bad")
+        assert seen.wait(10)
         if fail:
             raise ValueError("boom")
         return {"log": ["bad"]}
 
     app = graph_of(("__start__", "good"), ("__start__", "bad"), good=good, bad=bad).compile(checkpointer=saver)
     with pytest.raises(ValueError, match="boom"):
-        app.invoke({"log": []}, thread())
+        for chunk in app.stream({"log": []}, thread()):
+            assert chunk == {"good": {"log": ["good"]}}
+            seen.set()
     fail = False
     assert sorted(calls) == ["bad", "good"]
     updates = list(app.stream(None, thread()))
