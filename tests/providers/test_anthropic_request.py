@@ -57,13 +57,15 @@ def test_a_conversation() -> None:
     ]
 
 
-def test_system_messages_stand_at_the_beginning() -> None:
+def test_system_messages_stand_in_one_place() -> None:
     system, _ = to_anthropic(
         [SystemMessage("a"), SystemMessage([{"type": "text", "text": "b", "cache_control": MARK}])]
     )
     assert system == [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": MARK}]
-    with pytest.raises(InvalidArgument, match="message 1"):
-        to_anthropic([HumanMessage("a"), SystemMessage("b")])
+    late = to_anthropic([HumanMessage("a"), SystemMessage("b"), HumanMessage("c")])
+    assert late == ("b", [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "c"}]}])
+    with pytest.raises(InvalidArgument, match="message 2"):
+        to_anthropic([SystemMessage("a"), HumanMessage("b"), SystemMessage("c")])
     assert to_anthropic([SystemMessage("")])[0] is None
 
 
@@ -371,3 +373,69 @@ def test_answers_that_are_shown_in_blocks() -> None:
         {"messages": [{"role": "user", "content": [document]}]},
     ):
         assert shows_blocks(body)
+
+
+def test_a_broken_call_that_was_answered_stands_before_its_answer() -> None:
+    broken = {"name": "f", "args": '{"a":', "id": "toolu_9", "error": None, "type": "invalid_tool_call"}
+    _, made = to_anthropic(
+        [
+            HumanMessage("go"),
+            AIMessage("", invalid_tool_calls=[broken]),
+            ToolMessage("no", tool_call_id="toolu_9", status="error"),
+        ]
+    )
+    assert made[1] == {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "toolu_9", "name": "f", "input": {}}],
+    }
+    assert to_anthropic([HumanMessage("go"), AIMessage("so", invalid_tool_calls=[broken]), HumanMessage("on")])[1][
+        1
+    ] == {"role": "assistant", "content": "so"}
+
+
+def test_a_mark_in_a_result_marks_the_result() -> None:
+    said = [{"type": "text", "text": "2", "cache_control": MARK}]
+    result = turns(
+        HumanMessage("go"),
+        AIMessage("", tool_calls=[CALL]),
+        ToolMessage(said, tool_call_id="toolu_1"),  # type: ignore[arg-type]
+    )[-1]["content"][0]
+    assert result["cache_control"] == MARK
+    assert result["content"] == [{"type": "text", "text": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel", "expected"),
+    [
+        ("any", None, None),
+        ("add", None, None),
+        (
+            {"type": "tool", "name": "add", "disable_parallel_tool_use": True},
+            None,
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        ("any", False, {"type": "auto", "disable_parallel_tool_use": True}),
+        ("none", None, {"type": "none"}),
+    ],
+)
+def test_a_model_that_thinks_is_not_made_to_call(choice: Any, parallel: bool | None, expected: Any) -> None:
+    call = {"tools": [{"name": "add", "input_schema": {}}], "tool_choice": choice, "parallel_tool_calls": parallel}
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    assert call_parameters({"thinking": thinking}, call).get("tool_choice") == expected
+    assert call_parameters({"thinking": {"type": "disabled"}}, call)["tool_choice"]["type"] != "auto"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"a": {}}}}},
+        {"type": "json_schema", "schema": {"title": "x", "type": "object", "properties": {"a": {}}}},
+        {"type": "object", "properties": {"a": {}}},
+    ],
+)
+def test_the_form_of_an_answer_is_told_in_this_apis_words(form: Any) -> None:
+    made = call_parameters({"output_config": {"effort": "low"}}, {"response_format": form})
+    schema = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
+    assert made == {"output_config": {"effort": "low", "format": {"type": "json_schema", "schema": schema}}}
+    with pytest.raises(InvalidArgument, match="JSON schema"):
+        call_parameters({}, {"response_format": {"type": "json_object"}})

@@ -8,6 +8,7 @@ from millstream import (
     AIMessage,
     BaseMessage,
     ChatMessage,
+    ChatOpenAI,
     FunctionMessage,
     HumanMessage,
     InvalidArgument,
@@ -198,3 +199,42 @@ def test_what_is_no_json_is_an_error() -> None:
     for text in (b"", b"{", b"nope", b"[" * 100_000):
         with pytest.raises(ValueError):
             loads(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_it"),
+    [
+        ("gpt-4o", True),
+        ("GPT-5.1", True),
+        ("o3-mini", True),
+        ("ft:gpt-4o:mine", True),
+        ("chatgpt-4o-latest", True),
+        ("gpt-oss-20b", False),
+        ("openai/gpt-4o", False),
+        ("o3x", False),
+        ("llama3", False),
+    ],
+)
+def test_openais_models_are_known_by_their_names_behind_a_gateway(name: str, is_it: bool) -> None:
+    model = ChatOpenAI(model=name, base_url="http://localhost/v1", max_tokens=3)
+    body = model._request_body([HumanMessage("hi")], None, {})
+    assert ("max_completion_tokens" in body, "max_tokens" in body) == (is_it, not is_it)
+    assert model._asks_for_responses({"reasoning": {"effort": "low"}}) is is_it
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("gpt-5", {}, None),
+        ("gpt-5.2-mini", {"reasoning_effort": "low"}, None),
+        ("gpt-5.1", {"reasoning_effort": "none"}, 0.3),
+        ("gpt-5.1", {"reasoning": {"effort": "none"}}, 0.3),
+        ("gpt-5-chat-latest", {}, 0.3),
+        ("gpt-5", {"temperature": 1}, 1),
+        ("gpt-4o", {}, 0.3),
+        ("openai/gpt-5", {"base_url": "http://localhost/v1"}, 0.3),
+    ],
+)
+def test_models_that_take_no_temperature_are_sent_none(name: str, settings: dict[str, Any], expected: Any) -> None:
+    model = ChatOpenAI(**{"model": name, "api_key": "k", "temperature": 0.3, **settings})
+    assert model.temperature == expected

@@ -117,7 +117,7 @@ def test_what_is_sent() -> None:
 
 
 def test_which_api_is_asked() -> None:
-    other = ChatOpenAI(model="gpt-5-pro", base_url="http://localhost/v1")
+    other = ChatOpenAI(model="mill-5-pro", base_url="http://localhost/v1")
     official = ChatOpenAI(model="gpt-4o", api_key=KEY)
     tools = {"tools": [{"type": "web_search"}]}
     assert not other._asks_for_responses(tools)

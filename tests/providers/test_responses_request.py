@@ -219,7 +219,13 @@ def test_parameters_under_other_names() -> None:
         ("gpt-5.1-codex-max", {}, True),
         ("gpt-5-pro", {}, True),
         ("o3-deep-research-2025-06-26", {}, True),
-        ("gpt-4o", {"reasoning": {"effort": "low"}}, False),
+        ("gpt-4o", {"reasoning": {"effort": "low"}}, True),
+        ("gpt-4o", {"reasoning_effort": "low"}, False),
+        ("codex-mini-latest", {}, True),
+        ("gpt-6", {}, False),
+        ("gpt-6", {"tools": [{"type": "function"}]}, True),
+        ("gpt-4o", {"text": {"verbosity": "low"}}, True),
+        ("gpt-4o", {"include": []}, True),
         ("gpt-4o", {"reasoning": {"summary": "auto"}}, True),
         ("gpt-4o", {"tools": [{"type": "function"}, {"type": "custom"}]}, False),
         ("gpt-4o", {"tools": [{"type": "web_search"}]}, True),
@@ -229,3 +235,61 @@ def test_parameters_under_other_names() -> None:
 )
 def test_what_only_this_api_can_do(model: str, body: dict[str, Any], expected: bool) -> None:
     assert only_responses(model, body) is expected
+
+
+def test_texts_of_different_phases_are_different_messages() -> None:
+    said = AIMessage(
+        [
+            {"type": "text", "text": "let me see", "id": "msg_1", "phase": "commentary"},
+            {"type": "text", "text": "so", "id": "msg_2", "phase": "final_answer"},
+        ]
+    )
+    made = to_responses([said], stored=False)
+    assert [(item["phase"], item["content"][0]["text"]) for item in made] == [
+        ("commentary", "let me see"),
+        ("final_answer", "so"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([{"type": "text", "text": "a"}], [{"type": "input_text", "text": "a"}]),
+        ([{"rows": 3}], '[{"rows":3}]'),
+        ([{"type": "row", "a": 1}, {"type": "row", "a": 2}], '[{"type":"row","a":1},{"type":"row","a":2}]'),
+        ([{"type": "custom_tool_call_output", "output": "a"}], "a"),
+    ],
+)
+def test_what_a_tool_gave_is_content_or_data(content: Any, expected: Any) -> None:
+    assert to_responses([ToolMessage(content, tool_call_id="call_1")])[0]["output"] == expected
+
+
+def test_annotations_go_back_as_this_api_made_them() -> None:
+    common = [
+        {"type": "citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1, "cited_text": "c"},
+        {"type": "citation", "title": "f.txt", "extras": {"file_id": "file-1", "index": 3}},
+        {"type": "citation", "cited_text": "of another provider"},
+        {"type": "non_standard_annotation", "value": {"type": "file_path", "file_id": "file-2"}},
+    ]
+    made = to_responses([AIMessage([{"type": "text", "text": "a", "annotations": common}])])
+    assert made[0]["content"][0]["annotations"] == [
+        {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1},
+        {"type": "file_citation", "file_id": "file-1", "filename": "f.txt", "index": 3},
+        {"type": "file_path", "file_id": "file-2"},
+    ]
+
+
+def test_what_has_no_common_form_goes_back_as_it_was() -> None:
+    blocks = [
+        {"type": "non_standard", "value": {"type": "refusal", "refusal": "no"}},
+        {"type": "image", "id": "ig_1", "base64": "AAAA"},
+        {"type": "non_standard", "value": {"type": "of another provider"}},
+    ]
+    assert to_responses([AIMessage(blocks)]) == [
+        {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"type": "image_generation_call", "id": "ig_1"},
+    ]
+
+
+def test_stop_sequences_which_this_api_refuses_are_not_sent() -> None:
+    assert responses_parameters({"stop": ["x"], "temperature": 0}) == {"temperature": 0}

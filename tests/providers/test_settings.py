@@ -382,6 +382,29 @@ def test_features_in_test_are_asked_for_where_they_are_needed(
     assert provider.requests[0].headers.get("anthropic-beta") == expected
 
 
+def test_features_that_the_program_names_in_the_header_are_added_to() -> None:
+    with StandInProvider(answered) as provider:
+        told = {"extra_headers": {"anthropic-beta": "mine, ours"}}
+        it = ChatAnthropic(model="any", base_url=provider.base_url, betas=["ours", "theirs"], model_kwargs=told)
+        it.invoke("hi")
+        it.invoke("hi", extra_headers={"anthropic-beta": "yours"})
+    first, second = (request.headers["anthropic-beta"] for request in provider.requests)
+    assert (first, second) == ("mine,ours,theirs", "yours,ours,theirs")
+
+
+@pytest.mark.parametrize("cls", [ChatOpenAI, ChatAnthropic])
+def test_what_model_kwargs_say_of_the_request(cls: Any) -> None:
+    told = {"extra_headers": {"X-Mine": KEY}, "extra_query": {"a": "b"}, "timeout": 3, "user": "u"}
+    with StandInProvider(answered) as provider:
+        it = cls(model="any", base_url=provider.base_url, model_kwargs=told, default_headers={"X-Other": "1"})
+        it.invoke("hi")
+    asked = provider.requests[0]
+    assert (asked.headers["x-mine"], asked.headers["x-other"]) == (KEY, "1")
+    assert asked.json["user"] == "u" and not {"extra_headers", "extra_query", "timeout"} & set(asked.json)
+    assert (it.timeout, it.model_kwargs) == (3, {"user": "u"})
+    assert KEY not in repr(it) and told["timeout"] == 3
+
+
 def test_files_by_their_ids_are_a_feature_in_test() -> None:
     with StandInProvider(answered) as provider:
         message = HumanMessage([{"type": "file", "file_id": "file_1"}, {"type": "text", "text": "what is it?"}])

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from millstream import ChatAnthropic, ChatOpenAI, InvalidArgument, OutputParserException, init_chat_model
+from millstream.providers.json_answers import json_format
 from millstream.testing import (
     Reply,
     StandInProvider,
@@ -126,6 +127,27 @@ def test_anthropics_model() -> None:
     assert forced["tool_choice"] == {"type": "tool", "name": "Sum"}
     assert "tool_choice" not in free
     assert held["output_config"]["format"]["schema"]["additionalProperties"] is False
+
+
+def test_what_may_be_left_out_still_may() -> None:
+    class Maybe(BaseModel):
+        a: int
+        b: int | None = None
+
+    with StandInProvider(lambda _: Reply(message_answer('{"a": 1}'))) as provider:
+        it = ChatAnthropic(model="any", base_url=provider.base_url)
+        assert it.with_structured_output(Maybe, method="json_schema").invoke("hi") == Maybe(a=1)
+        it.bind_tools([], response_format=Maybe).invoke("hi")
+    first, second = (request.json["output_config"]["format"]["schema"] for request in provider.requests)
+    assert first == second and first["required"] == ["a"]
+
+
+@pytest.mark.parametrize("strict", [None, False])
+def test_a_schema_with_its_name_around_it(strict: bool | None) -> None:
+    named = {"name": "f", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}, "strict": True}
+    made = json_format(named, strict=strict)["json_schema"]
+    assert (made["name"], made["strict"]) == ("f", strict is None)
+    assert made["schema"]["properties"] == {"a": {"type": "integer"}}
 
 
 def test_a_growing_answer() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["plain_schema", "strict_schema"]
+__all__ = ["closed_schema", "plain_schema", "strict_schema"]
 
 
 def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -56,20 +56,30 @@ def _plain(node: Any, definitions: dict[str, Any], within: tuple[str, ...], kept
 
 def strict_schema(schema: Any) -> Any:
     """A copy in which every object requires all of its properties and allows no others."""
+    return _closed(schema, all_required=True)
+
+
+def closed_schema(schema: Any) -> Any:
+    """A copy in which no object allows properties beyond its own; what may be left out still may."""
+    return _closed(schema, all_required=False)
+
+
+def _closed(schema: Any, *, all_required: bool) -> Any:
     if isinstance(schema, list):
-        return [strict_schema(item) for item in schema]
+        return [_closed(item, all_required=all_required) for item in schema]
     if not isinstance(schema, dict):
         return schema
     made = {
-        key: {name: strict_schema(item) for name, item in value.items()}
+        key: {name: _closed(item, all_required=all_required) for name, item in value.items()}
         if key in ("properties", "$defs")
         # Values, not schemas: an enum of dicts must stay as it is.
         else value
         if key in ("default", "enum", "const", "examples")
-        else strict_schema(value)
+        else _closed(value, all_required=all_required)
         for key, value in schema.items()
     }
     if "properties" in made:
-        made["required"] = list(made["properties"])
         made["additionalProperties"] = False
+        if all_required:
+            made["required"] = list(made["properties"])
     return made

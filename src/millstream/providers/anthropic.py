@@ -126,8 +126,12 @@ class ChatAnthropic(WireModel):
         # Its users give this API's address without the version; others' habit is to give it with.
         root = self._server if self._server.endswith("/v1") else f"{self._server}/v1"
         betas = [*(self.betas or ()), *(kwargs.get("betas") or ()), *betas_for(body)]
-        headers = {"anthropic-beta": ",".join(dict.fromkeys(betas))} if betas else {}
-        return self._post(f"{root}/messages", body, kwargs, **headers)
+        if not betas:
+            return self._post(f"{root}/messages", body, kwargs)
+        # Beside what the program itself says in that header.
+        given = self._headers(kwargs.get("extra_headers")).get("anthropic-beta")
+        told = [*(given.replace(" ", "").split(",") if given else ()), *betas]
+        return self._post(f"{root}/messages", body, kwargs, **{"anthropic-beta": ",".join(dict.fromkeys(told))})
 
     def _asking(self, body: Mapping[str, Any], kwargs: Mapping[str, Any]) -> StreamAsking:
         blocks, usage = shows_blocks(body), kwargs.get("stream_usage", self.stream_usage)
@@ -183,7 +187,7 @@ class ChatAnthropic(WireModel):
         """
         # The parsers are a dozen classes of pydantic, which few programs need.
         from ..chat.structured import RawAndParsed, form_parser
-        from .json_answers import answer_parser, named_schema
+        from .json_answers import answer_parser, answer_schema
 
         answering: Runnable[Any, Any]
         parser: Any
@@ -194,8 +198,10 @@ class ChatAnthropic(WireModel):
             answering = self.bind_tools([schema], tool_choice=name, strict=strict, **kwargs)
         elif method in ("json_schema", "json_mode"):
             parser = answer_parser(schema)
-            form = {"type": "json_schema", "schema": named_schema(schema, strict=strict is not False)["schema"]}
-            answering = self.bind(output_config={"format": form}, **kwargs)
+            form = {"type": "json_schema", "schema": answer_schema(schema)}
+            tools = kwargs.pop("tools", None)
+            bound = {"response_format": form, **kwargs}
+            answering = self.bind_tools(tools, strict=strict, **bound) if tools else self.bind(**bound)
         else:
             raise InvalidArgument(f"method={method!r}: write 'function_calling', 'json_schema' or 'json_mode'.")
         return RawAndParsed(answering, parser) if include_raw else answering | parser

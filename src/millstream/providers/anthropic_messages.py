@@ -31,10 +31,10 @@ def to_anthropic(messages: Sequence[BaseMessage]) -> tuple[Any, list[dict[str, A
     answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     for number, message in enumerate(messages):
         if isinstance(message, SystemMessage):
-            if number and not isinstance(messages[number - 1], SystemMessage):
+            if system and not isinstance(messages[number - 1], SystemMessage):
                 raise InvalidArgument(
-                    "Anthropic takes system messages only at the beginning of a conversation; "
-                    f"message {number} is one. Put it first, or make it a HumanMessage."
+                    "Anthropic takes the system's words in one place; they stand in several, and again as message "
+                    f"{number}. Put them together at the beginning, or make that one a HumanMessage."
                 )
             system.append(message)
             continue
@@ -91,11 +91,16 @@ def _result(message: ToolMessage) -> list[dict[str, Any]]:
     if isinstance(content, list) and content and all(_is_result(block) for block in content):
         return [dict(block) for block in content if isinstance(block, dict)]
     made: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id)}
+    mark = message.additional_kwargs.get("cache_control")
     if said := _given(content):
+        if isinstance(said, list):
+            # A mark in a result is one of the whole result.
+            mark = next((block["cache_control"] for block in said if block.get("cache_control")), mark)
+            said = [{key: value for key, value in block.items() if key != "cache_control"} for block in said]
         made["content"] = said
     if message.status == "error":
         made["is_error"] = True
-    if mark := message.additional_kwargs.get("cache_control"):
+    if mark:
         made["cache_control"] = mark
     return [made]
 
@@ -107,7 +112,9 @@ def _is_result(block: Any) -> bool:
 def _answer(message: AIMessage, answered: set[str]) -> Any:
     """What the model said. Calls that never became whole are left out, unless somebody has answered them."""
     calls = {call["id"]: call["args"] for call in message.tool_calls}
-    if isinstance(message.content, str) and not calls:
+    # Their arguments are no JSON object, but the answer needs a call to stand behind.
+    broken = [call for call in message.invalid_tool_calls if call["id"] in answered]
+    if isinstance(message.content, str) and not calls and not broken:
         return message.content
     blocks: list[dict[str, Any]] = []
     shown = set()
@@ -122,6 +129,9 @@ def _answer(message: AIMessage, answered: set[str]) -> Any:
     for call in message.tool_calls:
         if call["id"] not in shown:
             blocks.append({"type": "tool_use", "id": _id(call["id"]), "name": call["name"], "input": call["args"]})
+    for invalid in broken:
+        if invalid["id"] not in shown:
+            blocks.append({"type": "tool_use", "id": _id(invalid["id"]), "name": invalid["name"] or "", "input": {}})
     return blocks
 
 

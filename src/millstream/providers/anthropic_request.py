@@ -12,7 +12,7 @@ from .endpoint import HOW_TO_ASK
 __all__ = ["betas_for", "call_parameters", "most_tokens", "shows_blocks", "to_anthropic_tool", "tool_choice_of"]
 
 # Keywords that go into the body under another name, or into a header.
-_NOT_SENT = HOW_TO_ASK | {"betas", "effort", "stop", "parallel_tool_calls"}
+_NOT_SENT = HOW_TO_ASK | {"betas", "effort", "stop", "parallel_tool_calls", "response_format"}
 
 # The tokens that a model may say at most, by how its name begins; the first row that fits counts.
 _MOST_TOKENS = (
@@ -24,6 +24,10 @@ _MOST_TOKENS = (
     ("claude-opus-4-0", 32_000),
     ("claude-opus-4-1", 32_000),
     ("claude-opus-4-2025", 32_000),
+    *(
+        (f"claude-{name}", 128_000)
+        for name in ("opus-4-6", "opus-4-7", "opus-4-8", "opus-5", "sonnet-4-6", "sonnet-5", "fable-5")
+    ),
     ("claude-", 64_000),
 )
 _FEW_TOKENS = 4_096
@@ -85,12 +89,19 @@ def call_parameters(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dic
     both = {**settings, **call}
     parameters = {key: value for key, value in both.items() if key not in _NOT_SENT and value is not None}
     if effort := both.get("effort"):
-        parameters["output_config"] = {"effort": effort, **(parameters.get("output_config") or {})}
+        parameters["output_config"] = {**(parameters.get("output_config") or {}), "effort": effort}
+    if form := both.get("response_format"):
+        parameters["output_config"] = {**(parameters.get("output_config") or {}), "format": _answer_format(form)}
     if stop := both.get("stop"):
         parameters["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     if tools := parameters.get("tools"):
         parameters["tools"] = [to_anthropic_tool(tool) for tool in tools]
-    choice = tool_choice_of(parameters.pop("tool_choice", None), parallel=both.get("parallel_tool_calls"))
+    wanted = _choice(parameters.pop("tool_choice", None), None)
+    if wanted is not None and wanted["type"] in ("any", "tool") and _thinks(parameters):
+        # A model that thinks must not be made to call a tool: such a request is refused.
+        parallel = {key: wanted[key] for key in ("disable_parallel_tool_use",) if key in wanted}
+        wanted = {"type": "auto", **parallel} if parallel else None
+    choice = tool_choice_of(wanted, parallel=both.get("parallel_tool_calls"))
     if choice is not None and tools:
         parameters["tool_choice"] = choice
     return {**parameters, **(settings.get("extra_body") or {}), **(call.get("extra_body") or {})}
@@ -152,10 +163,21 @@ def _choice(choice: Any, tools: Sequence[Mapping[str, Any]] | None) -> dict[str,
     return {"type": "tool", "name": choice}
 
 
+def _thinks(body: Mapping[str, Any]) -> bool:
+    thinking = body.get("thinking")
+    return isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled")
+
+
+def _answer_format(form: Any) -> dict[str, Any]:
+    """The form that an answer is to have, as this API wants it told: from a class, a JSON schema, or OpenAI's form."""
+    from .json_answers import answer_schema  # a dozen classes of parsers, which few programs need
+
+    return {"type": "json_schema", "schema": answer_schema(form)}
+
+
 def shows_blocks(body: Mapping[str, Any]) -> bool:
     """The answer to this request is shown as a list of blocks from its beginning: more than text is to be expected."""
-    thinking = body.get("thinking")
-    if isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled"):
+    if _thinks(body):
         return True
     return any(body.get(key) for key in ("tools", "mcp_servers", "context_management")) or any(
         isinstance(block.get("citations"), Mapping) and bool(block["citations"].get("enabled"))

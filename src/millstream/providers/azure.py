@@ -121,6 +121,10 @@ class AzureChatOpenAI(_OnAzure, ChatOpenAI):
     def _is_openai(self) -> bool:
         return True
 
+    @property
+    def _is_at_openai(self) -> bool:
+        return True
+
     def _chat_post(self, body: dict[str, Any], kwargs: dict[str, Any]) -> Post:
         return self._azure_post("chat/completions", body, kwargs)
 

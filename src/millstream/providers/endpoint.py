@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Secret, SecretStr
 
 from ..errors import InvalidArgument, MissingKey
 from .timeouts import Timeouts
@@ -97,6 +97,7 @@ def resolved_settings(model: type[BaseModel], given: dict[str, Any], endpoint: E
         settings[other if name not in known and other in known else name] = value
     _check_no_sdk(model, settings)
     settings = _with_unknown_in_model_kwargs(model, settings, known)
+    _give_requests_their_own(settings)
     if settings.get("max_retries", 0) is None:
         del settings["max_retries"]
     url = settings.get("base_url") or _first_set(endpoint.url_variables) or endpoint.url
@@ -174,6 +175,18 @@ def _check_clients(settings: Mapping[str, Any]) -> None:
             raise InvalidArgument(
                 f"{name} must be an httpx {kind}; `http_client` is for synchronous calls, `http_async_client` for async ones."
             )
+
+
+def _give_requests_their_own(settings: dict[str, Any]) -> None:
+    """What `model_kwargs` says of the request and not of the model: its headers, its query, how long it may take."""
+    told = dict(settings.get("model_kwargs") or {})
+    for name, ours in (("extra_headers", "default_headers"), ("extra_query", "default_query")):
+        if given := told.pop(name, None):
+            kept = settings.get(ours) or {}
+            settings[ours] = {**(kept.get_secret_value() if isinstance(kept, Secret) else kept), **given}
+            settings["model_kwargs"] = told
+    if (timeout := told.pop("timeout", None)) is not None:
+        settings["timeout"], settings["model_kwargs"] = timeout, told
 
 
 def _first_set(variables: tuple[str, ...]) -> str | None:

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from ..chat.function_calling import convert_to_openai_function
 from ..chat.json_parsers import JsonOutputParser, PydanticOutputParser
+from ..chat.json_schema import closed_schema, plain_schema
 from ..errors import InvalidArgument, OutputParserException
 
-__all__ = ["answer_parser", "is_pydantic", "json_format", "named_schema"]
+__all__ = ["answer_parser", "answer_schema", "is_pydantic", "json_format", "named_schema"]
 
 # How providers say that they ended an answer before its end.
 _CUT = ("length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")
@@ -20,12 +21,19 @@ _CUT = ("length", "max_tokens", "max_output_tokens", "model_context_window_excee
 def named_schema(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
     """`{"name", "description", "schema", "strict"}` of a pydantic class, a TypedDict, a JSON schema with a title, or a function.
 
+    What has that form already is taken as it is.
     With `strict` every property is required and no other is allowed; without a word a pydantic class is strict.
     """
     if schema is None:
         raise InvalidArgument("method='json_schema' needs a `schema`; method='json_mode' works without.")
     if strict is None and is_pydantic(schema):
         strict = True
+    if isinstance(schema, dict) and "name" in schema and isinstance(schema.get("schema"), dict):
+        strict = schema.get("strict") if strict is None else strict
+        schema = {
+            **{key: schema[key] for key in ("name", "description") if key in schema},
+            "parameters": schema["schema"],
+        }
     told = convert_to_openai_function(schema, strict=strict)
     made: dict[str, Any] = {"name": told["name"], "schema": told.get("parameters") or {}}
     if told.get("description"):
@@ -38,6 +46,22 @@ def named_schema(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
 def json_format(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
     """The `response_format` of chat completions that holds an answer to a schema."""
     return {"type": "json_schema", "json_schema": named_schema(schema, strict=strict)}
+
+
+def answer_schema(form: Any) -> Any:
+    """The JSON schema, and nothing around it, of whatever says how an answer is to look; it allows no other properties.
+
+    Raises:
+        InvalidArgument: there is no schema in it.
+    """
+    if isinstance(form, dict) and form.get("type") in ("json_object", "json_schema"):
+        inner = form.get("json_schema")
+        form = (inner if isinstance(inner, dict) else form).get("schema")
+        if form is None:
+            raise InvalidArgument("Anthropic's API has no mode for JSON of any form: give the answer a JSON schema.")
+    if isinstance(form, dict) and not any(key in form for key in ("title", "name", "function")):
+        return closed_schema(plain_schema(form))
+    return closed_schema(named_schema(form, strict=False)["schema"])
 
 
 def answer_parser(schema: Any) -> JsonOutputParser:

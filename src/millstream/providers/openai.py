@@ -18,7 +18,7 @@ from ..errors import BadRequestError, InvalidArgument, ProviderStatusError
 from ..flow.runnable import Runnable
 from .endpoint import Endpoint
 from .free_text import chat_tool
-from .openai_request import call_parameters, tool_choice_of, with_usage
+from .openai_request import call_parameters, is_openais, takes_temperature, tool_choice_of, with_usage
 from .responses_request import only_responses, responses_parameters
 from .timeouts import Timeouts
 from .wire_model import WireModel
@@ -81,8 +81,8 @@ class ChatOpenAI(WireModel):
     key. Usage is asked for with every stream, unless `stream_usage=False`. With several choices (`n`) there is no
     streaming: `stream` gives the first choice in one piece.
 
-    `use_responses_api=True` asks OpenAI's responses API instead, and so does, on OpenAI's own address, whatever only it can
-    do: tools that OpenAI runs, reasoning summaries, models such as gpt-5-pro. Its content is a list of indexed blocks.
+    `use_responses_api=True` asks OpenAI's responses API instead, and so does, with OpenAI's models and on its own address,
+    whatever only it can do: tools that OpenAI runs, `reasoning`, models such as gpt-5-pro. Its content is a list of indexed blocks.
 
     ```python
     model = ChatOpenAI(model="gpt-4o", temperature=0)
@@ -144,6 +144,9 @@ class ChatOpenAI(WireModel):
             given = settings.pop("request_timeout", settings.pop("timeout", None))
             settings["timeout"] = replace(Timeouts.of(given), idle=silence)
         super().__init__(**settings)
+        effort = self.reasoning_effort or (self.reasoning or {}).get("effort")
+        if self.temperature not in (None, 1) and self._is_openai and not takes_temperature(self.model_name, effort):
+            self.temperature = None
         if self.tiktoken_model_name and self.custom_get_token_ids is None:
             self.custom_get_token_ids = partial(openai_tokens.token_ids, self.tiktoken_model_name)
 
@@ -221,7 +224,7 @@ class ChatOpenAI(WireModel):
         if "tool_choice" in parameters:
             parameters["tool_choice"] = chat_tool(parameters["tool_choice"])
         return {
-            "messages": openai_messages.to_openai(messages, marks=not self._is_openai),
+            "messages": openai_messages.to_openai(messages, marks=not self._is_at_openai),
             "model": self.model_name,
             **parameters,
         }
@@ -360,9 +363,12 @@ class ChatOpenAI(WireModel):
 
     @property
     def _is_openai(self) -> bool:
-        """It is OpenAI's own server, in whatever region: imitators know fewer parameters, and some by older names."""
-        host = urlsplit(self._server).hostname or ""
-        return self._endpoint.provider == "openai" and f".{host}".endswith(".api.openai.com")
+        """It is OpenAI's own server, in whatever region, or a way to it: imitators know fewer parameters, and some by older names."""
+        return self._endpoint.provider == "openai" and (self._is_at_openai or is_openais(self.model_name))
+
+    @property
+    def _is_at_openai(self) -> bool:
+        return f".{urlsplit(self._server).hostname or ''}".endswith(".api.openai.com")
 
     @property
     def _structured_by(self) -> Literal["json_schema", "function_calling"]:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidArgument
 from .endpoint import HOW_TO_ASK
 
-__all__ = ["call_parameters", "tool_choice_of", "with_usage"]
+__all__ = ["call_parameters", "is_openais", "takes_temperature", "tool_choice_of", "with_usage"]
+
+# Names of models that nobody but OpenAI has, also behind a gateway or a proxy. (gpt-oss is anybody's.)
+_OPENAIS = re.compile(r"(ft:)?(gpt-[3-9]|chatgpt-|o\d+(-|$)|codex-|computer-use-)")
+
+
+def is_openais(model: str) -> bool:
+    """A model of that name is OpenAI's, whatever the address at which it is asked."""
+    return _OPENAIS.match(model.lower()) is not None
+
+
+def takes_temperature(model: str, effort: str | None) -> bool:
+    """This model takes a temperature other than 1. Those of the series GPT-5 do not, unless they are told not to reason."""
+    name = model.lower()
+    return not name.startswith("gpt-5") or "chat" in name or effort == "none"
 
 
 def call_parameters(

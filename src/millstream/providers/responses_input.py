@@ -17,6 +17,7 @@ __all__ = ["after_last_response", "to_responses"]
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 # Items that only this API makes, and takes back as they came.
 _OWN = frozenset({"web_search_call", "file_search_call", "code_interpreter_call", "computer_call", "image_generation_call", "mcp_call", "mcp_list_tools", "mcp_approval_request", "local_shell_call", "shell_call", "shell_call_output", "apply_patch_call", "tool_search_call", "tool_search_output", "compaction"})  # fmt: skip
+_GIVEN = frozenset({"input_text", "input_image", "input_file", "computer_screenshot"})
 # Items that a person's message may hold beside content.
 _ITEMS_OF_USERS = frozenset({"mcp_approval_response", "item_reference", "function_call_output", "computer_call_output"})
 
@@ -95,8 +96,7 @@ def _linked(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(message: ToolMessage, free: bool) -> dict[str, Any]:
-    content = message.content
-    output = content if isinstance(content, str) else [_given(block) for block in content]
+    output = _output(message.content)
     if message.additional_kwargs.get("type") == "computer_call_output":
         return {
             "type": "computer_call_output",
@@ -105,6 +105,16 @@ def _result(message: ToolMessage, free: bool) -> dict[str, Any]:
         }
     kind = "custom_tool_call_output" if free else "function_call_output"
     return {"type": kind, "call_id": message.tool_call_id, "output": output}
+
+
+def _output(content: str | list[Any]) -> Any:
+    """What a tool gave: text, or blocks where all are of kinds that a model can be given; anything else is data, told as JSON."""
+    if isinstance(content, str):
+        return content
+    if len(content) == 1 and isinstance(content[0], dict) and content[0].get("type") == "custom_tool_call_output":
+        return content[0].get("output") or ""
+    made = [_given(block) for block in content]
+    return made if all(block.get("type") in _GIVEN for block in made) else dumps(content).decode()
 
 
 def _answer(message: AIMessage, stored: bool, free: set[str | None]) -> list[dict[str, Any]]:
@@ -119,7 +129,7 @@ def _answer(message: AIMessage, stored: bool, free: set[str | None]) -> list[dic
         if made is None:
             continue
         last = items[-1] if items else {}
-        if made["type"] == "message" and last.get("type") == "message" and last.get("id") == made.get("id"):
+        if made["type"] == last.get("type") == "message" and _are_one(last, made):
             last["content"] += made["content"]
         else:
             items.append(made)
@@ -149,7 +159,9 @@ def _answer_item(block: Any, stored: bool) -> dict[str, Any] | None:
         return _reasoning(block, stored)
     if kind == "non_standard":
         value = block.get("value")
-        return dict(value) if isinstance(value, Mapping) and value.get("type") in _OWN else None
+        return _answer_item(value, stored) if isinstance(value, Mapping) and value.get("type") != kind else None
+    if kind == "image" and stored and str(block.get("id") or "").startswith("ig_"):
+        return {"type": "image_generation_call", "id": block["id"]}
     if kind in _CALLS or kind in _OWN:
         unsent = {"index"} if stored or kind in _OWN else {"index", "id"}
         item = {key: value for key, value in block.items() if key not in unsent}
@@ -157,6 +169,11 @@ def _answer_item(block: Any, stored: bool) -> dict[str, Any] | None:
             item.setdefault(_CALLS[kind], "")
         return item
     return None
+
+
+def _are_one(last: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Two texts are of one message: by its id, or, where ids are not told, by the phase that it belongs to."""
+    return last.get("id") == made.get("id") and ("id" in made or last.get("phase") == made.get("phase"))
 
 
 def _spoken(content: dict[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,8 +186,23 @@ def _spoken(content: dict[str, Any], block: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _annotations(block: Mapping[str, Any]) -> list[Any]:
-    given = [a for a in block.get("annotations") or () if isinstance(a, Mapping) and a.get("type") != "citation"]
-    return [{key: value for key, value in a.items() if key != "extras"} for a in given]
+    return [made for a in block.get("annotations") or () if isinstance(a, Mapping) and (made := _annotation(a))]
+
+
+def _annotation(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An annotation as this API makes them; None for one of another provider's, which it would refuse."""
+    kind, extras = given.get("type"), given.get("extras") or {}
+    if kind == "non_standard_annotation":
+        return dict(given["value"]) if isinstance(given.get("value"), Mapping) else None
+    if kind != "citation":
+        return {key: value for key, value in given.items() if key != "extras"}
+    if given.get("url"):
+        told = {key: given[key] for key in ("url", "title", "start_index", "end_index") if key in given}
+        return {"type": "url_citation", **told}
+    if extras.get("file_id") and "container_id" not in extras:
+        told = {"file_id": extras["file_id"], "filename": given.get("title"), "index": extras.get("index")}
+        return {"type": "file_citation", **{key: value for key, value in told.items() if value is not None}}
+    return None
 
 
 def _reasoning(block: Mapping[str, Any], stored: bool) -> dict[str, Any] | None:

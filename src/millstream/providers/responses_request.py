@@ -11,25 +11,29 @@ __all__ = ["only_responses", "responses_parameters"]
 
 # How the names of models begin, or what is in them, that only the responses API knows.
 _ONLY_THERE = ("-codex", "-pro", "-deep-research", "computer-use")
-_ASKING_FOR_IT = ("context_management", "include", "truncation", "previous_response_id", "conversation", "background")
+_BEGIN_THERE = ("codex-",)
+# These call tools only there.
+_CALL_TOOLS_THERE = ("gpt-6",)
+_ASKING_FOR_IT = ("context_management", "include", "truncation", "previous_response_id", "conversation", "background", "reasoning", "text")  # fmt: skip
 _ALSO_IN_CHAT = (None, "function", "custom")
 
 
 def only_responses(model: str, body: Mapping[str, Any]) -> bool:
     """Only the responses API can answer this: by its model, its parameters, or the tools that OpenAI runs itself."""
-    if any(part in f"{model}-" for part in (f"{name}-" for name in _ONLY_THERE)):
+    if model.startswith(_BEGIN_THERE) or any(part in f"{model}-" for part in (f"{name}-" for name in _ONLY_THERE)):
         return True
-    reasoning = body.get("reasoning")
-    if isinstance(reasoning, Mapping) and set(reasoning) - {"effort"}:
+    if any(body.get(key) is not None for key in _ASKING_FOR_IT):
         return True
-    if any(body.get(key) for key in _ASKING_FOR_IT):
+    tools = body.get("tools") or ()
+    if tools and model.startswith(_CALL_TOOLS_THERE):
         return True
-    return any(isinstance(tool, Mapping) and tool.get("type") not in _ALSO_IN_CHAT for tool in body.get("tools") or ())
+    return any(isinstance(tool, Mapping) and tool.get("type") not in _ALSO_IN_CHAT for tool in tools)
 
 
 def responses_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of chat completions under the names and in the forms of the responses API."""
-    body = dict(parameters)
+    # It knows no stop sequences, and refuses a request that has them.
+    body = {key: value for key, value in parameters.items() if key != "stop"}
     for name in ("max_completion_tokens", "max_tokens"):
         if (most := body.pop(name, None)) is not None:
             body["max_output_tokens"] = most
