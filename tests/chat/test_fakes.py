@@ -69,6 +69,9 @@ def test_an_iterator_of_messages() -> None:
     assert [chunk.content for chunk in chunks] == ["hello", " ", "big", " ", "world"]
     assert ({chunk.id for chunk in chunks}, chunks[-1].chunk_position) == ({"given"}, "last")
     assert model.invoke("x").content == "two words"
+    assert [chunk.content for chunk in GenericFakeChatModel(messages=iter(["a  b"])).stream("x")][:5] == [
+        *["a", " ", "", " ", "b"]
+    ]
     pieces = [chunk.additional_kwargs.get("function_call") for chunk in model.stream("x")]
     assert pieces == [{"name": "f"}, {"arguments": "a"}, {"arguments": ","}, {"arguments": "b"}, None]
     with pytest.raises(UsageError, match="no messages left"):

@@ -77,7 +77,7 @@ def test_an_answer_in_pieces(colour: Colour, cls: type[Whole]) -> None:
     assert all(isinstance(chunk.content, list) for chunk in chunks)
     whole = merge_chunks(chunks)
     shown = [{key: value for key, value in block.items() if key != "index"} for block in whole.content]
-    assert shown == [*BLOCKS, {"type": "tool_call_chunk", "name": "f", "args": '{"a": 1}', "id": "c"}]
+    assert shown == [*BLOCKS, CALL]
     assert (whole.tool_calls, whole.chunk_position, model.closed) == ([CALL], "last", 1)
     assert whole.response_metadata == {"output_version": "v1"}
 

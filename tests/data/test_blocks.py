@@ -14,7 +14,7 @@ CALL = {"name": "f", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
 def without_ids(blocks: list[Any]) -> list[Any]:
     for block in blocks:
         if block["type"] in ("image", "audio", "video", "file", "text-plain"):
-            assert block.pop("id")
+            block.pop("id", None)
     return blocks
 
 
@@ -25,6 +25,7 @@ def without_ids(blocks: list[Any]) -> list[Any]:
         ({"type": "text", "text": "a", "index": 0}, {"type": "text", "text": "a", "index": 0}),
         ({"type": "weird", "x": 1}, {"type": "non_standard", "value": {"type": "weird", "x": 1}}),
         ({"x": 1}, {"type": "non_standard", "value": {"x": 1}}),
+        ({"text": "a"}, {"type": "text", "text": "a"}),
         ({"type": "image_url", "image_url": {"url": "https://x/y.png"}}, {"type": "image", "url": "https://x/y.png"}),
         ({"type": "image_url", "image_url": "https://x/y.png"}, {"type": "image", "url": "https://x/y.png"}),
         (
@@ -76,6 +77,30 @@ def test_forms(block: Any, shown: Any) -> None:
     assert without_ids(HumanMessage([block]).content_blocks) == [shown]
 
 
+@pytest.mark.parametrize(
+    ("block", "made"),
+    [
+        ({"type": "image_url", "image_url": {"url": "u"}}, True),
+        ({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}, True),
+        ({"type": "file", "file": {"file_id": "f"}}, True),
+        ({"type": "image", "source": {"type": "url", "url": "u"}}, False),
+        ({"type": "image", "source_type": "url", "url": "u"}, False),
+    ],
+    ids=repr,
+)
+def test_only_openais_forms_get_an_id(block: Any, made: bool) -> None:
+    assert ("id" in HumanMessage([block]).content_blocks[0]) is made
+
+
+def test_what_more_a_block_says_is_kept() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    for block in (
+        {"type": "image", "source_type": "url", "url": "u", **mark},
+        {"type": "image", "source": {"type": "url", "url": "u"}, **mark},
+    ):
+        assert HumanMessage([block]).content_blocks == [{"type": "image", "url": "u", "extras": mark}]
+
+
 def test_text() -> None:
     assert AIMessage("hi").content_blocks == [{"type": "text", "text": "hi"}]
     assert AIMessage("").content_blocks == []
@@ -105,6 +130,23 @@ def test_blocks_can_be_given_instead_of_content() -> None:
     assert message.tool_calls == [CALL]
     piece = {"type": "tool_call_chunk", "name": "f", "args": "{", "id": "1", "index": 0}
     assert AIMessageChunk(content_blocks=[piece]).tool_call_chunks == [piece]
+
+
+def test_pieces_in_content_of_version_1_become_calls_at_the_end() -> None:
+    version = {"output_version": "v1"}
+    piece = {"type": "tool_call_chunk", "name": "f", "args": '{"a"', "id": "c1", "index": "lc_tc_0", "extras": {"k": 1}}
+    served = {"type": "server_tool_call_chunk", "name": "web_search", "args": '{"q": 1}', "id": "s", "index": 1}
+    first = AIMessageChunk(content_blocks=[piece, served], response_metadata=version)
+    rest = AIMessageChunk(
+        content_blocks=[{**piece, "name": None, "id": None, "args": ": 1}", "extras": None}], response_metadata=version
+    )
+    last = AIMessageChunk([], chunk_position="last")
+    assert [block["type"] for block in (first + rest).content] == ["tool_call_chunk", "server_tool_call_chunk"]
+    done = {**served, "type": "server_tool_call", "args": {"q": 1}}
+    pieces = [rest, last]
+    for whole in (first + rest + last, first + pieces):
+        assert whole.content == whole.content_blocks == [{**CALL, "extras": {"k": 1}}, done]
+    assert (first + last).content[0]["type"] == "invalid_tool_call"
 
 
 def test_content_of_version_1_is_returned_as_it_is() -> None:

@@ -172,7 +172,7 @@ def test_the_result_has_the_class_of_the_left() -> None:
     whole = C("a") + HumanMessageChunk("b")
     assert (type(whole), whole.content) == (C, "ab")
     whole = HumanMessageChunk("a", id="h", name="n") + C("b", id="msg_1")
-    assert (type(whole), whole.content, whole.id, whole.name) == (HumanMessageChunk, "ab", "h", "n")
+    assert (type(whole), whole.content, whole.id, whole.name) == (HumanMessageChunk, "ab", "h", None)
     assert (C("a", name="n") + C("b")).name is None
 
 
@@ -251,6 +251,12 @@ def test_calls_that_do_not_parse_are_kept_as_invalid(args: str) -> None:
     assert whole.invalid_tool_calls == [
         {"name": "f", "args": args, "id": "c", "error": None, "type": "invalid_tool_call"}
     ]
+
+
+def test_only_pieces_of_a_function_keep_their_name() -> None:
+    for cls in (AIMessageChunk, HumanMessageChunk):
+        assert (cls("a", name="n") + cls("b", name="n")).name is None
+    assert (FunctionMessageChunk("a", name="n") + FunctionMessageChunk("b", name="n")).name == "n"
 
 
 def test_chunks_are_made_from_whole_calls() -> None:

@@ -52,7 +52,7 @@ OPENAI_CALL = {"id": "c", "type": "function", "function": {"name": "f", "argumen
             ToolMessage("x", tool_call_id="c", artifact=[1], status="error"),
         ),
         ({"role": "function", "content": "x", "name": "f"}, FunctionMessage("x", name="f")),
-        ({"role": "remove", "content": "", "id": "1"}, RemoveMessage(id="1")),
+        ({"role": "remove", "content": "x", "id": "1"}, RemoveMessage(id="1")),
         ({"type": "chat", "role": "critic", "content": "x"}, ChatMessage("x", role="critic")),
         (AIMessage("x").model_dump(), AIMessage("x")),
         (AIMessageChunk("x", tool_calls=[CALL]).model_dump(), AIMessageChunk("x", tool_calls=[CALL])),
@@ -166,6 +166,22 @@ def test_transcript_of_what_has_no_place() -> None:
         get_buffer_string([RemoveMessage(id="1")])
     with pytest.raises(InvalidArgument, match="'yaml'"):
         get_buffer_string([], format="yaml")  # type: ignore[arg-type]
+
+
+def test_blocks_in_xml() -> None:
+    def shown(*content: Any) -> str:
+        return get_buffer_string([HumanMessage(list(content))], format="xml")[len('<message type="human">') : -10]
+
+    assert shown("a<", {"type": "image", "url": "u&"}, "b") == 'a&lt; <image url="u&amp;" /> b'
+    assert shown({"type": "image_url", "image_url": {"url": "https://x"}}) == '<image url="https://x" />'
+    assert shown({"type": "audio", "file_id": "f"}) == '<audio file_id="f" />'
+    assert shown("a", {"type": "image", "base64": "AA=="}, {"type": "own"}) == "a"
+    assert shown({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}) == ""
+    assert shown({"type": "reasoning", "reasoning": "so"}) == "<reasoning>so</reasoning>"
+    call = {"type": "server_tool_call", "id": "1", "name": "n", "args": {"a": "<"}}
+    assert shown(call) == '<server_tool_call id="1" name="n">{"a": "&lt;"}</server_tool_call>'
+    result = {"type": "server_tool_result", "tool_call_id": "1", "status": "success", "output": "z" * 600}
+    assert shown(result).endswith("z...</server_tool_result>") and len(shown(result)) < 600
 
 
 def test_a_function_call_of_old_in_xml() -> None:

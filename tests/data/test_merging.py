@@ -124,7 +124,7 @@ def text(text: str, **more: Any) -> dict[str, Any]:
         ),
         (
             [text("a", index=0)],
-            [{"type": "non_standard", "value": {"k": 1}, "index": 0}],
+            [{"type": "non_standard", "value": {"type": "own", "k": 1}, "index": 0}],
             [text("a", index=0, extras={"k": 1})],
         ),
         (

@@ -153,6 +153,9 @@ def test_a_tool_message_needs_the_call_it_answers() -> None:
 def test_content_of_a_tool_message_becomes_text() -> None:
     assert ToolMessage({"a": 1}, tool_call_id="1").content == "{'a': 1}"
     assert ToolMessage(("a", 2), tool_call_id="1").content == ["a", "2"]
+    assert ToolMessage(None, tool_call_id="1").content == "None"
+    with pytest.raises(ValidationError, match="nothing"):
+        ToolMessage(tool_call_id="1")
 
 
 def test_two_messages_never_share_a_dict() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 from typing import Any
 
@@ -66,6 +67,16 @@ def test_what_does_not_join(other: Any) -> None:
         ChatGenerationChunk(message=AIMessageChunk("a")) + other
     with pytest.raises(InvalidType):
         GenerationChunk("a") + other
+
+
+def test_the_fields_are_those_that_say_something() -> None:
+    def names(cls: Any) -> set[str]:
+        return {field.name for field in dataclasses.fields(cls)}
+
+    assert names(Generation) == names(GenerationChunk) == {"text", "generation_info"}
+    assert names(ChatGeneration) == names(ChatGenerationChunk) == {"text", "message", "generation_info"}
+    assert names(LLMResult) == {"generations", "llm_output", "run"}
+    assert [Generation("a").type, ChatGeneration(message=AIMessage("a")).type] == ["Generation", "ChatGeneration"]
 
 
 def test_the_text_is_the_messages() -> None:

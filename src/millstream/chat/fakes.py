@@ -148,10 +148,8 @@ class GenericFakeChatModel(BaseChatModel):
     ) -> Iterator[Any]:
         message = self._next()
         content = message.content
-        if isinstance(content, str):
-            words = [word for word in re.split(r"(\s)", content) if word]
-        else:
-            words = [message.text]
+        text = content if isinstance(content, str) else message.text
+        words = re.split(r"(\s)", text) if text else []
         for number, word in enumerate(words):
             last = number == len(words) - 1 and not message.additional_kwargs
             yield _chunk(AIMessageChunk(word, id=message.id, chunk_position="last" if last else None))

@@ -85,8 +85,8 @@ def _is_call(block: Any, ids: Collection[str]) -> bool:
 def merge_message_runs(messages: Messages, *, chunk_separator: str = "\n") -> list[BaseMessage]:
     """Join neighbours of the same class into one message; tool messages stay apart, since each answers its own call.
 
-    Texts are joined with the separator, lists of blocks and tool calls one after the other, usage is added up. What the
-    provider said of the messages (`response_metadata`) is that of the first.
+    Texts are joined with the separator, lists of blocks and tool calls one after the other, usage is added up. What the provider said of the messages (`response_metadata`) is that of the first; who spoke (`name`) is
+    kept only for functions.
     """
     runs: list[list[BaseMessage]] = []
     for message in convert_to_messages(messages):
@@ -111,6 +111,7 @@ def _joined(run: list[BaseMessage], separator: str) -> BaseMessage:
     changes: dict[str, Any] = {
         "content": _joined_content([message.content for message in run], separator),
         "additional_kwargs": _joined_dicts([message.additional_kwargs for message in run]),
+        "name": first.name if isinstance(first, FunctionMessage) else None,
     }
     if isinstance(first, AIMessage):
         answers = [message for message in run if isinstance(message, AIMessage)]

@@ -244,7 +244,7 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
         return LLMResult(
             generations=[list(result.generations) for result in results],
             llm_output={},
-            run=[RunInfo(run_id=call.run_id) for call in calls],
+            run=[RunInfo(run_id=call.run_id) for call in calls] or None,
         )
 
 

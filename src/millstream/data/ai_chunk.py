@@ -13,6 +13,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..errors import ValidationError
+from . import blocks
 from .calls import (
     Calls,
     calls_of_chunks,
@@ -135,6 +136,8 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
             self._add_tool_chunks(other, made)
         else:
             made._tool_chunks = made._log = None
+        if made.chunk_position is not None:
+            made._end()
         return made
 
     def _add_content(self, other: AIMessageChunk, made: AIMessageChunk) -> None:
@@ -194,7 +197,15 @@ class AIMessageChunk(AIMessage, BaseMessageChunk):
         made._tool_chunks = merge_tool_chunks(
             [piece.tool_call_chunks for piece in own if piece is self or piece._has_tools()]
         )
+        if made.chunk_position is not None:
+            made._end()
         return made
+
+    def _end(self) -> None:
+        """Where the content is standard blocks, those that were pieces of calls become the calls."""
+        content = self._content
+        if content.__class__ is list and self.response_metadata.get("output_version") == "v1":
+            self._content = blocks.with_whole_calls(content, *self._read_calls())
 
     def _finished(self) -> AIMessage:
         # Written out: this ends every answer that is streamed.

@@ -6,12 +6,19 @@ what nobody knows is kept whole as a `non_standard` block.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from .block_parts import Block, arguments, beyond, told
 from .ids import new_id
-from .provider_blocks import CALLS, said_block
+from .lazy import Lazy
 
-__all__ = ["content_blocks", "text_of"]
+if TYPE_CHECKING:
+    from . import provider_blocks
+else:
+    provider_blocks = Lazy(".provider_blocks", globals())
+
+__all__ = ["content_blocks", "text_of", "with_whole_calls"]
 
 _KNOWN = frozenset(
     {
@@ -45,44 +52,76 @@ def text_of(content: Any) -> str:
 
 def content_blocks(message: Any) -> list[Any]:
     """The blocks of a message: its content translated, its reasoning before, its tool calls after."""
-    content = message.content
-    if message.response_metadata.get("output_version") == "v1" and isinstance(content, list):
+    content, metadata = message.content, message.response_metadata
+    if metadata.get("output_version") == "v1" and isinstance(content, list):
         return content
-    chunks: Any = getattr(message, "tool_call_chunks", None) or []
-    arriving = bool(chunks) and message.chunk_position != "last"
-    blocks = _blocks_of(content, arriving)
+    piece = getattr(message, "chunk_position", "last") != "last"
+    pieces = list(getattr(message, "tool_call_chunks", ())) if piece else []
+    arriving = bool(pieces) and (not content or any(_is_call(item) for item in content))
+    blocks = _blocks_of(content, metadata.get("model_provider"), piece, pieces)
     reasoning = message.additional_kwargs.get("reasoning_content")
     if isinstance(reasoning, str) and reasoning and not any(block["type"] == "reasoning" for block in blocks):
         blocks.insert(0, {"type": "reasoning", "reasoning": reasoning})
-    if arriving and (content in ("", []) or _shows_calls(content)):
-        return blocks + [
-            {key: value for key, value in chunk.items() if value is not None or key != "index"} for chunk in chunks
-        ]
+    if arriving:
+        return blocks + [_arrived(piece) for piece in pieces]
     return blocks + _call_blocks(message, blocks)
 
 
-def _blocks_of(content: Any, arriving: bool) -> list[dict[str, Any]]:
+def with_whole_calls(content: Sequence[Any], calls: Sequence[Any], invalid: Sequence[Any]) -> list[Any]:
+    """Standard blocks of a message that has ended, in which pieces of calls are the calls that they amount to."""
+    whole = {call["id"]: call for call in (*invalid, *calls) if call["id"] is not None}
+    made: list[Any] = []
+    for block in content:
+        kind = block.get("type") if isinstance(block, dict) else None
+        if kind == "tool_call_chunk" and block.get("id") in whole:
+            extras = {"extras": block["extras"]} if "extras" in block else {}
+            made.append({**whole[block["id"]], **extras})
+        elif kind == "server_tool_call_chunk" and isinstance(block.get("args"), str):
+            made.append({**block, "type": "server_tool_call", "args": arguments(block["args"])})
+        else:
+            made.append(block)
+    return made
+
+
+def _blocks_of(content: Any, provider: Any, piece: bool, pieces: list[Any]) -> list[dict[str, Any]]:
+    """The blocks of the content. Pieces of calls take the places of the blocks that show them, and leave `pieces`."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
+    arriving = bool(pieces)
     blocks: list[dict[str, Any]] = []
     for item in content:
         if isinstance(item, str):
             blocks.append({"type": "text", "text": item})
-        elif not (arriving and item.get("type") in CALLS):
-            blocks += said_block(item) or [_translated(item)]
+        elif arriving and _is_call(item):
+            shown = [each for each in pieces if each["index"] == item.get("index")]
+            pieces[:] = [each for each in pieces if each not in shown]
+            blocks += provider_blocks.arriving_call(item, [_arrived(each) for each in shown], provider)
+        else:
+            said = provider_blocks.said_block(item, _KNOWN, provider=provider, piece=piece)
+            blocks += said or [_translated(item)]
     return blocks
 
 
-def _shows_calls(content: Any) -> bool:
-    return any(isinstance(item, dict) and item.get("type") in CALLS for item in content)
+def _is_call(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("type") in provider_blocks.CALLS
+
+
+def _arrived(piece: Any) -> dict[str, Any]:
+    return {key: value for key, value in piece.items() if value is not None or key != "index"}
 
 
 def _call_blocks(message: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Tool calls that the content does not show already. One there that is invalid is shown as such, in its place."""
+    valid = {call["id"]: call for call in getattr(message, "tool_calls", ())}
     invalid = {call["id"]: call for call in getattr(message, "invalid_tool_calls", ())}
     for place, block in enumerate(blocks):
-        if block["type"] == "tool_call" and block.get("id") in invalid:
-            blocks[place] = dict(invalid[block["id"]])
+        if block["type"] != "tool_call":
+            continue
+        id = block.get("id")
+        if id in invalid:
+            blocks[place] = dict(invalid[id])
+        elif id in valid and block.get("args") != valid[id]["args"]:
+            blocks[place] = {**block, "args": valid[id]["args"]}
     shown = {block.get("id") for block in blocks if block["type"] in ("tool_call", "tool_call_chunk")}
     return [dict(call) for call in getattr(message, "tool_calls", ()) if call["id"] is None or call["id"] not in shown]
 
@@ -93,54 +132,61 @@ def _translated(block: dict[str, Any]) -> dict[str, Any]:
         made = _data_block(kind, block)
     elif kind in _KNOWN:
         return block
+    elif block.keys() == {"text"}:  # as Gemini's messages have it
+        return {"type": "text", **block}
     else:
         translate = _TRANSLATORS.get(kind) if isinstance(kind, str) else None
         made = translate(block) if translate is not None else None
     return made if made is not None else {"type": "non_standard", "value": block}
 
 
-def _data_block(kind: str, block: dict[str, Any]) -> dict[str, Any] | None:
+def _data_block(kind: str, block: Block) -> dict[str, Any] | None:
     """The forms in which data comes: `{"source": {...}}` of Anthropic, `source_type` of old, OpenAI's `{"file": {...}}`."""
-    source = block.get("source", block.get(kind))
-    if isinstance(source, dict):
-        return _sourced(kind, source, block)
+    if isinstance(source := block.get("source"), dict):
+        return _sourced({"type": kind}, source, beyond(block, ["source", "id"]), block.get("id"))
+    if isinstance(source := block.get(kind), dict):
+        return _sourced({"type": kind}, source, beyond(block, [kind, "id"]), block.get("id") or new_id())
     source_type, data = block.get("source_type"), block.get("data")
-    found: dict[str, Any] | None = None
+    extras = beyond(block, ["source_type", "url", "data", "id", "mime_type", "text"])
+    made: dict[str, Any] = {"type": kind}
     if source_type == "url" and block.get("url"):
-        found = {"url": block["url"]}
+        made["url"] = block["url"]
     elif source_type == "base64" and data:
-        found = {"base64": data}
+        made["base64"] = data
     elif source_type == "id" and block.get("id"):
-        return {"type": kind, "id": new_id(), "file_id": block["id"]}
+        made["file_id"] = block["id"]
     elif source_type == "text" and block.get("text"):
-        return {"type": "text-plain", "id": new_id(), "text": block["text"], "mime_type": "text/plain"}
-    if found is None:
+        made = {"type": "text-plain", "text": block["text"], "mime_type": "text/plain"}
+    else:
         return None
-    mime = {"mime_type": block["mime_type"]} if block.get("mime_type") else {}
-    return {"type": kind, "id": block.get("id") or new_id(), **found, **mime}
+    if block.get("id") and source_type != "id":
+        made["id"] = block["id"]
+    if block.get("mime_type"):
+        made["mime_type"] = block["mime_type"]
+    return told(made, block, extras)
 
 
-def _sourced(kind: str, source: dict[str, Any], block: dict[str, Any]) -> dict[str, Any] | None:
-    made: dict[str, Any] = {"type": kind, "id": block.get("id") or new_id()}
+def _sourced(made: dict[str, Any], source: Block, extras: Block, id: str | None) -> dict[str, Any] | None:
+    if id is not None:
+        made["id"] = id
     mime = source.get("media_type") or source.get("mime_type") or source.get("format")
     data = source.get("data") or source.get("file_data")
     if source.get("type") == "text" and isinstance(data, str):
-        return {"type": "text-plain", "id": made["id"], "text": data, "mime_type": mime or "text/plain"}
-    if isinstance(data, str) and data.startswith("data:"):
+        made.update({"type": "text-plain", "text": data, "mime_type": mime or "text/plain"})
+    elif isinstance(data, str) and data.startswith("data:"):
         _from_data_url(data, made)
     elif isinstance(data, str):
         made["base64"] = data
         if mime:
-            made["mime_type"] = mime if "/" in mime else f"{kind}/{mime}"
+            made["mime_type"] = mime if "/" in mime else f"{made['type']}/{mime}"
     elif source.get("url"):
         made["url"] = source["url"]
     elif source.get("file_id"):
         made["file_id"] = source["file_id"]
     else:
         return None
-    if source.get("filename"):
-        made["extras"] = {"filename": source["filename"]}
-    return made
+    name = {"filename": source["filename"]} if source.get("filename") else {}
+    return told(made, {}, {**name, **extras})
 
 
 def _from_data_url(url: str, made: dict[str, Any]) -> None:
@@ -170,16 +216,16 @@ def _image_url(block: dict[str, Any]) -> dict[str, Any] | None:
 
 def _input_audio(block: dict[str, Any]) -> dict[str, Any] | None:
     sound = block.get("input_audio")
-    return _sourced("audio", sound, block) if isinstance(sound, dict) else None
+    if not isinstance(sound, dict):
+        return None
+    return _sourced({"type": "audio"}, sound, beyond(block, ["input_audio", "id"]), block.get("id") or new_id())
 
 
 def _document(block: dict[str, Any]) -> dict[str, Any] | None:
     source = block.get("source")
-    made = _sourced("file", source, block) if isinstance(source, dict) else None
-    if made is not None:
-        extras = {key: block[key] for key in ("title", "context", "citations") if block.get(key)}
-        made.update({"extras": {**made.get("extras", {}), **extras}} if extras else {})
-    return made
+    if not isinstance(source, dict):
+        return None
+    return _sourced({"type": "file"}, source, beyond(block, ["source", "id"]), block.get("id"))
 
 
 def _media(block: dict[str, Any]) -> dict[str, Any] | None:

@@ -83,10 +83,7 @@ def calls_of_chunks(chunks: Iterable[ToolCallChunk], *, whole: bool = False) -> 
 
 def chunks_of_calls(calls: Iterable[ToolCall], invalid: Iterable[InvalidToolCall]) -> list[ToolCallChunk]:
     """Whole calls as pieces, their arguments as JSON text."""
-    chunks = [
-        tool_call_chunk(call["name"], json.dumps(call["args"], ensure_ascii=False, default=str), call["id"])
-        for call in calls
-    ]
+    chunks = [tool_call_chunk(call["name"], json.dumps(call["args"], default=str), call["id"]) for call in calls]
     chunks += [tool_call_chunk(call["name"], call["args"], call["id"]) for call in invalid]
     return chunks
 

@@ -25,7 +25,10 @@ __all__ = [
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
 class BaseMessageChunk(BaseMessage):
-    """A piece of a message. `chunk + chunk` and `chunk + [chunks]` join pieces; the result has the left one's class."""
+    """A piece of a message. `chunk + chunk` and `chunk + [chunks]` join pieces; the result has the left one's class.
+
+    Only a function's pieces keep their `name` in a sum.
+    """
 
     __slots__ = ()
     adds_lists: ClassVar[bool] = True  # `chunk + [chunks]` joins them all at once (see `fold_chunks`)
@@ -62,6 +65,7 @@ class BaseMessageChunk(BaseMessage):
             "content": merge_content(*(piece.content for piece in pieces)),
             "additional_kwargs": merge_dicts(*(piece.additional_kwargs for piece in pieces)),
             "response_metadata": merge_dicts(*(piece.response_metadata for piece in pieces)),
+            "name": None,
         }
         changes.update(self._merge_own(others))
         return self.model_copy(update=changes)
@@ -136,7 +140,7 @@ class FunctionMessageChunk(FunctionMessage, BaseMessageChunk):
 
     def _merge_own(self, others: Sequence[Any]) -> dict[str, Any]:
         self._same("name", others)
-        return {}
+        return {"name": self.name}
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)

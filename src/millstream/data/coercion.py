@@ -18,6 +18,7 @@ from .messages import (
     ToolMessage,
     class_of_type,
 )
+from .xml_transcript import as_xml
 
 if TYPE_CHECKING:
     import json
@@ -132,6 +133,7 @@ def _of_role(role: str, given: dict[str, Any], source: object) -> BaseMessage:
     if cls is RemoveMessage:
         if "id" not in fields:
             raise InvalidArgument(f"A message with the role 'remove' needs an `id`: {source!r}.")
+        fields.pop("content")
         return RemoveMessage(**fields)
     return cls(**fields)
 
@@ -198,7 +200,7 @@ def get_buffer_string(
         (FunctionMessage, function_prefix),
         (ToolMessage, tool_prefix),
     )
-    show: Callable[[BaseMessage, str], str] = _as_xml if format == "xml" else _as_line
+    show: Callable[[BaseMessage, str], str] = as_xml if format == "xml" else _as_line
     return message_separator.join(show(message, _prefix(message, prefixes)) for message in messages)
 
 
@@ -219,33 +221,3 @@ def _as_line(message: BaseMessage, prefix: str) -> str:
         elif "function_call" in message.additional_kwargs:
             line += str(message.additional_kwargs["function_call"])
     return line
-
-
-def _as_xml(message: BaseMessage, prefix: str) -> str:
-    kind = prefix.lower() if not isinstance(message, ChatMessage) else prefix
-    text = _escaped(message.text, quotes=False)
-    opening = f'<message type="{_escaped(kind)}">'
-    calls = _xml_calls(message) if isinstance(message, AIMessage) else []
-    if not calls:
-        return f"{opening}{text}</message>"
-    content = [f"  <content>{text}</content>"] if text else []
-    return "\n".join([opening, *content, *calls, "</message>"])
-
-
-def _xml_calls(message: AIMessage) -> list[str]:
-    lines = []
-    for call in message.tool_calls:
-        args = _escaped(json.dumps(call["args"], ensure_ascii=False, default=str), quotes=False)
-        lines.append(
-            f'  <tool_call id="{_escaped(call["id"] or "")}" name="{_escaped(call["name"])}">{args}</tool_call>'
-        )
-    function = message.additional_kwargs.get("function_call")
-    if not lines and isinstance(function, dict):  # OpenAI's form before tool calls
-        args = _escaped(str(function.get("arguments") or "{}"), quotes=False)
-        lines.append(f'  <function_call name="{_escaped(str(function.get("name") or ""))}">{args}</function_call>')
-    return lines
-
-
-def _escaped(text: str, *, quotes: bool = True) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace('"', "&quot;") if quotes else text

@@ -224,7 +224,9 @@ class _Group:
     def add(self, item: dict[str, Any]) -> None:
         kind = self.parts[0].get("type")
         if item.get("type") == "non_standard" and kind not in (None, "non_standard") and "value" in item:
-            self.parts.append({"extras": item["value"]})
+            value = item["value"]
+            told = {key: each for key, each in value.items() if key != "type"} if isinstance(value, dict) else value
+            self.parts.append({"extras": told})
         else:
             self.parts.append({key: value for key, value in item.items() if key != "type"})
         self.id = self.id or item.get("id")

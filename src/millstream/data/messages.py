@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+_NOTHING: Any = object()  # None is an answer of a tool
+
+
 def title_line(title: str, html: bool = False) -> str:
     """The line of 80 characters that stands over what is shown to people; `html` makes it bold."""
     title = f" {title} "
@@ -248,7 +251,7 @@ class ToolMessage(BaseMessage):
 
     def __init__(
         self,
-        content: Any = None,
+        content: Any = _NOTHING,
         tool_call_id: str | UUID | int | float | None = None,
         *,
         artifact: Any = None,
@@ -262,7 +265,9 @@ class ToolMessage(BaseMessage):
             )
         if status not in ("success", "error"):
             raise ValidationError(f"`status` must be 'success' or 'error', not {status!r}.", field="status")
-        if content.__class__ is not str and content is not None:
+        if content is _NOTHING:
+            content = None
+        elif content.__class__ is not str:
             content = _tool_content(content)
         BaseMessage.__init__(self, content, content_blocks=content_blocks, **common)
         self.tool_call_id = check_id("tool_call_id", tool_call_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..errors import InvalidType, ValidationError
 from .chunks import BaseMessageChunk, merge_chunks
@@ -32,7 +32,7 @@ class Generation(Record):
 
     text: str
     generation_info: dict[str, Any] | None
-    type: str = "Generation"
+    type: ClassVar[str] = "Generation"
 
     def __init__(self, text: str, generation_info: dict[str, Any] | None = None, type: str | None = None) -> None:
         if not isinstance(text, str):
@@ -48,7 +48,7 @@ class GenerationChunk(Generation):
 
     __slots__ = ()
 
-    type: str = "GenerationChunk"
+    type: ClassVar[str] = "GenerationChunk"
 
     def __add__(self, other: Any) -> Self:
         """Join with another piece, or a list of them.
@@ -68,9 +68,10 @@ class ChatGeneration(Record):
     _required: ClassVar[frozenset[str]] = frozenset({"message"})
     _message_class: ClassVar[Any] = BaseMessage
 
+    text: str
     message: BaseMessage
     generation_info: dict[str, Any] | None
-    type: str = "ChatGeneration"
+    type: ClassVar[str] = "ChatGeneration"
 
     def __init__(
         self,
@@ -88,10 +89,12 @@ class ChatGeneration(Record):
         if type is not None:
             _check_type(self, type)
 
-    @property
-    def text(self) -> str:
-        """The text of the message."""
-        return self.message.text
+    if not TYPE_CHECKING:
+        text = property(lambda self: self.message.text, doc="The text of the message.")
+
+    @classmethod
+    def _field_names(cls) -> tuple[str, ...]:
+        return tuple(name for name in super()._field_names() if name != "text")  # it is said by `message`
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """All fields, and `text`, as a dict."""
@@ -109,7 +112,7 @@ class ChatGenerationChunk(ChatGeneration):
     __slots__ = ()
     _message_class: ClassVar[Any] = BaseMessageChunk
 
-    type: str = "ChatGenerationChunk"
+    type: ClassVar[str] = "ChatGenerationChunk"
 
     def __add__(self, other: Any) -> Self:
         """Join with another piece, or a list of them.
@@ -164,7 +167,7 @@ class LLMResult(Record):
     generations: list[list[Any]]
     llm_output: dict[str, Any] | None
     run: list[RunInfo] | None
-    type: str = "LLMResult"
+    type: ClassVar[str] = "LLMResult"
 
     def __init__(
         self,

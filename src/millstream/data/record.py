@@ -36,7 +36,10 @@ class Record:
     def _field_names(cls) -> tuple[str, ...]:
         names: tuple[str, ...] | None = cls.__dict__.get("_names")
         if names is None:
-            names = cls._names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
+            names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
+            if hasattr(cls, "type") and "type" not in names:
+                names += ("type",)
+            cls._names = names
         return names
 
     def _extras(self) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _answer(message: AIMessage, stored: bool, free: set[str | None]) -> list[dic
     calls: dict[str | None, Mapping[str, Any]] = {call["id"]: call for call in message.tool_calls}
     calls.update({call["id"]: call for call in message.invalid_tool_calls})
     items: list[dict[str, Any]] = []
-    for block in [message.content] if isinstance(message.content, str) else message.content:
+    for block in [message.content] if isinstance(message.content, str) else _whole_thoughts(message.content):
         if isinstance(block, dict) and block.get("type") in _CALLS:
             calls.pop(block.get("call_id"), None)
         made = _answer_item(block, stored)
@@ -205,14 +205,25 @@ def _annotation(given: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def _whole_thoughts(content: Sequence[Any]) -> list[Any]:
+    """The blocks of the content, a thought as one block: the form that all providers share has one for each summary."""
+    blocks: list[Any] = []
+    for block in content:
+        if isinstance(block, dict) and block.get("type") == "reasoning" and ("reasoning" in block or "extras" in block):
+            thought = {key: value for key, value in block.items() if key not in ("reasoning", "extras", "index")}
+            thought.update(block.get("extras") or {})
+            thought["summary"] = [{"type": "summary_text", "text": text}] if (text := block.get("reasoning")) else []
+            last = blocks[-1] if blocks and isinstance(blocks[-1], dict) else {}
+            if last.get("type") == "reasoning" and last.get("id") and last["id"] == thought.get("id"):
+                blocks[-1] = {**last, **thought, "summary": [*last.get("summary", ()), *thought["summary"]]}
+                continue
+            block = thought
+        blocks.append(block)
+    return blocks
+
+
 def _reasoning(block: Mapping[str, Any], stored: bool) -> dict[str, Any] | None:
     """A thought goes back by its id where it is stored, else by its encrypted content; without both it cannot."""
-    if "reasoning" in block:  # the form that all providers share
-        block = {
-            **(block.get("extras") or {}),
-            "id": block.get("id"),
-            "summary": [{"type": "summary_text", "text": block["reasoning"]}] if block["reasoning"] else [],
-        }
     secret = block.get("encrypted_content")
     if "summary" not in block and "content" not in block and not secret:
         return None

@@ -148,6 +148,19 @@ def test_a_chain(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
 
 
 @BOTH
+def test_what_a_call_says(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
+    notes = kind()
+
+    async def body(c: Colour) -> None:
+        await c.invoke(ScriptedChatModel(["a"]).bind(stop=["s"], k=1), "x", {"callbacks": [notes]})
+
+    colour.run(body)
+    _, start = notes.of("on_chat_model_start")
+    assert start["options"] == {"stop": ["s"]}
+    assert {key: start["invocation_params"][key] for key in ("stop", "k")} == {"stop": ["s"], "k": 1}
+
+
+@BOTH
 def test_a_stream(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
     notes = kind()
     chain = ChatPromptTemplate.from_messages([("human", "{q}")]) | ScriptedChatModel(["a b"]) | StrOutputParser()

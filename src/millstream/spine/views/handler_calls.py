@@ -168,7 +168,7 @@ def _model_started(run: Run) -> dict[str, Any]:
     return {
         **_named(run),
         "invocation_params": {**params, "stop": None, **sent},
-        "options": {"stop": None, **sent},
+        "options": {"stop": sent.get("stop")},
         "batch_size": 1,
     }
 
