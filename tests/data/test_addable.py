@@ -88,6 +88,12 @@ def test_add_is_strict() -> None:
         add([{"a": 1}, {"b": 2}])
 
 
+def test_what_comes_first_as_none_is_not_added() -> None:
+    assert (add([None, None]), add([None, "a", "b"]), add([None])) == (None, "ab", None)
+    with pytest.raises(TypeError):
+        add(["a", None])
+
+
 def test_aadd() -> None:
     async def source() -> AsyncIterator[str]:
         yield "a"

@@ -293,3 +293,31 @@ def test_a_run_id_for_several_inputs_warns_the_line_that_gave_it(colour: Colour)
 
 def list_of_configs(config: Any) -> list[Any]:
     return [each.get("run_id") for each in get_config_list(config, 2)]
+
+
+def test_an_async_batch_raises_the_error_that_came_first() -> None:
+    async def late(x: str) -> str:
+        if x == "now":
+            raise ValueError(x)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ended.append(x)
+        raise KeyError(x)
+
+    ended: list[str] = []
+    function = RunnableLambda(late)
+    for runnable in (function, function | str, function.with_config(tags=["t"])):
+        with pytest.raises(ValueError, match="now"):
+            asyncio.run(runnable.abatch(["later", "now"]))
+    with pytest.raises(ValueError, match="now"):
+        asyncio.run(function.map().ainvoke(["later", "now"]))
+    assert ended == ["later"] * 4
+    first, second = asyncio.run(function.abatch(["later", "now"], return_exceptions=True))
+    assert (type(first), type(second)) == (KeyError, ValueError)
+
+
+def test_no_inputs_need_no_configs(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        assert await batch(c, RunnableLambda(str), [], [{}]) == []
+
+    colour.run(body)

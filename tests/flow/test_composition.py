@@ -22,7 +22,7 @@ from millstream import (
     RunnablePassthrough,
     RunnableSequence,
 )
-from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported
+from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported, ValidationError
 from millstream.spine.events import END, ERROR, START, STREAM
 
 __all__ = ["colour"]
@@ -104,6 +104,23 @@ def test_fallbacks(colour: Colour) -> None:
             await c.invoke(keyed, "text")
 
     colour.run(body)
+
+
+def test_a_stream_without_chunks_is_fallen_back_from(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        silent, words = RunnableGenerator(c.generator()), RunnableGenerator(c.generator("a", "b"))
+        assert await c.collect(silent.with_fallbacks([words]), 1) == ["a", "b"]
+        assert await c.collect(silent.with_fallbacks([silent]), 1) == []
+        failing = RunnableGenerator(c.generator(fail=ValueError("no")))
+        with pytest.raises(ValueError, match="no"):
+            await c.collect(failing.with_fallbacks([silent]), 1)
+
+    colour.run(body)
+
+
+def test_a_fallback_must_be_a_runnable() -> None:
+    with pytest.raises(ValidationError, match="wrap a function"):
+        RunnableLambda(str).with_fallbacks([str])  # type: ignore[list-item]
 
 
 def test_retry_waits_no_longer_than_asked_after_thousands_of_attempts() -> None:
@@ -230,6 +247,9 @@ def test_router_and_map(colour: Colour) -> None:
         assert await c.collect(router, {"key": "a", "input": 3}) == [4]
         with pytest.raises(InvalidArgument, match=r"no runnable has the key 'z'; .* 'a', 'b'"):
             await c.invoke(router, {"key": "z", "input": 3})
+        for given, missing in (({"input": 3}, KeyError), ({"key": "a"}, KeyError), ("a", TypeError)):
+            with pytest.raises(missing, match="must be"):
+                await c.invoke(router, given)
         noted: list[int] = []
         notes = RouterRunnable({"a": c.function(noted.append)})
         wrong = [{"key": "a", "input": 3}, {"key": "z", "input": 3}]
@@ -240,7 +260,7 @@ def test_router_and_map(colour: Colour) -> None:
         assert await c.invoke(mapped, [1, 2, 3]) == [2, 4, 6]
         assert mapped.get_name() == "RunnableEach<double>"
         with pytest.raises(Unsupported, match="watch the runnable that is mapped"):
-            mapped.astream_events([1])
+            [event async for event in mapped.astream_events([1])]
         divide = RunnableLambda(c.function(lambda x: 6 // x)).map().bind(return_exceptions=True)
         six, failed, three = await c.invoke(divide, [1, 0, 2])
         assert (six, three) == (6, 3) and isinstance(failed, ZeroDivisionError)

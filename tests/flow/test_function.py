@@ -11,7 +11,7 @@ from unittest.mock import AsyncMock, MagicMock, Mock
 import pytest
 from colours import Colour, colour
 
-from millstream import RunnableGenerator, RunnableLambda
+from millstream import RunnableGenerator, RunnableLambda, chain
 from millstream.errors import InvalidType
 
 __all__ = ["colour"]
@@ -75,3 +75,28 @@ def test_a_sync_generator_function_is_streamed_by_stream_alone() -> None:
     assert asyncio.run(runnable.ainvoke("ab")) == "ab"
     with pytest.raises(InvalidType, match="`letters` is a sync generator function"):
         asyncio.run(streamed())
+
+
+def test_a_generator_says_at_once_which_form_it_lacks() -> None:
+    def plain(chunks: Any) -> Any:
+        yield from chunks
+
+    async def asynchronous(chunks: Any) -> Any:
+        async for chunk in chunks:
+            yield chunk
+
+    with pytest.raises(NotImplementedError, match="asynchronous"):
+        RunnableGenerator(asynchronous).stream(1)
+    with pytest.raises(NotImplementedError, match="asynchronous"):
+        RunnableGenerator(asynchronous).transform([1])
+    with pytest.raises(NotImplementedError, match="plain"):
+        RunnableGenerator(plain).astream(1)
+    inside = (RunnableGenerator(asynchronous) | str).stream(1)
+    with pytest.raises(NotImplementedError, match="asynchronous"):
+        next(inside)
+
+
+def test_a_decorated_lambda_is_called_as_others() -> None:
+    assert chain(lambda x: x).get_name() == "RunnableLambda"
+    with pytest.raises(InvalidType, match="decorates a function"):
+        chain(5)  # type: ignore[call-overload]

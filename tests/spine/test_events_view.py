@@ -148,8 +148,16 @@ def test_a_failure_ends_in_one_error_event_and_raises() -> None:
 
 
 def test_other_versions() -> None:
-    with pytest.raises(Unsupported, match="not 'v1'; leave `version` out"):
-        CHAIN.astream_events(1, version="v1")
+    async def read(version: str) -> None:
+        with pytest.raises(Unsupported, match=f"not '{version}'; leave `version` out"):
+            [event async for event in CHAIN.astream_events(1, version=version)]
+
+    async def awaited() -> None:
+        with pytest.raises(Unsupported, match="not 'v3'"):
+            await CHAIN.astream_events(1, version="v3")  # type: ignore[misc]
+
+    asyncio.run(read("v1"))
+    asyncio.run(awaited())
     with pytest.raises(TypeError, match="write `async for item in"):
         for _ in CHAIN.astream(1):  # type: ignore[attr-defined]
             pass

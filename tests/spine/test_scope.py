@@ -154,9 +154,15 @@ def test_a_config_shows_the_metadata_that_it_was_given_and_runs_have_all() -> No
 
     recorder = Recorder()
     RunnableLambda(outer).invoke(1, {"metadata": {"outer": 1}, "callbacks": [recorder]})
-    inherited, given = {"bound": 1, "outer": 1}, {"bound": 1, "own": 1, "model": "m"}
-    assert shown == [inherited, inherited, given, given]
-    assert recorder.events[-2].run.metadata == {**inherited, **given}
+    alone, given = {"bound": 1}, {"bound": 1, "own": 1, "model": "m"}
+    assert shown == [alone, alone, given, given]
+    assert recorder.events[-2].run.metadata == {"outer": 1, **given}
+
+
+def test_no_config_is_merged_to_none_and_a_none_is_no_value() -> None:
+    assert merge_configs() == merge_configs(None, None) == {}
+    seen = RunnableLambda(lambda x, config: config["configurable"]).invoke(1, {"a": 1, "b": None})  # type: ignore[typeddict-unknown-key]
+    assert seen == {"a": 1}
 
 
 def test_merged_configs_inherit_from_the_surrounding_run() -> None:

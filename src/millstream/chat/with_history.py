@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.addable import fold_chunks
-from ..data.chunks import message_chunk_to_message
 from ..data.coercion import convert_to_messages
 from ..data.messages import AIMessage, BaseMessage, HumanMessage
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, MissingKey
 from ..flow.coerce import coerce
 from ..flow.configurable import ConfigurableFieldSpec
 from ..flow.driver import Driver
@@ -106,9 +105,10 @@ class RunnableWithMessageHistory(Runnable[Any, Any]):
         if isinstance(input, dict):
             key = key or (next(iter(input)) if len(input) == 1 else "input")
             if key not in input:
-                raise InvalidArgument(
+                raise MissingKey(
                     f"The input has no key {key!r} (it has {sorted(input)}); say with `input_messages_key` "
-                    "where its messages are."
+                    "where its messages are.",
+                    key=key,
                 )
             value = input[key]
         new = _as_messages(value, HumanMessage, "input")
@@ -144,9 +144,10 @@ class RunnableWithMessageHistory(Runnable[Any, Any]):
         if isinstance(output, dict):
             key = self.output_messages_key or (next(iter(output)) if len(output) == 1 else "output")
             if key not in output:
-                raise InvalidArgument(
+                raise MissingKey(
                     f"The output has no key {key!r} (it has {sorted(output)}); say with `output_messages_key` "
-                    "where its messages are."
+                    "where its messages are.",
+                    key=key,
                 )
             output = output[key]
         messages = [*turn.new, *_as_messages(output, AIMessage, "output")]
@@ -164,9 +165,9 @@ def _as_messages(value: Any, speaker: type[BaseMessage], side: str) -> list[Base
     if isinstance(value, str):
         return [speaker(value)]
     if isinstance(value, BaseMessage):
-        return [message_chunk_to_message(value)]
+        return [value]
     if isinstance(value, (list, tuple)) or hasattr(value, "to_messages"):
-        return [message_chunk_to_message(message) for message in convert_to_messages(value)]
+        return convert_to_messages(value)
     raise InvalidArgument(
         f"The {side} of a runnable with history must be a text, a message or a list of messages, "
         f"or a dict with one under its key, not {type(value).__name__}."

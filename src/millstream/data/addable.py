@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import reduce
-from itertools import chain
+from itertools import chain, dropwhile
 from operator import add as plus
 from typing import Any
 
@@ -32,18 +32,22 @@ class AddableDict(dict[str, Any]):
 
 
 def add(addables: Iterable[Any]) -> Any:
-    """Add up the items; None when there are none.
+    """Add up the items; None when there are none. What comes before the first that is not None is not added.
 
     Raises:
         TypeError: two of them do not add.
     """
-    items = list(addables)
+    items = list(dropwhile(_is_none, addables))
     return _add_all(items) if items else None
 
 
 async def aadd(addables: AsyncIterable[Any]) -> Any:
     """`add` for an async iterable."""
     return add([item async for item in addables])
+
+
+def _is_none(item: Any) -> bool:
+    return item is None
 
 
 def fold_chunks(chunks: Sequence[Any]) -> Any:

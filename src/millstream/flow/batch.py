@@ -36,7 +36,7 @@ def limit_of(d: Driver, scope: Scope) -> int:
 async def batch(
     runnable: Any, d: Driver, inputs: Iterable[Any], config: Any, return_exceptions: bool, kwargs: Kwargs
 ) -> list[Any]:
-    """The outputs in input order. Every input is run; then the first error by input order is raised.
+    """The outputs in input order. Every input is run; then the first error is raised, by input order, or in async runs by time.
 
     With `return_exceptions` errors take the place of outputs, all but those that are no `Exception`.
     """
@@ -63,13 +63,16 @@ async def as_completed(
 
 
 async def each_by_itself(runnable: Any, d: Driver, many: Many) -> list[Outcome]:
-    """How each input ended, in input order."""
+    """How each input ended, in input order. Where one error ends an async batch, all that failed end with the one that came first."""
     outcomes: dict[int, Outcome] = {}
+    first: Outcome | None = None
     running = d.run_all(_parts(runnable, d, many.inputs, many.scope_at, many.kwargs), many.limit)
     try:
         async for index, outcome in running:
             if outcome.is_final:
                 outcome.get()
+            if outcome.error is not None and not (d.sync or many.keep_going):
+                outcome = first = first or outcome
             outcomes[index] = outcome
     finally:
         await aclose(running)
@@ -93,7 +96,7 @@ def _resolved(d: Driver, inputs: Iterable[Any], config: Any) -> tuple[Iterable[A
         raise InvalidType(f"a batch takes an iterable of inputs such as [{inputs!r}], not {inputs!r}.")
     if isinstance(config, Sequence):
         inputs = list(inputs)
-        if len(config) != len(inputs):
+        if inputs and len(config) != len(inputs):
             raise InvalidArgument(f"config is a list of {len(config)} for {len(inputs)} inputs; give one for each.")
         scopes = [_entered(d, each) for each in config or ({},)]
         return inputs, scopes.__getitem__, _limit(d, inputs, scopes[0])

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from functools import partial
+from functools import partial, update_wrapper, wraps
 from inspect import signature
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from ..data.shown import shown_keywords
 from ..spine.config import RunnableConfig
 from ..spine.config_tools import merge_configs
 from ..spine.events import MISSING
-from ..spine.scope import Scope
+from ..spine.scope import Scope, current_scope
 from .attend import attended, attended_each, attended_items, waiting
 from .coerce import coerce
 from .driver import Driver, Outcome
 from .function import parameters_of
 from .many import Many
-from .overrides import outcomes_of
+from .overrides import FORMS, outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 
 __all__ = ["RunnableBinding"]
@@ -29,7 +29,8 @@ Out = TypeVar("Out", covariant=True)
 class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
     """`bound` called with `kwargs` under those of the call, and with `config` under that of the call.
 
-    It has no run of its own. Attributes that it lacks are those of `bound`; a method that takes a config gets the bound one,
+    It has no run of its own. Called without a config, the bound one stands in its place. Each of `config_factories` is given the
+    config so far and returns more. Attributes that it lacks are those of `bound`; a method that takes a config gets the bound one,
     too.
     """
 
@@ -41,14 +42,20 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         *,
         input_type: Any = None,
         output_type: Any = None,
+        config_factories: Sequence[Callable[[RunnableConfig], RunnableConfig]] = (),
     ) -> None:
         self.bound = coerce(bound)
         self.kwargs = dict(kwargs or {})
         self.config: RunnableConfig = config or {}
         self.input_type = input_type
         self.output_type = output_type
+        self.config_factories = list(config_factories)
         self._run_bound = exec_of(self.bound)
         self._flow_bound = flow_of(self.bound)
+
+    def with_retry(self, **options: Any) -> RunnableBinding[In, Out]:  # type: ignore[override]
+        """The same around what is bound and retried, so that all attempts are made with the bound config."""
+        return self._copy(self.kwargs, self.config, self.bound.with_retry(**options))
 
     def bind(self, **kwargs: Any) -> RunnableBinding[In, Out]:
         """The same with more keyword arguments."""
@@ -66,8 +73,17 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         copy.output_type = output_type if output_type is not None else self.output_type
         return copy
 
-    def _copy(self, kwargs: dict[str, Any], config: RunnableConfig) -> RunnableBinding[In, Out]:
-        return type(self)(self.bound, kwargs, config, input_type=self.input_type, output_type=self.output_type)
+    def _copy(
+        self, kwargs: dict[str, Any], config: RunnableConfig, bound: Runnable[Any, Any] | None = None
+    ) -> RunnableBinding[In, Out]:
+        return type(self)(
+            self.bound if bound is None else bound,
+            kwargs,
+            config,
+            input_type=self.input_type,
+            output_type=self.output_type,
+            config_factories=self.config_factories,
+        )
 
     def _input_shape(self) -> Any:
         return self.bound._input_shape() if self.input_type is None else self.input_type
@@ -84,7 +100,12 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
 
     def _within(self, scope: Scope) -> Scope:
         """The scope for what is bound."""
-        return scope.underlay(self.config) if self.config else scope
+        if self.config:
+            scope = scope.underlay(self.config)
+        for factory in self.config_factories:
+            more = factory(scope.config())
+            scope = scope.overlay(merge_configs(scope.config(), more))
+        return scope
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         given = {**self.kwargs, **kwargs} if kwargs else self.kwargs
@@ -118,11 +139,34 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
             raise AttributeError(name)
         found = getattr(self.bound, name)
         if self.config and not name.startswith("_") and callable(found) and "config" in parameters_of(found):
-            return partial(_call_with, self.config, found)
+            return update_wrapper(partial(_call_with, self.config, found), found)
         return found
 
     def __repr__(self) -> str:
         return f"RunnableBinding({self.bound!r}, kwargs={shown_keywords(self.kwargs)!r})"
+
+
+_INHERITED: Final = {"tags", "metadata", "configurable"}
+
+
+def _given(form: Callable[..., Any]) -> Callable[..., Any]:
+    """A public form in which the bound config inherits from the surrounding run, as the one that is given does: each replaces
+    whole keys of what surrounds the call, and then they are merged."""
+
+    @wraps(form)
+    def call(self: RunnableBinding[Any, Any], input: Any, config: Any = None, **kwargs: Any) -> Any:
+        if self.config and current_scope() is not None:
+            if config is None:
+                config = self.config
+            elif not config.keys() >= _INHERITED:  # a run's own config inherits nothing more
+                config = merge_configs(self.config, config)
+        return form(self, input, config, **kwargs)
+
+    return call
+
+
+for _name in FORMS:
+    setattr(RunnableBinding, _name, _given(getattr(Runnable, _name)))
 
 
 def _call_with(config: RunnableConfig, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from ..errors import InvalidArgument, InvalidType
+from ..errors import InvalidArgument, InvalidType, MissingKey
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .coerce import coerce
@@ -89,6 +89,8 @@ class RouterRunnable(Runnable[dict[str, Any], Any]):
     """The runnable that the input names: `{"key": name, "input": value}` runs `runnables[name]` on `value`.
 
     Raises (when run):
+        InvalidType: (a TypeError) the input is no dict.
+        MissingKey: (a KeyError) it has no `key` or no `input`.
         InvalidArgument: (a ValueError) no runnable has that key.
     """
 
@@ -96,7 +98,12 @@ class RouterRunnable(Runnable[dict[str, Any], Any]):
         self.runnables: dict[str, Runnable[Any, Any]] = {key: coerce(value) for key, value in runnables.items()}
 
     def _key(self, input: Any) -> str:
-        key = input.get("key") if isinstance(input, Mapping) else None
+        if not isinstance(input, Mapping):
+            raise InvalidType(f"the input must be a dict {{'key': ..., 'input': ...}}, not {input!r}.")
+        for name in ("key", "input"):
+            if name not in input:
+                raise MissingKey(f"the input must be {{'key': ..., 'input': ...}}; it lacks {name!r}.", key=name)
+        key = input["key"]
         if key not in self.runnables:
             known = ", ".join(map(repr, self.runnables))
             raise InvalidArgument(

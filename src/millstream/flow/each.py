@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from ..errors import Unsupported
+from ..spine.config import RunnableConfig
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .batch import limit_of, value_or_exception
@@ -13,6 +13,7 @@ from .driver import Driver
 from .many import Many
 from .overrides import folded, outcomes_of
 from .runnable import Kwargs, Runnable
+from .watchable import refused
 
 __all__ = ["RunnableEach"]
 
@@ -28,6 +29,18 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
 
     def __init__(self, bound: Runnable[In, Out]) -> None:
         self.bound = bound
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RunnableEach[In, Out]:  # type: ignore[override]
+        """The same with a config for each item's run."""
+        return RunnableEach(self.bound.with_config(config, **kwargs))
+
+    def with_listeners(self, **functions: Any) -> RunnableEach[In, Out]:  # type: ignore[override]
+        """The same with functions that are told of each item's run."""
+        return RunnableEach(self.bound.with_listeners(**functions))
+
+    def with_alisteners(self, **functions: Any) -> RunnableEach[In, Out]:  # type: ignore[override]
+        """`with_listeners` with coroutine functions."""
+        return RunnableEach(self.bound.with_alisteners(**functions))
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.bound]
@@ -55,9 +68,9 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
         """Not there: a list of runs has no single stream of events.
 
         Raises:
-            Unsupported: (a NotImplementedError) always.
+            Unsupported: (a NotImplementedError) always, when it is iterated.
         """
-        raise Unsupported("a mapped runnable has no astream_events; watch the runnable that is mapped.")
+        return refused("a mapped runnable has no astream_events; watch the runnable that is mapped.")
 
     def __repr__(self) -> str:
         return f"RunnableEach({self.bound!r})"

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, ValidationError
 from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver, Outcome
@@ -26,7 +26,7 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
 
     When all fail, the first one's exception is raised (a batch reports the last one's). With `exception_key` the input must
     be a dict, and gets the exception under that key before a fallback is tried. A stream falls back only while its
-    first chunk has not come. Attributes are those of `runnable`; a method that gives a runnable is applied to all.
+    first chunk has not come, and also where none comes at all. Attributes are those of `runnable`; a method that gives a runnable is applied to all.
     """
 
     _takes_whole = True
@@ -40,6 +40,11 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
         exceptions_to_handle: tuple[type[BaseException], ...] = (Exception,),
         exception_key: str | None = None,
     ) -> None:
+        for each in fallbacks:
+            if not isinstance(each, Runnable):
+                raise ValidationError(
+                    f"a fallback must be a Runnable, not {each!r}; wrap a function in RunnableLambda."
+                )
         self.runnable = runnable
         self.fallbacks = list(fallbacks)
         self.exceptions_to_handle = exceptions_to_handle
@@ -77,8 +82,8 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
             try:
                 try:
                     chunk = await anext(items)
-                except StopAsyncIteration:
-                    return
+                except StopAsyncIteration:  # it gave nothing: another may have something
+                    continue
                 except Exception as error:
                     if not self._handles(error):
                         raise
@@ -91,8 +96,8 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
                 return
             finally:
                 await items.aclose()
-        assert first is not None
-        raise first
+        if first is not None:
+            raise first
 
     async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:
         async def work(values: list[Any], scopes: list[Scope]) -> list[Outcome]:

@@ -153,7 +153,10 @@ def chain(func: Callable[Concatenate[A, ...], Streamed[B]]) -> RunnableLambda[A,
 def chain(func: Callable[Concatenate[A, ...], B]) -> RunnableLambda[A, B]: ...
 def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
     """Decorator: the function as a RunnableLambda named after it."""
-    return RunnableLambda(func, name=func.__name__)
+    if not callable(func):
+        raise InvalidType(f"`chain` decorates a function, not {func!r}.")
+    name = getattr(func, "__name__", "<lambda>")
+    return RunnableLambda(func, name=None if name == "<lambda>" else name)
 
 
 def is_async(fn: Any) -> bool:

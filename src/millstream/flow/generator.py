@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Concatenate, Generic, TypeVar, overload
 
 from ..data.addable import add
 from ..errors import AsyncOnlyMethod, InvalidType, Unsupported
+from ..spine.config import RunnableConfig
 from ..spine.scope import Scope
 from .driver import Driver, aclose, isolated
 from .function import filled, generates, is_async, wanted
 from .runnable import Kwargs, Runnable, once
 from .step import step_iter
+from .stream import AsyncStream, SyncStream
 
 __all__ = ["RunnableGenerator"]
 
@@ -72,6 +74,32 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
         self._awants = self._wants if is_first_async else wanted(atransform) if atransform is not None else ()
         self.name = name
 
+    # Called by itself it says at once that it lacks the form; as a part of something, when its turn comes.
+
+    def stream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
+        self._check(is_sync=True)
+        return super().stream(input, config, **kwargs)
+
+    def astream(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncStream[Out]:
+        self._check(is_sync=False)
+        return super().astream(input, config, **kwargs)
+
+    def transform(self, input: Iterable[In], config: RunnableConfig | None = None, **kwargs: Any) -> SyncStream[Out]:
+        self._check(is_sync=True)
+        return super().transform(input, config, **kwargs)
+
+    def atransform(
+        self, input: AsyncIterable[In], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncStream[Out]:
+        self._check(is_sync=False)
+        return super().atransform(input, config, **kwargs)
+
+    def _check(self, *, is_sync: bool) -> None:
+        if is_sync and self._transform is None:
+            raise AsyncOnlyMethod(f"`{self.get_name()}`", "ainvoke")
+        if not is_sync and self._atransform is None:
+            raise Unsupported(f"`{self.get_name()}` has only a sync generator; give `atransform` for async runs.")
+
     def _default_name(self) -> str:
         return str(getattr(self._transform or self._atransform, "__name__", type(self).__name__))
 
@@ -83,10 +111,7 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        if d.sync and self._transform is None:
-            raise AsyncOnlyMethod(f"`{self.get_name()}`", "ainvoke")
-        if not d.sync and self._atransform is None:
-            raise Unsupported(f"`{self.get_name()}` has only a sync generator; give `atransform` for async runs.")
+        self._check(is_sync=d.sync)
         wants = self._wants if d.sync else self._awants
         if wants:
             kwargs = {**kwargs, **filled(wants, scope, not d.sync)}

@@ -46,8 +46,10 @@ class Listened(RunnableBinding[In, Out]):
         self._functions = functions
         self._takes_config = any(each and _takes_config(each) for given in functions for each in given[:3])
 
-    def _copy(self, kwargs: dict[str, Any], config: RunnableConfig) -> Listened[In, Out]:
-        return Listened(self.bound, kwargs, config, functions=self._functions)
+    def _copy(
+        self, kwargs: dict[str, Any], config: RunnableConfig, bound: Runnable[Any, Any] | None = None
+    ) -> Listened[In, Out]:
+        return Listened(self.bound if bound is None else bound, kwargs, config, functions=self._functions)
 
     def _within(self, scope: Scope) -> Scope:
         scope = super()._within(scope)
@@ -59,6 +61,8 @@ class Listened(RunnableBinding[In, Out]):
 
 class _Told(RunRecorder):
     """Tells functions of the first run that begins; made for each call."""
+
+    chat_model_type = "chat_model"
 
     def __init__(self, functions: Iterable[Function], config: RunnableConfig | None) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..data.addable import fold_chunks
 from ..errors import AsyncOnly, Unsupported
@@ -21,6 +21,7 @@ from .single import Single, once
 from .step import step_iter
 
 __all__ = [
+    "FORMS",
     "exec_of",
     "flow_of",
     "folded",
@@ -38,6 +39,8 @@ _BODY = ("_exec", "_body", "_flow", "_pour")
 _WHOLE = ("invoke", "ainvoke")
 _CHUNKED = ("stream", "astream", "transform", "atransform")
 _MANY = ("batch", "abatch")
+FORMS: Final = (*_WHOLE, *_CHUNKED, *_MANY, "batch_as_completed", "abatch_as_completed")
+"""The public forms in which a runnable can be called, each with an input and a config."""
 
 
 def natively(cls: type) -> tuple[bool, bool, bool]:

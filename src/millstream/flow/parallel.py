@@ -45,6 +45,11 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
             (key, exec_of(part), flow_of(part), (f"map:key:{key}", hearer_of(part))) for key, part in self.steps.items()
         ]
 
+    @property
+    def steps__(self) -> dict[str, Runnable[Any, Any]]:
+        """`steps`, as LangChain calls them."""
+        return self.steps
+
     def _default_name(self) -> str:
         return f"RunnableParallel<{','.join(self.steps)}>"
 

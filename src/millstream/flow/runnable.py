@@ -157,7 +157,7 @@ class Runnable(Watchable, Described, Generic[In, Out]):
 
         Inputs run on worker threads, at most `config["max_concurrency"]` at once; a list of configs has one for each
         input, and the first says the bound. All inputs are run; then the first error by input order is raised. With
-        `return_exceptions=True` it takes the place of its output instead.
+        `return_exceptions=True` each takes the place of its output instead.
         """
         warn_if_blocking("abatch")
         return step(batch(self, SYNC, inputs, config, return_exceptions, kwargs))
@@ -178,7 +178,10 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default."""
+        """`batch` as tasks on the event loop; inputs are read as they start, at most 1,000 at once by default.
+
+        Of several errors the one that came first is raised.
+        """
         return await batch(self, ASYNC, inputs, config, return_exceptions, kwargs)
 
     @overload

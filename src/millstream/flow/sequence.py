@@ -28,13 +28,23 @@ Out = TypeVar("Out", covariant=True)
 class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
     """`first | ... | last`. Keyword arguments of a call go to the first step.
 
+    The steps may also be given as `first=`, `middle=` (a list) and `last=`.
+
     Raises:
         InvalidArgument: (a ValueError) fewer than two steps.
     """
 
-    def __init__(self, *steps: Any, name: str | None = None) -> None:
+    def __init__(
+        self,
+        *steps: Any,
+        name: str | None = None,
+        first: Any = None,
+        middle: Sequence[Any] | None = None,
+        last: Any = None,
+    ) -> None:
         flat: list[Runnable[Any, Any]] = []
-        for each in steps:
+        named = (first, *(middle or ()), last)
+        for each in steps or (each for each in named if each is not None):
             part = coerce(each)
             flat.extend(part.steps if isinstance(part, RunnableSequence) else [part])
         if len(flat) < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ..data.lazy import Lazy
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     watch = Lazy(".watch", globals())  # which imports the runnable that this is a part of
 
-__all__ = ["Watchable"]
+__all__ = ["Watchable", "refused"]
 
 
 class Watchable:
@@ -46,10 +46,10 @@ class Watchable:
         does. A run that fails ends the stream with one `on_error` event, and then its exception is raised.
 
         Raises:
-            Unsupported: (a NotImplementedError) another `version`.
+            Unsupported: (a NotImplementedError) another `version`; when it is iterated, or awaited.
         """
         if version != "v2":
-            raise Unsupported(f"astream_events has version 'v2' only, not {version!r}; leave `version` out.")
+            return refused(f"astream_events has version 'v2' only, not {version!r}; leave `version` out.")
         chosen = (include_names, include_types, include_tags, exclude_names, exclude_types, exclude_tags, match)
         return watch.stream_events(self, input, config, chosen, kwargs)  # type: ignore[arg-type]
 
@@ -112,6 +112,23 @@ class Watchable:
         return EitherStream(
             lambda d: _log(self, d, input, config, kwargs, chosen, diff, with_streamed_output_list), "astream_log"
         )
+
+
+def refused(why: str) -> AsyncStream[Any]:
+    """A stream that raises `Unsupported` when it is read, in whichever way that is."""
+    from .stream import AsyncStream
+
+    class Refused(AsyncStream[Any]):
+        __slots__ = ()
+
+        def __await__(self) -> Any:
+            return self.__anext__().__await__()
+
+    async def items() -> AsyncGenerator[Any, None]:
+        raise Unsupported(why)
+        yield
+
+    return Refused(items())
 
 
 def _log(

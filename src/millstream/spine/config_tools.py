@@ -32,14 +32,16 @@ def merge_configs(*configs: Mapping[str, Any] | None) -> RunnableConfig:
     """One config out of several, later ones first: tags are united and sorted, `metadata` and `configurable` merged key
     by key, callbacks joined; a `recursion_limit` of 25, the default, overrides none. Each inherits from the surrounding run.
     """
-    merged: dict[str, Any] = {"tags": [], "metadata": {}, "configurable": {}}
+    merged: dict[str, Any] = {}
     for config in configs:
-        whole: dict[str, Any] = {} if config is None else {**ensure_config(config)}
+        if config is None:
+            continue
+        whole: dict[str, Any] = {"tags": [], "metadata": {}, "configurable": {}, **ensure_config(config)}
         for key, value in whole.items():
             if key == "tags":
-                merged["tags"] = sorted({*merged["tags"], *value})
+                merged["tags"] = sorted({*merged.get("tags", ()), *value})
             elif key in ("metadata", "configurable"):
-                merged[key] = {**merged[key], **value}
+                merged[key] = {**merged.get(key, {}), **value}
             elif key == "callbacks":
                 if value is not None:
                     merged[key] = _joined(merged.get(key), value)

@@ -225,7 +225,7 @@ class Scope:
             new.shown_metadata = None if new.metadata.keys() <= metadata.keys() else dict(metadata)
             new.metadata = {**new.metadata, **metadata}
         configurable = config.get("configurable")
-        extra = {key: value for key, value in config.items() if key not in _KEYS}
+        extra = {key: value for key, value in config.items() if key not in _KEYS and value is not None}
         if configurable is not None or extra:
             new.configurable = {**(self.configurable if configurable is None else configurable), **extra}
         for key in ("recursion_limit", "max_concurrency"):

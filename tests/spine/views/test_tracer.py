@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from colours import Colour, colour  # noqa: F401 - a fixture
 
-from millstream import BaseTracer, ChatPromptTemplate, Run, RunnableLambda, StrOutputParser, tool
+from millstream import BaseTracer, ChatPromptTemplate, FakeListChatModel, Run, RunnableLambda, StrOutputParser, tool
 from millstream.testing import ScriptedChatModel
 
 
@@ -83,7 +83,7 @@ def test_failures_and_tools(colour: Colour) -> None:  # noqa: F811
         with pytest.raises(ValueError):
             await c.invoke(RunnableLambda(lambda x: {"x": x}) | double, "z", {"callbacks": [keeps]})
         (root,) = keeps.roots
-        assert root.outputs is None and "validation error" in str(root.error) and root.child_runs[1].error is not None
+        assert root.outputs == {} and "validation error" in str(root.error) and root.child_runs[1].error is not None
         assert root.child_runs[1].inputs == {"input": "{'x': 'z'}"} and root.child_runs[0].outputs == {"x": "z"}
         await c.invoke(double, {"x": 2}, {"callbacks": [keeps]})
         assert keeps.roots[1].outputs == {"output": 4} and keeps.run_map == {}
@@ -119,7 +119,7 @@ class Told:
 class AToldBy(Told):
     async def astart(self, run: Run) -> None:
         await asyncio.sleep(0)
-        assert run.outputs is None  # nothing of what comes later is known yet
+        assert run.outputs == {}  # nothing of what comes later is known yet
         self.start(run)
 
     async def aend(self, run: Run, config: Any) -> None:
@@ -183,3 +183,10 @@ def test_an_error_of_a_listener_is_logged(colour: Colour, caplog: pytest.LogCapt
 
     colour.run(body)
     assert "RuntimeError('listener broke')" in caplog.text
+
+
+def test_functions_are_told_chat_models_by_their_own_name() -> None:
+    told: list[Any] = []
+    model = FakeListChatModel(responses=["a"])
+    model.with_listeners(on_start=lambda run: told.append((run.run_type, run.outputs))).invoke("q")
+    assert told == [("chat_model", {})]

@@ -21,13 +21,13 @@ class Run:
     id: UUID
     name: str
     run_type: str
-    """"chain", "llm" (chat models too), "tool", "retriever", "prompt" or "parser"."""
+    """"chain", "llm" (chat models too), "tool", "retriever", "prompt" or "parser"; functions that listen are told "chat_model"."""
     start_time: datetime
     parent_run_id: UUID | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     """The input; one that is no dict as `{"input": ...}`."""
-    outputs: dict[str, Any] | None = None
-    """The output; one that is no dict as `{"output": ...}`."""
+    outputs: dict[str, Any] = field(default_factory=dict)
+    """The output; one that is no dict as `{"output": ...}`. Empty until there is one."""
     error: str | None = None
     end_time: datetime | None = None
     tags: list[str] = field(default_factory=list)
@@ -48,6 +48,8 @@ class Run:
 class RunRecorder(BaseCallbackHandler):
     """Keeps the tree of the runs that have begun and not ended, and calls `_begun` and `_ended` for each."""
 
+    chat_model_type = "llm"
+
     def __init__(self) -> None:
         self.run_map: dict[str, Run] = {}
 
@@ -64,7 +66,7 @@ class RunRecorder(BaseCallbackHandler):
         return self._begin("on_chain_start", serialized, run_type, _as_dict(inputs, "input"), kwargs)
 
     def on_chat_model_start(self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
-        return self._begin("on_chat_model_start", serialized, "llm", {"messages": messages}, kwargs)
+        return self._begin("on_chat_model_start", serialized, self.chat_model_type, {"messages": messages}, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any) -> Any:
         return self._begin("on_llm_start", serialized, "llm", {"prompts": prompts}, kwargs)
