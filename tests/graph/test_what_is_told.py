@@ -100,7 +100,7 @@ def test_a_checkpoint_is_told_when_its_step_begins(colour: Colour) -> None:
         graph = graph_of(("a", "b"), a=lambda s: {"log": ["a"]}, b=lambda s: {"log": ["b"]})
         app = graph.compile(checkpointer=InMemorySaver(), interrupt_after=["a"])
         told = await chunks(c, app, {"log": []}, thread(), stream_mode=["checkpoints", "updates"])
-        assert [data["metadata"]["step"] for mode, data in told if mode == "checkpoints"] == [-1, 0]
+        assert [data["metadata"]["step"] for mode, data in told if mode == "checkpoints"] == [-1, 0, 1]
         told = await chunks(c, app, None, thread(), stream_mode="checkpoints")
         assert [data["metadata"]["step"] for data in told] == [1, 2]
         steps = []

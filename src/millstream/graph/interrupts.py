@@ -48,7 +48,7 @@ def asked(value: Any, check: Callable[[Any], T], schema: Any = None) -> T:
         except ValueError:
             task.answers = list(task.answers[:index])  # the question is still open
             raise
-    raise GraphInterrupt((Interrupt(value, interrupt_id(task, index), schema),))
+    raise GraphInterrupt((storable(Interrupt(value, interrupt_id(task, index), schema)),))
 
 
 class NodeInterrupt(GraphInterrupt):

@@ -10,7 +10,7 @@ from ..spine import fault_points
 from ..spine.scope import Scope
 from .behind import Behind
 from .channels import BaseChannel, Op
-from .constants import ERROR, INTERRUPT, NO_WRITES, RESUME, ROOT, START
+from .constants import ERROR, INPUT, INTERRUPT, NO_WRITES, RESUME, ROOT, START
 from .differences import Print, changes, print_of
 from .interrupts import ANY, answers_of, is_answered, own_answer, storable
 from .savers.adapter import log_saver
@@ -157,9 +157,10 @@ class Ledger:
 
     async def pending_input(self, loop: Loop) -> Any:
         """The input that waits to be taken: as it was given, or as the run that took it wrote it."""
-        if self.input is not None:
-            return self.input[0]
         assert self.loaded is not None
+        kept = [value for _, channel, value in self.loaded.records if channel == INPUT]
+        if kept or self.input is not None:
+            return [*kept, *(self.input or ())][-1]
         after = await self.call(loop, "writes_after", self.thread, self.ns, self.loaded.id)
         found = [writes for _, path, writes in after if path == f"0:{START}"]
         writes = {key: value for key, value in found[0] if key in loop.plan.channels} if found else {}
@@ -192,7 +193,7 @@ class Ledger:
     async def take_answers(self, loop: Loop) -> None:
         """Resume: give the answers that the loop has to the waiting tasks they are for, and store them."""
         self.resuming = True
-        self._at_break = self.loaded is not None and self.loaded.source not in ("update", "fork")
+        self._at_break = START not in loop.next
         written = finished(self.records)
         given = self._given = {task: list(value) for task, channel, value in self.records if channel == RESUME}
         if not loop.answers:
@@ -226,7 +227,7 @@ class Ledger:
         return written, given
 
     def passes_break(self) -> bool:
-        """Whether the run was stopped at the breakpoint that it starts from: it passes that one, once."""
+        """Whether the run goes on with this step: it passes the breakpoint there, once."""
         at_break, self._at_break = self._at_break, False
         return at_break
 
@@ -390,6 +391,8 @@ class Ledger:
                 continue
             # A list, if answers were given; an empty one where the only one was refused.
             writes: list[tuple[str, Any]] = [(RESUME, task.answers)] if isinstance(task.answers, list) else []
+            if task.node is loop.plan.start:  # an input is stored with the step that takes it: this one did not end
+                writes.append((INPUT, task.input))
             if task.done:
                 writes += task.record() or [(NO_WRITES, None)]
             elif task.waits:

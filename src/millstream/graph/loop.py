@@ -187,8 +187,8 @@ class Loop:
     async def run(self, input: Any) -> None:
         """Run from `input` to the end; what is to be said goes to the readers as it happens."""
         try:
-            await begin(self, input)
-            while self.prepare():
+            going = await begin(self, input)
+            while going and self.prepare():
                 if len(self.todo) == 1 and self.step_timeout is None:
                     await self._solo(self.todo[0])
                 elif self.todo:
@@ -196,7 +196,7 @@ class Loop:
                         pass
                 for gate in self.scope.gates:
                     await self._wait_for(gate)
-                if not await self._end_step():
+                if not await self.end_step():
                     break
         except BaseException as error:
             await self._close(error)
@@ -207,8 +207,8 @@ class Loop:
     async def pull(self, input: Any, said: deque[Any]) -> AsyncGenerator[Any, None]:
         """`run` for a single reader whose `put` is `said.append`: yields what it says, driven by the consumer."""
         try:
-            await begin(self, input)
-            while self.prepare():
+            going = await begin(self, input)
+            while going and self.prepare():
                 while said:
                     yield said.popleft()
                 if len(self.todo) == 1 and self.step_timeout is None:
@@ -223,7 +223,7 @@ class Loop:
                         await aclose(crowd)
                 for gate in self.scope.gates:
                     await self._wait_for(gate)
-                if not await self._end_step():
+                if not await self.end_step():
                     break
                 while said:
                     yield said.popleft()
@@ -329,7 +329,7 @@ class Loop:
         try:
             await run_task(self, task)
         except GraphInterrupt as asked:
-            self._asked(task, asked)
+            self.asked(task, asked)
         except BaseException as error:
             await self._failed(task, error)
             raise
@@ -348,7 +348,7 @@ class Loop:
         try:
             async for index, outcome in running:
                 if isinstance(outcome.error, GraphInterrupt):
-                    self._asked(tasks[index], outcome.error)
+                    self.asked(tasks[index], outcome.error)
                 elif outcome.error is not None:
                     failed = tasks[index], outcome.error
                     break
@@ -384,7 +384,7 @@ class Loop:
             if out.mask & (TASKS | DEBUG):
                 out.task(self.step, ended_payload(task), "task_result")
 
-    def _asked(self, task: Task, asked: GraphInterrupt) -> None:
+    def asked(self, task: Task, asked: GraphInterrupt) -> None:
         """A task waits for a person."""
         task.interrupts = named(task, asked)
         task.waits = True
@@ -405,7 +405,7 @@ class Loop:
                 out.task(self.step, ended_payload(task), "task_result")
         await self.cut(error)
 
-    async def _end_step(self) -> bool:
+    async def end_step(self) -> bool:
         """Apply what the step's tasks wrote; False when the run stops here because a task waits for a person."""
         tasks = self.tasks
         if self.calls is not None:
@@ -413,11 +413,10 @@ class Loop:
         if any(task.waits for task in tasks):
             await self._interrupted()
             return False
-        if len(tasks) > 1:
-            # By path: tasks of edges (already in the order of their names) before those of Sends.
-            tasks = [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
-        await settle(self, tasks)
+        await settle(self, _by_path(tasks))
         if self.breaks_after and self._breaks(self.breaks_after):
+            if self.ledger is not None and self.wants & (CHECKPOINTS | DEBUG):
+                show_start(self, self.ledger, sorted(self.upcoming(self.step), key=_prepared))
             self._stop("interrupt_after")
             return False
         if self.control is not None:
@@ -427,7 +426,7 @@ class Loop:
     async def _interrupted(self) -> None:
         if self.ledger is not None:
             await self.ledger.cut(self)
-        finished = [task for task in self.tasks if task.done]
+        finished = [task for task in _by_path(self.tasks) if task.done]
         groups = grouped(finished)
         if groups and not self.nested:
             # Shown, not stored: the step is not over.
@@ -465,6 +464,18 @@ class Loop:
         for task in tasks:
             task.step = step
         return tasks
+
+
+def _prepared(task: Task) -> tuple[bool, str]:
+    """Where a task stands among those that are prepared together: those of Sends are first, as they were sent."""
+    return task.index is None, task.node.name if task.index is None else ""
+
+
+def _by_path(tasks: Sequence[Task]) -> Sequence[Task]:
+    """The order in which writes are applied: tasks of edges (already in the order of their names), then those of Sends."""
+    if len(tasks) < 2:
+        return tasks
+    return [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
 
 
 def _also(error: BaseException, lost: Exception) -> None:

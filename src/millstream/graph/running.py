@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     asyncio = Lazy("asyncio", globals())
 
-__all__ = ["attempt", "choose", "run_plainly", "run_task"]
+__all__ = ["annotate", "attempt", "choose", "run_plainly", "run_task"]
 
 
 # Every wake-up inside a node passes through all frames around it: so these hand on coroutines where they need not await.
@@ -53,7 +53,7 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
         if task.node.branches:
             await choose(loop, task, result, scope)
     except Exception as error:
-        _annotate(error, task)
+        annotate(error, task)
         raise
     except asyncio.CancelledError as error:
         if _is_cancelled(loop):
@@ -83,7 +83,7 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
             run.fail(own := _cancelled_itself(task))
             raise own from error
         if isinstance(error, Exception):
-            _annotate(error, task)
+            annotate(error, task)
         run.fail(error)
         raise
     tell_returned(task, result)
@@ -210,10 +210,11 @@ def _is_cancelled(loop: Loop) -> bool:
 
 def _cancelled_itself(task: Task) -> NodeCancelledError:
     own = NodeCancelledError(task.node.name)
-    _annotate(own, task)
+    annotate(own, task)
     return own
 
 
-def _annotate(error: Exception, task: Task) -> None:
+def annotate(error: Exception, task: Task) -> None:
+    """Say in the error in which task it was raised."""
     if not isinstance(error, GraphBubbleUp):
         error.add_note(f"During task with name '{task.node.name}' and id '{task.id}'")

@@ -21,8 +21,10 @@ __all__ = ["commanded", "in_order", "route", "save", "settle", "show_start", "wa
 logger = logging.getLogger("millstream")
 
 
-async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop") -> None:
+async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop", beside: Sequence[Task] = ()) -> None:
     """Apply the writes of a step's tasks, in their order; say the new values; store a checkpoint.
+
+    What those `beside` them wrote was applied already; they lead on too.
 
     Raises:
         InvalidUpdateError: (a ValueError) a channel cannot take what was written. Nothing is applied then.
@@ -35,7 +37,7 @@ async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop") -> Non
     except Exception as error:
         await loop.cut(error)
         raise
-    route(loop, tasks)
+    route(loop, [*beside, *tasks] if beside else tasks)
     if loop.plan.held and not loop.next and not loop.sends:
         _finish(loop, groups, ops)
     if loop.wants & VALUES:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CannotResume, EmptyInputError, GraphDrained
+from ..errors import CannotResume, EmptyInputError, GraphDrained, GraphInterrupt, InvalidUpdateError
 from .constants import NULL_TASK, PREVIOUS, START, TAG_HIDDEN
 from .control import Command
 from .draining import RunControl
 from .handlers import tell_resume
 from .ledger import finished
 from .out import CHECKPOINTS, DEBUG
-from .running import choose
+from .running import annotate, choose
 from .savers.log import Record
 from .settling import apply, commanded, save, settle, show_start
 from .task import Task, TaskScope, grouped
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["begin", "drain"]
 
 
-async def begin(loop: Loop, input: Any) -> None:
-    """Load the thread, take the input, and work out the first tasks.
+async def begin(loop: Loop, input: Any) -> bool:
+    """Load the thread, take the input, and work out the first tasks; False where a path from START waits for a person.
 
     Raises:
         EmptyInputError: (a ValueError) there is nothing to start with and nothing to resume.
@@ -35,21 +35,22 @@ async def begin(loop: Loop, input: Any) -> None:
     if isinstance(input, Command):
         _check(loop, input)
         if resumable or loop.plan.entry is not None:
-            await _resume(loop, input)
+            going = await _resume(loop, input)
         else:  # nothing waits: what it says is the input
-            await _take_input(loop, Command(update=input.update, goto=input.goto))
+            going = await _take_input(loop, Command(update=input.update, goto=input.goto))
     # A graph inside a task finds its namespace used only when that task is run again: it goes on then.
     elif resumable and (input is None or _goes_on(loop)):
-        await _resume(loop, None)
+        going = await _resume(loop, None)
     elif input is None:
         raise EmptyInputError(
             f"Received no input for {START}: the graph {loop.name!r} was called with None, and there is no "
             "saved run that it could continue; give an input."
         )
     else:
-        await _take_input(loop, input)
-    if loop.control is not None:
+        going = await _take_input(loop, input)
+    if going and loop.control is not None:
         await drain(loop, loop.control)
+    return going
 
 
 def _goes_on(loop: Loop) -> bool:
@@ -60,21 +61,21 @@ def _goes_on(loop: Loop) -> bool:
     return bool(loop.next) or bool(loop.sends) or ":" in loop.ns_text
 
 
-async def _take_input(loop: Loop, input: Any) -> None:
+async def _take_input(loop: Loop, input: Any) -> bool:
     loop.next, loop.sends, loop.deferred = (), (), ()
     if loop.ledger is not None:
         loop.ledger.records = []  # what was going on is given up
     if loop.plan.entry is not None:
         await _enter(loop, loop.plan.entry, input)
-        return
+        return True
     if loop.ledger is not None:
         loop.next = (START,)
         save(loop, loop.ledger, "input", [])
     loop.step += 1
-    await _start(loop, input)
+    return await _start(loop, input)
 
 
-async def _start(loop: Loop, input: Any) -> None:
+async def _start(loop: Loop, input: Any) -> bool:
     """The step of the start node: it writes the input and goes where START's edges lead."""
     plan = loop.plan
     if loop.ledger is not None and loop.wants & (CHECKPOINTS | DEBUG):
@@ -83,11 +84,33 @@ async def _start(loop: Loop, input: Any) -> None:
     start.take(input)
     if not plan.is_root and not isinstance(input, Command):
         start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
-    if plan.start.branches:
-        scope = TaskScope(start)
-        scope.tags = (*scope.tags, TAG_HIDDEN)
-        await choose(loop, start, input, scope)
+    if plan.start.branches and not await _led(loop, start, input):
+        return False
     await settle(loop, [start])
+    return True
+
+
+async def _led(loop: Loop, start: Task, input: Any) -> bool:
+    """Ask the paths from START where to go; False where one of them waits for a person."""
+    ledger = loop.ledger
+    if ledger is not None and ledger.resuming:
+        start.answers = ledger.take_records()[1].get(start.id, ())
+    loop.tasks = (start,)
+    scope = TaskScope(start)
+    scope.tags = (*scope.tags, TAG_HIDDEN)
+    try:
+        await choose(loop, start, input, scope)
+    except GraphInterrupt as asked:
+        loop.asked(start, asked)
+        await loop.end_step()
+        return False
+    except BaseException as error:
+        if isinstance(error, Exception):
+            annotate(error, start)
+        start.error = error
+        await loop.cut(error)
+        raise
+    return True
 
 
 async def _enter(loop: Loop, entry: str, input: Any) -> None:
@@ -104,7 +127,7 @@ async def _enter(loop: Loop, entry: str, input: Any) -> None:
     loop.step += 1
 
 
-async def _resume(loop: Loop, command: Command[Any] | None) -> None:
+async def _resume(loop: Loop, command: Command[Any] | None) -> bool:
     """Go on with what waits, after what a Command says was applied."""
     ledger = loop.ledger
     loop.resumed = True
@@ -114,9 +137,11 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
         ledger.records = []
     if command is not None and command.resume is not None and ledger is not None:
         loop.answers = ledger.answers(loop, command.resume)
-    await _take_command(loop, command)
+    answering = command is not None and command.resume is not None
+    forks = ledger is not None and not answering and await ledger.must_fork(loop)
+    await _take_command(loop, command, recorded=not forks)
     if ledger is not None:
-        if command is None and await ledger.must_fork(loop):
+        if forks:
             save(loop, ledger, "fork", [])
             await ledger.flush(loop)
             loop.step += 1
@@ -128,10 +153,15 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> None:
     if loop.plan.entry is not None:
         loop.previous = loop.values.get(PREVIOUS)
     if ledger is not None and START in loop.next:
-        await _start(loop, await ledger.pending_input(loop))
+        return await _start(loop, await ledger.pending_input(loop))
+    return True
 
 
 def _check(loop: Loop, command: Command[Any]) -> None:
+    if command.graph == Command.PARENT:
+        raise InvalidUpdateError(
+            "There is no parent graph: a Command given as input is for the graph that is called; leave `graph` out."
+        )
     if command.resume is None and command.update is None and not command.goto:
         raise EmptyInputError(
             f"Received no input for {START}: the Command is empty; give it `resume`, `update` or `goto`, or call with None."
@@ -140,17 +170,18 @@ def _check(loop: Loop, command: Command[Any]) -> None:
         raise CannotResume("Cannot use Command(resume=...) without checkpointer; compile the graph with one.")
 
 
-async def _take_command(loop: Loop, command: Command[Any] | None) -> None:
+async def _take_command(loop: Loop, command: Command[Any] | None, recorded: bool) -> None:
     """Apply the update and the directions of a Command given as input, before the pending tasks.
 
-    They are stored at once, against the checkpoint that waits: whoever goes on after the run was cut finds them.
+    They are stored at once (`recorded`), against the checkpoint that waits: whoever goes on after the run was cut finds
+    them. Where a branch begins they are in its first checkpoint.
     """
     ledger = loop.ledger
     earlier = [] if ledger is None else finished(ledger.records).get(NULL_TASK, [])
     task = Task(loop, loop.plan.start, None, None)
     if command is not None and (command.update is not None or command.goto):
         task.take(Command(update=command.update, goto=command.goto))
-        if ledger is not None:
+        if ledger is not None and recorded:
             await ledger.record(loop, [Record(NULL_TASK, "", [*earlier, *task.record()])])
     commanded(loop, earlier, ledger.ops if ledger is not None else None)
     commanded(loop, task.record(), ledger.ops if ledger is not None else None)

@@ -66,14 +66,16 @@ async def history(
     loop, ledger = _loop(app, d, scope)
     ledger.only_read()
     ids = await ledger.call(loop, "ids", ledger.thread, ledger.ns)
+    if ledger.id is not None:
+        ids = [id for id in ids if id == ledger.id]
     bound = ((before or {}).get("configurable") or {}).get("checkpoint_id")
-    newer = bound is not None  # whether there may be later checkpoints, which are not read
+    newer = bound is not None or ledger.id is not None  # whether there may be later checkpoints, which are not read
     after: dict[str, list[Any]] = {}
     shown = [id for id in ids if bound is None or id < bound]
     async for loaded in _newest_first(loop, ledger, shown):
         if limit is not None and limit <= 0:
             return
-        if loaded.parent is not None:
+        if loaded.parent is not None and (loaded.writes or loaded.parent not in after):  # a branch has none of its own
             after[loaded.parent] = loaded.writes
         if newer and loaded.id not in after:
             after[loaded.id] = await _after(loop, ledger, loaded.id)
@@ -113,6 +115,11 @@ async def update_state(
     """
     if not supersteps or not all(supersteps):
         raise InvalidArgument("an update of the state needs at least one superstep, and each at least one update.")
+    for updates in supersteps:
+        if len(updates) > 1 and not all(update.as_node for update in updates):
+            raise InvalidUpdateError(
+                "as_node is required where one superstep has several updates: name it in each of them."
+            )
     config: dict[str, Any] = {}
     for updates in supersteps:
         loop, ledger = _loop(app, d, scope)
@@ -146,16 +153,18 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
         _finish(loop, ledger)
         return
     if len(updates) == 1 and first.as_node == INPUT:
+        if first.values is None:
+            raise InvalidUpdateError(f"an update as {INPUT!r} stands for an input: give its values, and not None.")
         ledger.records, loop.sends, loop.deferred = [], [], []
         ledger.input = (first.values,)
         loop.next = (START,)
         save(loop, ledger, "input", [])
         return
-    done = finished(ledger.records) if ledger.id is None else {}
-    pending = [task for task in loop.upcoming(loop.step) if task.id in done]
+    # Updates as named nodes are beside what others wrote in a step that was cut; one without goes back to before the step.
+    done = finished(ledger.records) if ledger.id is None and first.as_node else {}
     tasks = []
     for update in updates:
-        name = update.as_node or await _last_node(loop, ledger, loaded, pending)
+        name = update.as_node or await _last_node(loop, ledger, loaded)
         if name != START and name not in loop.plan.nodes:
             raise InvalidUpdateError(f"Node {name} does not exist; nodes are {list(loop.plan.nodes)}.")
         node = loop.plan.start if name == START else loop.plan.nodes[name]
@@ -164,12 +173,19 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
         if node.branches:
             await choose(loop, task, update.values, TaskScope(task))
         tasks.append(task)
-    commanded(loop, done.get(NULL_TASK, []), ledger.ops)
+    led = {name for task in tasks for name in (*task.node.next, *task.goto)}
+    waiting = loop.upcoming(loop.step)
+    pending = [task for task in waiting if task.id in done and task.node.name not in led]
+    named = {task.node.name for task in tasks}
+    joined = {join.target for node in loop.plan.nodes.values() for join in node.joins} - named
+    # What all of a list edge's sources led to still waits; what other edges led to is given up with the step.
+    tasks[0].goto = [*tasks[0].goto, *(t.node.name for t in waiting if t.index is None and t.node.name in joined)]
+    commanded(loop, finished(ledger.records).get(NULL_TASK, []) if ledger.id is None else [], ledger.ops)
     for task in pending:
         task.recall(done[task.id])
     if pending:
         apply(loop, pending, grouped(pending), ledger.ops)
-    await settle(loop, tasks, "update")
+    await settle(loop, tasks, "update", pending)
 
 
 def _finish(loop: Loop, ledger: Ledger) -> None:
@@ -189,11 +205,11 @@ def _all_set(loop: Loop) -> list[Any]:
     return [(key, ("set", loop.values[key])) for key in loop.plan.stored if key in loop.values]
 
 
-async def _last_node(loop: Loop, ledger: Ledger, loaded: Loaded | None, pending: Sequence[Task]) -> str:
+async def _last_node(loop: Loop, ledger: Ledger, loaded: Loaded | None) -> str:
     """The node that an update without one is taken to come from: the one that ran last. What updates stood for did not run."""
     if loop.plan.entry is not None:
         return loop.plan.entry
-    ran = {task.node.name for task in pending} or await _ran_last(loop, ledger, loaded)
+    ran = await _ran_last(loop, ledger, loaded)
     if len(ran) > 1:
         raise InvalidUpdateError(f"Ambiguous update, specify as_node: {', '.join(sorted(ran))} ran last, together.")
     return ran.pop() if ran else START
@@ -222,8 +238,8 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     asked = {task: value for task, channel, value in loaded.records if channel == INTERRUPT}
     given = {task: value for task, channel, value in loaded.records if channel == RESUME}
     tasks = []
-    if live:
-        commanded(loop, written.get(NULL_TASK, []))
+    if commands := written.get(NULL_TASK):
+        commanded(loop, commands if live else [pair for pair in commands if pair[0] in loop.plan.channels])
     waiting = loop.upcoming(loop.step)
     names = [task.node.name for task in waiting]  # a handler that went on for one of them was none that waited
     for task, name in zip(waiting, names, strict=True):
@@ -238,7 +254,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
                 task.id,
                 name,
                 task.path,
-                error=None if result is not None else errors.get(task.id),
+                error=errors.get(task.id) if result is None or not live else None,
                 interrupts=questions,
                 state=None if result is not None else task.inner_config(),
                 result=None if result is None else result_of(task.writes, loop.plan.shown),

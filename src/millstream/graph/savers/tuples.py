@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ...errors import InvalidArgument
-from ..constants import ERROR, INTERRUPT, NO_WRITES, RESUME
+from ..constants import ERROR, INPUT, INTERRUPT, NO_WRITES, RESUME
 from .base import CheckpointTuple, Config
 from .ids import made_at, version_of
 from .leases import Lease
@@ -15,7 +15,7 @@ from .log import Entry, Loaded
 
 __all__ = ["SPECIAL", "bound_of", "coordinates", "entry_of", "lease_of", "matches", "named", "shown"]
 
-SPECIAL: Final[Mapping[str, int]] = {ERROR: -1, "__scheduled__": -2, INTERRUPT: -3, RESUME: -4}
+SPECIAL: Final[Mapping[str, int]] = {ERROR: -1, "__scheduled__": -2, INTERRUPT: -3, RESUME: -4, INPUT: -5}
 """Writes that replace an earlier one of the same task, and the index under which they are stored."""
 
 _KEY: Final = re.compile("[A-Za-z0-9_.-]{1,512}")
