@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,11 @@ from pydantic import BaseModel
 
 from millstream import (
     ChatPromptTemplate,
+    ConfigurableField,
     FakeListChatModel,
+    PromptTemplate,
+    RunnableBranch,
+    RunnableGenerator,
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
@@ -112,3 +117,44 @@ def test_a_fork_at_the_edge_is_the_input_or_the_output() -> None:
     graph = fork.get_graph()
     first, last = graph.first_node(), graph.last_node()
     assert first is not None and last is not None and None not in (first.data, last.data)
+
+
+def items(chunks: Iterator[str]) -> Iterator[int]:
+    yield from map(len, chunks)
+
+
+def test_the_shape_of_a_generator_is_that_of_its_items() -> None:
+    generator = RunnableGenerator(items)
+    assert (generator.InputType, generator.OutputType) == (str, int)
+    assert RunnableLambda(items).get_output_jsonschema()["type"] == "integer"
+    assert generator.map().get_input_jsonschema()["items"]["type"] == "string"
+
+
+def test_the_shapes_of_what_wraps_or_chooses() -> None:
+    typed, silent = RunnableLambda(asks), RunnableLambda(lambda x: x)
+    assert typed.with_fallbacks([silent]).input_schema is Question
+    assert (typed | silent).with_config(run_name="r").with_retry().input_schema is Question
+    assert RunnableBranch((silent, silent), (silent, typed), silent).input_schema is Question
+    assert properties(RunnableBranch((silent, silent), silent).input_schema) == []
+    counts = RunnableLambda(items)
+    assert RunnableParallel(a=silent, b=counts).InputType == Iterator[str]
+    assert (typed.InputType, typed.OutputType, silent.InputType) == (Question, int, Any)
+    assert RunnableParallel(a=typed).OutputType == dict[str, Any]
+
+
+def test_the_schema_of_a_config() -> None:
+    prompt = PromptTemplate.from_template("{x}")
+    style = ConfigurableField(id="style", name="Style")
+    chosen = prompt.configurable_alternatives(style, default_key="plain", loud=PromptTemplate.from_template("{x}!"))
+    template = prompt.configurable_fields(template=ConfigurableField(id="a"))
+    both = RunnableParallel(one=chosen, two=template)
+    assert [spec.id for spec in both.config_specs] == ["a", "style"]
+    defined = both.get_config_jsonschema()["$defs"]
+    assert defined["Style"]["enum"] == ["loud", "plain"]
+    assert defined["Configurable"]["properties"]["a"]["default"] == "{x}"
+    plain = RunnableLambda(asks).get_config_jsonschema(include=["tags", "recursion_limit"])["properties"]
+    assert (plain["tags"]["items"], plain["recursion_limit"]["type"]) == ({"type": "string"}, "integer")
+    assert chosen.get_name() == "RunnableConfigurableAlternatives"
+    prepared, config = template.prepare({"configurable": {"a": "{x}?"}})
+    assert prepared.invoke({"x": 1}, config).to_string() == "1?"
+    assert properties(template.input_schema) == ["x"]

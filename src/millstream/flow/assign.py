@@ -40,7 +40,8 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
         self.mapper = mapper if isinstance(mapper, RunnableParallel) else RunnableParallel(mapper)
 
     def _input_shape(self) -> Any:
-        return self.mapper._input_shape()
+        shape = self.mapper._input_shape()
+        return dict[str, Any] if fields_of(shape) is None else shape
 
     def _output_shape(self) -> Any:
         return self._output_shape_after(self._input_shape())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial, update_wrapper, wraps
 from inspect import signature
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ..data.shown import shown_keywords
 from ..spine.config import RunnableConfig
@@ -19,6 +19,9 @@ from .function import parameters_of
 from .many import Many
 from .overrides import FORMS, outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["RunnableBinding"]
 
@@ -84,6 +87,14 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
             output_type=self.output_type,
             config_factories=self.config_factories,
         )
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of what is bound, unless `with_types` says another."""
+        return self.bound.get_input_schema(config) if self.input_type is None else super().get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of what is bound, unless `with_types` says another."""
+        return self.bound.get_output_schema(config) if self.output_type is None else super().get_output_schema(config)
 
     def _input_shape(self) -> Any:
         return self.bound._input_shape() if self.input_type is None else self.input_type

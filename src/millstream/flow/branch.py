@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import InvalidArgument, InvalidType, MissingKey
 from ..spine.events import MISSING
@@ -14,6 +14,11 @@ from .driver import Driver, Outcome
 from .many import Many
 from .overrides import folded, hearer_of
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, once
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ..spine.config import RunnableConfig
 
 __all__ = ["RouterRunnable", "RunnableBranch"]
 
@@ -51,8 +56,18 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
             self.branches.append((coerce(arm[0]), coerce(arm[1])))
         self.default = coerce(default)
 
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the first part that says what it takes: the default, else an arm, else a condition."""
+        telling = self._telling()
+        return super().get_input_schema(config) if telling is None else telling.get_input_schema(config)
+
     def _input_shape(self) -> Any:
-        return self.default._input_shape()
+        telling = self._telling()
+        return Any if telling is None else telling._input_shape()
+
+    def _telling(self) -> Runnable[Any, Any] | None:
+        parts = [self.default, *(arm for _, arm in self.branches), *(condition for condition, _ in self.branches)]
+        return next((part for part in parts if part._input_shape() is not Any), None)
 
     def _output_shape(self) -> Any:
         return self.default._output_shape()

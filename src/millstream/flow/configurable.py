@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from enum import StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from ..errors import InvalidArgument, MissingKey
 from ..spine.events import MISSING
-from ..spine.scope import Scope
+from ..spine.config_tools import ensure_config
+from ..spine.scope import Scope, enter
 from .coerce import coerce
 from .described import unique_specs
 from .driver import Driver
 from .runnable import Kwargs, Runnable, exec_of, flow_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ..spine.config import RunnableConfig
 
 __all__ = [
     "ConfigurableField",
@@ -95,9 +103,24 @@ class _Configurable(Runnable[In, Out], Generic[In, Out]):
             scope.configurable = dict(configurable)
         return runnable, scope
 
-    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """The name of the default."""
-        return self.default.get_name(suffix, name=name)
+    def prepare(self, config: RunnableConfig | None = None) -> tuple[Runnable[In, Out], RunnableConfig]:
+        """What a call with this config runs, and the config that it gets."""
+        runnable, scope = self._resolved(enter(config))
+        return runnable, {**ensure_config(config), "configurable": dict(scope.configurable)}
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of what a call with this config runs."""
+        return self.prepare(config)[0].get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of what a call with this config runs."""
+        return self.prepare(config)[0].get_output_schema(config)
+
+    def _input_shape(self) -> Any:
+        return self.prepare()[0]._input_shape()
+
+    def _output_shape(self) -> Any:
+        return self.prepare()[0]._output_shape()
 
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         runnable, scope = self._resolved(scope)
@@ -149,7 +172,8 @@ class RunnableConfigurableFields(_Configurable[In, Out], Generic[In, Out]):
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What can be configured."""
-        return [*(_spec(self.default, name, each) for name, each in self.fields.items()), *self.default.config_specs]
+        own = [_spec(self.default, name, each) for name, each in self.fields.items()]
+        return unique_specs([*own, *self.default.config_specs], self.get_name())
 
     def configurable_fields(self, **fields: AnyField) -> RunnableConfigurableFields[In, Out]:
         """The same with more fields."""
@@ -202,7 +226,8 @@ class RunnableConfigurableAlternatives(_Configurable[In, Out], Generic[In, Out])
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What can be configured: which one runs, and what each of them has."""
         which = self.which
-        specs = [ConfigurableFieldSpec(which.id, str, which.name, which.description, self.default_key, which.is_shared)]
+        choice = _choice(which.name or which.id, (*self.alternatives, self.default_key))
+        specs = [ConfigurableFieldSpec(which.id, choice, which.name, which.description, self.default_key, which.is_shared)]
         everyone = {self.default_key: self.default, **self.alternatives}
         for key, each in everyone.items():
             if not isinstance(each, Runnable):
@@ -219,6 +244,12 @@ def _option(each: ConfigurableFieldSingleOption | ConfigurableFieldMultiOption, 
     return each.options[key]
 
 
+@lru_cache(maxsize=256)
+def _choice(name: str, options: tuple[str, ...]) -> Any:
+    """The enumeration of some keys: the same one for the same, so that specs can be compared."""
+    return StrEnum(name, {option: option for option in options})
+
+
 def _remade(component: Any, changes: dict[str, Any]) -> Any:
     """A component with other values in some fields, made by its class so that whatever it derives is derived again."""
     given = {name: getattr(component, name) for name in component.model_fields_set}
@@ -231,6 +262,8 @@ def _spec(component: Any, name: str, each: AnyField) -> ConfigurableFieldSpec:
         annotation = each.annotation or known.annotation
         default = getattr(component, name)
     else:
-        annotation, default = (str if isinstance(each, ConfigurableFieldSingleOption) else list[str]), each.default
+        choice = _choice(each.name or each.id, tuple(each.options))
+        annotation = choice if isinstance(each, ConfigurableFieldSingleOption) else list[choice]  # type: ignore[valid-type]
+        default = each.default
     description = each.description or known.description
     return ConfigurableFieldSpec(each.id, annotation, each.name, description, default, each.is_shared)

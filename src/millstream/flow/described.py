@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument
@@ -60,6 +61,22 @@ class Described:
         """The JSON schema of what `invoke` gives."""
         return self.get_output_schema(config).model_json_schema()
 
+    def get_config_jsonschema(self, *, include: Sequence[str] | None = None) -> dict[str, Any]:
+        """The JSON schema of the configs that this runnable takes; see `config_schema`."""
+        return self.config_schema(include=include).model_json_schema()
+
+    @property
+    def InputType(self) -> Any:
+        """The type of what `invoke` takes, where it is known, else Any."""
+        shape = self._input_shape()
+        return Any if isinstance(shape, dict) else shape
+
+    @property
+    def OutputType(self) -> Any:
+        """The type of what `invoke` gives, where it is known, else Any."""
+        shape = self._output_shape()
+        return dict[str, Any] if isinstance(shape, dict) else shape
+
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         """The parts of this runnable as a graph that can be drawn."""
         from .drawing import graph_of
@@ -107,7 +124,7 @@ class Described:
 
 
 def unique_specs(specs: Iterable[ConfigurableFieldSpec], name: str) -> list[ConfigurableFieldSpec]:
-    """Each of `specs` once.
+    """Each of `specs` once, in the order of their ids.
 
     Raises:
         InvalidArgument: (a ValueError) two parts of the runnable called `name` mean different things by one id.
@@ -118,7 +135,7 @@ def unique_specs(specs: Iterable[ConfigurableFieldSpec], name: str) -> list[Conf
             raise InvalidArgument(
                 f"parts of {name} have conflicting specs for {spec.id!r}: {found[spec.id]} and {spec}."
             )
-    return list(found.values())
+    return sorted(found.values(), key=attrgetter("id"))
 
 
 def _upper(first: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from .driver import Driver
 from .many import Many
 from .overrides import folded, outcomes_of
 from .runnable import Kwargs, Runnable
+from .schemas import list_of
 from .watchable import refused
 
 __all__ = ["RunnableEach"]
@@ -44,6 +45,12 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
 
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.bound]
+
+    def _input_shape(self) -> Any:
+        return list_of(self.bound.get_name("Input"), self.bound._input_shape())
+
+    def _output_shape(self) -> Any:
+        return list_of(self.bound.get_name("Output"), self.bound._output_shape())
 
     def _default_name(self) -> str:
         return f"RunnableEach<{self.bound.get_name()}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import InvalidArgument, ValidationError
 from ..spine.events import MISSING
@@ -14,6 +14,11 @@ from .many import Many
 from .overrides import folded, outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of, once
 from .runs import watched_each
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ..spine.config import RunnableConfig
 
 __all__ = ["RunnableWithFallbacks"]
 
@@ -121,6 +126,14 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
             return outcomes
 
         return await watched_each(self, many, work)
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the first runnable."""
+        return self.runnable.get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the first runnable."""
+        return self.runnable.get_output_schema(config)
 
     def _input_shape(self) -> Any:
         return self.runnable._input_shape()

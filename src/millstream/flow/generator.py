@@ -13,6 +13,7 @@ from .driver import Driver, aclose, isolated
 from .function import filled, generates, is_async, wanted
 from .runnable import Kwargs, Runnable, once
 from .step import step_iter
+from .schemas import function_input, function_output, item_of
 from .stream import AsyncStream, SyncStream
 
 __all__ = ["RunnableGenerator"]
@@ -73,6 +74,12 @@ class RunnableGenerator(Runnable[In, Out], Generic[In, Out]):
         self._wants = wanted(transform)
         self._awants = self._wants if is_first_async else wanted(atransform) if atransform is not None else ()
         self.name = name
+
+    def _input_shape(self) -> Any:
+        return item_of(function_input(self._transform or self._atransform))  # type: ignore[arg-type]
+
+    def _output_shape(self) -> Any:
+        return function_output(self._transform or self._atransform)  # type: ignore[arg-type]
 
     # Called by itself it says at once that it lacks the form; as a part of something, when its turn comes.
 

@@ -62,7 +62,7 @@ class Listened(RunnableBinding[In, Out]):
 class _Told(RunRecorder):
     """Tells functions of the first run that begins; made for each call."""
 
-    chat_model_type = "chat_model"
+    plainly = True
 
     def __init__(self, functions: Iterable[Function], config: RunnableConfig | None) -> None:
         super().__init__()

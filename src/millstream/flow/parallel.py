@@ -106,8 +106,9 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         merged: dict[str, Any] = {}
         for part in self.steps.values():
             fields = fields_of(part._input_shape())
-            if fields is None:
-                return Any
+            if fields is None:  # one that takes no dict: what is known of the input is what a branch says of it
+                shapes = (each._input_shape() for each in self.steps.values())
+                return next((shape for shape in shapes if fields_of(shape) is None and shape is not Any), Any)
             merged |= fields
         return merged or Any
 

@@ -91,6 +91,9 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
     def _default_name(self) -> str:
         return f"RunnablePick<{','.join([self.keys] if isinstance(self.keys, str) else self.keys)}>"
 
+    def _input_shape(self) -> Any:
+        return dict[str, Any]
+
     def _output_shape_after(self, before: Any) -> Any:
         fields = fields_of(before) or {}
         if isinstance(self.keys, str):

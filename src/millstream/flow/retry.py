@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from ..errors import InvalidArgument
 from ..spine.events import MISSING
@@ -14,6 +14,11 @@ from .many import Many
 from .overrides import outcomes_of
 from .runnable import Kwargs, Runnable, exec_of, flow_of
 from .runs import watched_each
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ..spine.config import RunnableConfig
 
 __all__ = ["ExponentialJitterParams", "RunnableRetry"]
 
@@ -55,6 +60,14 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         self.stop_after_attempt = stop_after_attempt
         self._run_bound = exec_of(bound)
         self._flow_bound = flow_of(bound)
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of what is retried."""
+        return self.bound.get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of what is retried."""
+        return self.bound.get_output_schema(config)
 
     def _input_shape(self) -> Any:
         return self.bound._input_shape()

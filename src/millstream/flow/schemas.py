@@ -11,11 +11,11 @@ import inspect
 import operator
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, get_type_hints
+from enum import Enum
+from typing import Any, Final, get_args, get_type_hints
+from uuid import UUID
 
-from ..spine.config import RunnableConfig
-
-__all__ = ["config_schema", "fields_of", "function_input", "function_output", "schema_of"]
+__all__ = ["config_schema", "fields_of", "function_input", "function_output", "item_of", "list_of", "schema_of"]
 
 
 def schema_of(name: str, shape: Any) -> Any:
@@ -64,11 +64,25 @@ def function_input(fn: Callable[..., Any]) -> Any:
 
 
 def function_output(fn: Callable[..., Any]) -> Any:
-    """What a function gives, by its annotation."""
+    """What a function gives, by its annotation; a generator its items."""
     try:
-        return get_type_hints(fn).get("return", Any)
+        found = get_type_hints(fn).get("return", Any)
     except (TypeError, NameError):
         return Any
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        return item_of(found)
+    return found
+
+
+def item_of(iterator: Any) -> Any:
+    """What an `Iterator[...]` or one of its like yields."""
+    items = get_args(iterator)
+    return items[0] if items else Any
+
+
+def list_of(name: str, shape: Any) -> Any:
+    """The shape of a list of what has this shape."""
+    return list[schema_of(name, shape)] if isinstance(shape, dict) else list[shape]  # type: ignore[misc]
 
 
 def config_schema(runnable: Any, include: Sequence[str]) -> Any:
@@ -79,15 +93,32 @@ def config_schema(runnable: Any, include: Sequence[str]) -> Any:
     specs = runnable.config_specs
     if specs:
         inner: dict[str, Any] = {
-            spec.id: (spec.annotation, Field(spec.default, title=spec.name, description=spec.description))
+            spec.id: (spec.annotation, Field(spec.default, title=_title(spec), description=spec.description))
             for spec in specs
         }
         configurable: Any = create_model("Configurable", **inner)
         fields["configurable"] = (configurable, None)
     for key in include:
-        if key != "configurable" and key in RunnableConfig.__annotations__:
-            fields[key] = (Any, None)
+        if key in _CONFIG:
+            fields[key] = (_CONFIG[key], None)
     return create_model(runnable.get_name("Config"), **fields)
+
+
+_CONFIG: Final[dict[str, Any]] = {
+    "tags": list[str],
+    "metadata": dict[str, Any],
+    "callbacks": Any,
+    "run_name": str,
+    "run_id": UUID | None,
+    "max_concurrency": int | None,
+    "recursion_limit": int,
+}
+
+
+def _title(spec: Any) -> str | None:
+    # An enumeration has a definition of its own, with its title.
+    is_choice = isinstance(spec.annotation, type) and issubclass(spec.annotation, Enum)
+    return None if is_choice else spec.name
 
 
 def _keys_of_itemgetter(fn: Any) -> list[str]:

@@ -48,7 +48,8 @@ class Run:
 class RunRecorder(BaseCallbackHandler):
     """Keeps the tree of the runs that have begun and not ended, and calls `_begun` and `_ended` for each."""
 
-    chat_model_type = "llm"
+    plainly = False
+    """Whether chat models are told as such, and tools by the dict of their arguments, not by its text."""
 
     def __init__(self) -> None:
         self.run_map: dict[str, Run] = {}
@@ -66,13 +67,15 @@ class RunRecorder(BaseCallbackHandler):
         return self._begin("on_chain_start", serialized, run_type, _as_dict(inputs, "input"), kwargs)
 
     def on_chat_model_start(self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
-        return self._begin("on_chat_model_start", serialized, self.chat_model_type, {"messages": messages}, kwargs)
+        run_type = "chat_model" if self.plainly else "llm"
+        return self._begin("on_chat_model_start", serialized, run_type, {"messages": messages}, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any) -> Any:
         return self._begin("on_llm_start", serialized, "llm", {"prompts": prompts}, kwargs)
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, **kwargs: Any) -> Any:
-        inputs = {"input": input_str}
+        inputs = kwargs.get("inputs") if self.plainly else None
+        inputs = inputs or {"input": input_str}
         return self._begin("on_tool_start", serialized, "tool", inputs, kwargs)
 
     def on_retriever_start(self, serialized: dict[str, Any], query: str, **kwargs: Any) -> Any:
