@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from ..errors import InvalidArgument, MissingKey
-from ..spine.events import MISSING
 from ..spine.config_tools import ensure_config
+from ..spine.events import MISSING
 from ..spine.scope import Scope, enter
 from .coerce import coerce
 from .described import unique_specs
@@ -227,7 +227,9 @@ class RunnableConfigurableAlternatives(_Configurable[In, Out], Generic[In, Out])
         """What can be configured: which one runs, and what each of them has."""
         which = self.which
         choice = _choice(which.name or which.id, (*self.alternatives, self.default_key))
-        specs = [ConfigurableFieldSpec(which.id, choice, which.name, which.description, self.default_key, which.is_shared)]
+        specs = [
+            ConfigurableFieldSpec(which.id, choice, which.name, which.description, self.default_key, which.is_shared)
+        ]
         everyone = {self.default_key: self.default, **self.alternatives}
         for key, each in everyone.items():
             if not isinstance(each, Runnable):

@@ -66,13 +66,13 @@ class Described:
         return self.config_schema(include=include).model_json_schema()
 
     @property
-    def InputType(self) -> Any:
+    def InputType(self) -> Any:  # noqa: N802 - a name that users know
         """The type of what `invoke` takes, where it is known, else Any."""
         shape = self._input_shape()
         return Any if isinstance(shape, dict) else shape
 
     @property
-    def OutputType(self) -> Any:
+    def OutputType(self) -> Any:  # noqa: N802
         """The type of what `invoke` gives, where it is known, else Any."""
         shape = self._output_shape()
         return dict[str, Any] if isinstance(shape, dict) else shape

@@ -12,8 +12,8 @@ from ..spine.scope import Scope
 from .driver import Driver, aclose, isolated
 from .function import filled, generates, is_async, wanted
 from .runnable import Kwargs, Runnable, once
-from .step import step_iter
 from .schemas import function_input, function_output, item_of
+from .step import step_iter
 from .stream import AsyncStream, SyncStream
 
 __all__ = ["RunnableGenerator"]
