@@ -54,6 +54,8 @@ class Listened(RunnableBinding[In, Out]):
     def _within(self, scope: Scope) -> Scope:
         scope = super()._within(scope)
         config = scope.config() if self._takes_config else None
+        if config is not None and scope.run_name is not None:
+            config["run_name"] = scope.run_name
         for *functions, is_async in self._functions:
             scope = scope.with_listener(HandlerListener((_AsyncTold if is_async else _Told)(functions, config)))
         return scope
@@ -61,8 +63,6 @@ class Listened(RunnableBinding[In, Out]):
 
 class _Told(RunRecorder):
     """Tells functions of the first run that begins; made for each call."""
-
-    plainly = True
 
     def __init__(self, functions: Iterable[Function], config: RunnableConfig | None) -> None:
         super().__init__()

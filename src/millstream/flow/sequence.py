@@ -15,6 +15,8 @@ from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .runs import watched_each
 
 if TYPE_CHECKING:
+    from types import CoroutineType
+
     from pydantic import BaseModel
 
     from ..spine.config import RunnableConfig
@@ -92,20 +94,16 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         """The last step."""
         return self.steps[-1]
 
-    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        # The default and `_body` in one frame: many sequences wait here at once, for a model.
-        run = scope.begin(self.get_name(), self.run_type, input) if scope.heard(self.run_type) else None
-        scope = scope.inner() if run is None else run.scope
-        try:
-            for run_step, _, tag in self._parts:
-                input = await run_step(d, input, scope.child(*tag), kwargs)
-                kwargs = NO_KWARGS
-        except BaseException as error:
-            if run is not None:
-                run.fail(error)
-            raise
-        if run is not None:
-            run.end(input)
+    def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> CoroutineType[Any, Any, Any]:
+        # One frame where nobody watches: many sequences wait here at once, for a model.
+        if scope.heard(self.run_type):
+            return super()._exec(d, input, scope, kwargs)
+        return self._body(d, input, scope.inner(), kwargs)
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        for run_step, _, tag in self._parts:
+            input = await run_step(d, input, scope.child(*tag), kwargs)
+            kwargs = NO_KWARGS
         return input
 
     async def _outcomes(self, d: Driver, many: Many) -> list[Outcome]:

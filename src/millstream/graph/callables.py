@@ -16,6 +16,7 @@ from ..errors import InvalidType
 from ..flow.coerce import coerce
 from ..flow.driver import Driver
 from ..flow.runnable import NO_KWARGS, Runnable, exec_of
+from ..flow.sequence import RunnableSequence
 from ..spine.config import RunnableConfig
 from ..spine.scope import Scope
 from .control import StreamWriter
@@ -59,7 +60,7 @@ class Call:
     `iterate(d, input, scope)` an async iterator. `scope` must be inside a task if `inject` is not empty.
     """
 
-    __slots__ = ("afn", "fn", "inject", "iterate", "name", "run", "runnable", "target")
+    __slots__ = ("afn", "fn", "inject", "iterate", "length", "name", "run", "runnable", "target")
 
     def __init__(self, target: Any, name: str | None = None) -> None:
         self.name = name or name_of(target)
@@ -67,6 +68,7 @@ class Call:
             target = coerce(target)
         self.target = target
         self.runnable: Runnable[Any, Any] | None = None
+        self.length = len(target.steps) if type(target) is RunnableSequence else 1
         self.inject: tuple[tuple[str, Getter], ...] = ()
         self.fn: Callable[..., Any] | None = None
         self.afn: Callable[..., Any] | None = None
@@ -163,6 +165,10 @@ def _inline(fn: Callable[[Any], Any]) -> Callable[[Driver, Any, Scope], Awaitabl
 
 
 def _runnable(target: Runnable[Any, Any]) -> Callable[[Driver, Any, Scope], Awaitable[Any]]:
+    if type(target) is RunnableSequence:
+        # Its steps are the node's own, and have no run of a sequence around them.
+        steps = target._body
+        return lambda d, input, scope: steps(d, input, scope.inner(), NO_KWARGS)
     execute = exec_of(target)
     return lambda d, input, scope: execute(d, input, scope, NO_KWARGS)
 

@@ -351,8 +351,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         chunks = chunks_of(self, loop, given, options)
         try:
             async for chunk in chunks:
-                if run is not None and run.mask & STREAM:
-                    run.emit(STREAM, chunk)
+                if run is not None and run.parent is None and run.mask & STREAM:
+                    run.emit(STREAM, chunk)  # inside another run a graph tells of its nodes, not of its chunks
                 yield chunk
         except GeneratorExit as left:
             if run is not None:

@@ -48,6 +48,7 @@ class PlanNode:
     __slots__ = (
         "around",
         "attempt",
+        "branch_tag",
         "branches",
         "call",
         "defer",
@@ -81,6 +82,8 @@ class PlanNode:
         self.next: tuple[str, ...] = ()
         self.joins: tuple[Join, ...] = ()
         self.branches: tuple[tuple[Branch, Reader], ...] = ()
+        # What a node does and what it writes are steps before them; the runnables of a chain are steps each.
+        self.branch_tag = f"seq:step:{2 if name == START else 2 + call.length}"
         self.narrow = False  # whether its branches see less than the whole state
         self.triggers: tuple[str, ...] = ()
         self.push_triggers: tuple[str, ...] = (PUSH,)

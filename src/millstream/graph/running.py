@@ -12,7 +12,7 @@ from ..spine.events import END, STREAM
 from ..spine.scope import Scope
 from .branch import Branch
 from .callables import Returned
-from .constants import ABSENT
+from .constants import ABSENT, START, TAG_HIDDEN
 from .control import Command, Send
 from .heard import tell_returned
 from .out import UPDATES
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     asyncio = Lazy("asyncio", globals())
 
-__all__ = ["annotate", "attempt", "choose", "run_plainly", "run_task"]
+__all__ = ["annotate", "attempt", "choose", "choose_first", "run_plainly", "run_task"]
 
 
 # Every wake-up inside a node passes through all frames around it: so these hand on coroutines where they need not await.
@@ -166,7 +166,7 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
         state = read(fresh, loop.step, loop.stop)
         if whole and branch.input_type is None and type(state) is dict:
             state = {**result, **state}
-        inner = scope.child("seq:step:3")
+        inner = scope.child(task.node.branch_tag)
         call = branch.call
         if call.runnable is not None or not inner.heard("chain"):
             assert call.run is not None
@@ -175,6 +175,25 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
             chosen = await _choose_watched(loop, branch, state, inner)
         for target in branch.targets(chosen, task.node.name):
             task.send_to(target)
+
+
+async def choose_first(loop: Loop, start: Task) -> None:
+    """Ask the conditional edges of START; whoever watches sees them inside a hidden run."""
+    scope = TaskScope(start)
+    scope.tags = (*scope.tags, TAG_HIDDEN)
+    if not scope.heard("chain"):
+        return await choose(loop, start, start.input, scope)
+    run = scope.begin(START, "chain", start.input, tags=(f"graph:step:{start.step}",))
+    try:
+        await choose(loop, start, start.input, run.scope)
+    except GraphInterrupt:
+        raise  # it is not over: it goes on when the answer is there
+    except BaseException as error:
+        run.fail(error)
+        raise
+    if run.mask & STREAM:
+        run.emit(STREAM, start.input)
+    run.end(start.input)
 
 
 async def _choose_watched(loop: Loop, branch: Branch, state: Any, scope: Scope) -> Any:

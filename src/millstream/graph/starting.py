@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CannotResume, EmptyInputError, GraphDrained, GraphInterrupt, InvalidUpdateError
-from .constants import NULL_TASK, PREVIOUS, START, TAG_HIDDEN
+from .constants import NULL_TASK, PREVIOUS, START
 from .control import Command
 from .draining import RunControl
 from .handlers import tell_resume
 from .ledger import finished
 from .out import CHECKPOINTS, DEBUG
-from .running import annotate, choose
+from .running import annotate, choose_first
 from .savers.log import Record
 from .settling import apply, commanded, save, settle, show_start
-from .task import Task, TaskScope, grouped
+from .task import Task, grouped
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -84,22 +84,20 @@ async def _start(loop: Loop, input: Any) -> bool:
     start.take(input)
     if not plan.is_root and not isinstance(input, Command):
         start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
-    if plan.start.branches and not await _led(loop, start, input):
+    if plan.start.branches and not await _led(loop, start):
         return False
     await settle(loop, [start])
     return True
 
 
-async def _led(loop: Loop, start: Task, input: Any) -> bool:
+async def _led(loop: Loop, start: Task) -> bool:
     """Ask the paths from START where to go; False where one of them waits for a person."""
     ledger = loop.ledger
     if ledger is not None and ledger.resuming:
         start.answers = ledger.take_records()[1].get(start.id, ())
     loop.tasks = (start,)
-    scope = TaskScope(start)
-    scope.tags = (*scope.tags, TAG_HIDDEN)
     try:
-        await choose(loop, start, input, scope)
+        await choose_first(loop, start)
     except GraphInterrupt as asked:
         loop.asked(start, asked)
         await loop.end_step()

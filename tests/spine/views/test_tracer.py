@@ -70,7 +70,7 @@ def test_the_tree_of_a_chain(colour: Colour) -> None:  # noqa: F811
     model = root.child_runs[1]
     assert model.trace_id == root.trace_id == root.id == model.parent_run_id
     assert [event["name"] for event in model.events] == ["start", *["new_token"] * 3, "end"]
-    assert model.inputs["messages"][0][0].text == "x" and model.outputs is not None
+    assert model.inputs == {"prompts": ["Human: x"]}
     assert model.outputs["generations"][0][0]["text"] == "a b"
     assert keeps.hooks[:2] == ["create RunnableSequence", "chain_start RunnableSequence"]
     assert "token a" in keeps.hooks and "llm_end ScriptedChatModel" in keeps.hooks
@@ -84,9 +84,12 @@ def test_failures_and_tools(colour: Colour) -> None:  # noqa: F811
             await c.invoke(RunnableLambda(lambda x: {"x": x}) | double, "z", {"callbacks": [keeps]})
         (root,) = keeps.roots
         assert root.outputs == {} and "validation error" in str(root.error) and root.child_runs[1].error is not None
-        assert root.child_runs[1].inputs == {"input": "{'x': 'z'}"} and root.child_runs[0].outputs == {"x": "z"}
+        assert root.child_runs[1].inputs == {"x": "z"} and root.child_runs[0].outputs == {"x": "z"}
         await c.invoke(double, {"x": 2}, {"callbacks": [keeps]})
         assert keeps.roots[1].outputs == {"output": 4} and keeps.run_map == {}
+        with pytest.raises(RuntimeError, match="cut"):
+            await c.collect(ScriptedChatModel([["ab", RuntimeError("cut")]]), "x", {"callbacks": [keeps]})
+        assert keeps.roots[2].outputs["generations"][0][0]["text"] == "ab"  # what had come
 
     colour.run(body)
 
@@ -159,6 +162,29 @@ def test_functions_are_told_of_the_own_run_only(colour: Colour, asynchronous: bo
     colour.run(body)
 
 
+def test_listeners_get_the_messages_of_a_model_and_the_name_that_was_given(colour: Colour) -> None:  # noqa: F811
+    async def body(c: Colour) -> None:
+        told: list[Any] = []
+
+        def ended(run: Run, config: Any) -> None:
+            told.append((run.name, run.run_type, run.inputs["messages"][0][0].text, config["run_name"]))
+
+        await c.invoke(ScriptedChatModel(["a"]).with_listeners(on_end=ended), "x", {"run_name": "grinding"})
+        assert told == [("grinding", "chat_model", "x", "grinding")]
+
+    colour.run(body)
+
+
+def test_a_tracer_may_take_the_messages_of_a_model() -> None:
+    class Chats(Keeps):
+        def _on_chat_model_start(self, run: Run) -> None:
+            self.hooks.append(run.inputs["messages"][0][0].text)
+
+    chats = Chats()
+    ScriptedChatModel(["a"]).invoke("x", {"callbacks": [chats]})
+    assert "x" in chats.hooks and chats.roots[0].run_type == "chat_model"
+
+
 def test_the_listeners_added_last_are_told_first(colour: Colour) -> None:  # noqa: F811
     async def body(c: Colour) -> None:
         log: list[str] = []
@@ -188,5 +214,5 @@ def test_an_error_of_a_listener_is_logged(colour: Colour, caplog: pytest.LogCapt
 def test_functions_are_told_chat_models_by_their_own_name() -> None:
     told: list[Any] = []
     model = FakeListChatModel(responses=["a"])
-    model.with_listeners(on_start=lambda run: told.append((run.run_type, run.outputs))).invoke("q")
+    model.with_listeners(on_start=lambda run: told.append((run.run_type, dict(run.outputs)))).invoke("q")
     assert told == [("chat_model", {})]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ...data.coercion import get_buffer_string
 from .handlers import BaseCallbackHandler
 
 __all__ = ["BaseTracer", "Run", "RunRecorder"]
@@ -21,13 +22,13 @@ class Run:
     id: UUID
     name: str
     run_type: str
-    """"chain", "llm" (chat models too), "tool", "retriever", "prompt" or "parser"; functions that listen are told "chat_model"."""
+    """"chain", "llm", "chat_model" (told to listeners; tracers know it as "llm"), "tool", "retriever", "prompt" or "parser"."""
     start_time: datetime
     parent_run_id: UUID | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     """The input; one that is no dict as `{"input": ...}`."""
     outputs: dict[str, Any] = field(default_factory=dict)
-    """The output; one that is no dict as `{"output": ...}`. Empty until there is one."""
+    """The output, one that is no dict as `{"output": ...}`; empty until there is one."""
     error: str | None = None
     end_time: datetime | None = None
     tags: list[str] = field(default_factory=list)
@@ -48,9 +49,6 @@ class Run:
 class RunRecorder(BaseCallbackHandler):
     """Keeps the tree of the runs that have begun and not ended, and calls `_begun` and `_ended` for each."""
 
-    plainly = False
-    """Whether chat models are told as such, and tools by the dict of their arguments, not by its text."""
-
     def __init__(self) -> None:
         self.run_map: dict[str, Run] = {}
 
@@ -67,16 +65,14 @@ class RunRecorder(BaseCallbackHandler):
         return self._begin("on_chain_start", serialized, run_type, _as_dict(inputs, "input"), kwargs)
 
     def on_chat_model_start(self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
-        run_type = "chat_model" if self.plainly else "llm"
-        return self._begin("on_chat_model_start", serialized, run_type, {"messages": messages}, kwargs)
+        return self._begin("on_chat_model_start", serialized, "chat_model", {"messages": messages}, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Any) -> Any:
         return self._begin("on_llm_start", serialized, "llm", {"prompts": prompts}, kwargs)
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, **kwargs: Any) -> Any:
-        inputs = kwargs.get("inputs") if self.plainly else None
-        inputs = inputs or {"input": input_str}
-        return self._begin("on_tool_start", serialized, "tool", inputs, kwargs)
+        inputs = kwargs.pop("inputs", None)
+        return self._begin("on_tool_start", serialized, "tool", inputs or {"input": input_str}, kwargs)
 
     def on_retriever_start(self, serialized: dict[str, Any], query: str, **kwargs: Any) -> Any:
         return self._begin("on_retriever_start", serialized, "retriever", {"query": query}, kwargs)
@@ -98,7 +94,10 @@ class RunRecorder(BaseCallbackHandler):
     def on_chain_error(self, error: BaseException, **kwargs: Any) -> Any:
         return self._fail("on_chain_error", error, kwargs)
 
-    def on_llm_error(self, error: BaseException, **kwargs: Any) -> Any:
+    def on_llm_error(self, error: BaseException, *, response: Any = None, **kwargs: Any) -> Any:
+        run = self.run_map.get(str(kwargs.get("run_id")))
+        if run is not None and response is not None:
+            run.outputs.update(response.model_dump())
         return self._fail("on_llm_error", error, kwargs)
 
     def on_tool_error(self, error: BaseException, **kwargs: Any) -> Any:
@@ -139,7 +138,7 @@ class RunRecorder(BaseCallbackHandler):
             return None  # it began before anybody looked
         if "inputs" in given:
             run.inputs = _as_dict(given["inputs"], "input")
-        run.outputs = outputs
+        run.outputs.update(outputs)  # in its place: who kept it at the start sees it
         return self._close(run, method, "end")
 
     def _fail(self, method: str, error: BaseException, given: dict[str, Any]) -> Any:
@@ -176,6 +175,12 @@ class BaseTracer(RunRecorder, ABC):
 
     def _on_run_update(self, run: Run) -> None:
         """A run has ended."""
+
+    def on_chat_model_start(self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
+        """The model of a tracer takes texts: the conversations are rendered, unless `_on_chat_model_start` is there."""
+        if hasattr(self, "_on_chat_model_start"):
+            return super().on_chat_model_start(serialized, messages, **kwargs)
+        return self.on_llm_start(serialized, [get_buffer_string(each) for each in messages], **kwargs)
 
     def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> None:
         """A piece of a model's answer: an event of its run."""
