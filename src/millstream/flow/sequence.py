@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import InvalidArgument
@@ -15,8 +15,6 @@ from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
 from .runs import watched_each
 
 if TYPE_CHECKING:
-    from types import CoroutineType
-
     from pydantic import BaseModel
 
     from ..spine.config import RunnableConfig
@@ -94,7 +92,9 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         """The last step."""
         return self.steps[-1]
 
-    def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> CoroutineType[Any, Any, Any]:
+    def _exec(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs
+    ) -> Coroutine[Any, Any, Any]:
         # One frame where nobody watches: many sequences wait here at once, for a model.
         if scope.heard(self.run_type):
             return super()._exec(d, input, scope, kwargs)
