@@ -362,7 +362,9 @@ def _handled_types(handler: Handles) -> tuple[type[Exception], ...]:
             "tuple of those."
         )
     # Of an object that can be called, its method has the annotations.
-    function: Any = handler if inspect.isroutine(handler) else type(handler).__call__.__get__(handler)
+    function: Any = handler
+    if not inspect.isroutine(handler):
+        function = function.__call__
     try:
         hints = typing.get_type_hints(function)
         first = next(iter(inspect.signature(function).parameters))
