@@ -26,9 +26,11 @@ from millstream import (
     SqliteSaver,
     Unsupported,
     entrypoint,
+    get_stream_writer,
     interrupt,
     task,
 )
+from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]
 
@@ -291,3 +293,85 @@ def test_what_cannot_be_an_entrypoint_or_a_task_is_refused() -> None:
         task(generate)
     with pytest.raises(OutsideRun, match="double"):
         double(1)
+
+
+def names(ns: Any) -> list[str]:
+    return [part.partition(":")[0] for part in ns]
+
+
+def test_where_parts_of_a_task_stand(colour: Colour) -> None:
+    model: Any = ScriptedChatModel(["word"])
+    inner = graph_of(within=lambda state: {"n": 1}).compile()
+
+    @task
+    def low(x: int) -> int:
+        get_stream_writer()("low")
+        model.invoke("q")
+        inner.invoke({"n": x})
+        return x
+
+    async def main(x: int, previous: Any, wait: Any) -> Any:
+        get_stream_writer()("top")
+        return await wait(low(x))
+
+    async def body(c: Colour) -> None:
+        found = await chunks(c, workflow(c, main), 1, stream_mode=["custom", "updates", "messages"], subgraphs=True)
+        flow = found[0][0]
+        assert flow == ()
+        heard = [(names(ns)[1:], mode, data if mode == "custom" else None) for ns, mode, data in found]
+        assert [each for each in heard if each[1] == "custom"] == [([], "custom", "top"), ([], "custom", "low")]
+        assert [len(ns) for ns, mode, _ in found if mode == "custom"] == [0, 1]  # said below the workflow's task
+        assert {tuple(ns) for ns, mode, _ in found if mode == "messages"} == {()}  # a model is heard as of the graph
+        assert [tuple(names(ns)[1:]) for ns, mode, data in found if mode == "updates" and "within" in data] == [
+            ("low",)
+        ]
+
+    colour.run(body)
+
+
+def test_stored_calls_are_told_to_begin_but_not_to_end(colour: Colour) -> None:
+    async def main(x: int, previous: Any, wait: Any) -> Any:
+        return [await wait(double(x)), interrupt("?")]
+
+    async def body(c: Colour) -> None:
+        flow = workflow(c, main, checkpointer=InMemorySaver())
+        await run(c, flow, 2, thread())
+        told = await chunks(c, flow, Command(resume="yes"), thread(), stream_mode="tasks")
+        assert [(each["name"] == "double", "input" in each) for each in told] == [
+            (False, True),
+            (True, True),
+            (False, False),
+        ]
+
+    colour.run(body)
+
+
+def test_the_state_of_a_workflow_is_one_value(colour: Colour) -> None:
+    async def main(x: int, previous: Any, wait: Any) -> Any:
+        return (previous or 0) + x
+
+    async def body(c: Colour) -> None:
+        flow = workflow(c, main, checkpointer=InMemorySaver())
+        await run(c, flow, 2, thread())
+        (first,) = [s.tasks for s in flow.get_state_history(thread()) if s.tasks]
+        assert first[0].result == 2
+        flow.update_state(thread(), 10)
+        assert flow.get_state(thread()).values == 10
+        assert await run(c, flow, 5, thread()) == 15
+
+    colour.run(body)
+
+
+def test_a_workflow_tells_its_types() -> None:
+    @entrypoint()
+    def plain(x: int) -> list[str]:
+        return [str(x)]
+
+    @entrypoint()
+    def kept(x: Any) -> entrypoint.final[int, str]:
+        return entrypoint.final(value=1, save="")
+
+    assert plain.get_input_jsonschema() == {"title": "LangGraphInput", "type": "integer"}
+    assert plain.get_output_jsonschema() == {"title": "LangGraphOutput", "type": "array", "items": {"type": "string"}}
+    assert kept.get_input_jsonschema() == {"title": "LangGraphInput"}
+    assert kept.get_output_jsonschema() == {"title": "LangGraphOutput", "type": "integer"}

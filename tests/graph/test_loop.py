@@ -571,3 +571,29 @@ def test_a_function_that_gives_a_coroutine_is_awaited() -> None:
     assert asyncio.run(app.ainvoke({"log": []})) == {"log": ["worked"]}
     with pytest.raises(AsyncOnly, match="ainvoke"):
         app.invoke({"log": []})
+
+
+def test_siblings_that_end_in_the_moment_of_a_failure_are_told_too() -> None:
+    def node(name: str) -> Any:
+        async def work(state: Any) -> dict[str, Any]:
+            if name == "b":
+                raise ZeroDivisionError
+            if name == "d":
+                await asyncio.sleep(60)
+            return {"log": [name]}
+
+        return work
+
+    graph = graph_of(**{name: node(name) for name in "abcd"})
+    for name in "bcd":
+        graph.add_edge(START, name)
+
+    async def body() -> list[Any]:
+        told = []
+        with pytest.raises(ZeroDivisionError):
+            async for mode, data in graph.compile().astream({}, stream_mode=["updates", "tasks"]):
+                if mode == "updates" or "input" not in data:
+                    told.append(*data if mode == "updates" else [data["name"].upper()])
+        return told
+
+    assert asyncio.run(body()) == ["a", "A", "B", "c", "C"]

@@ -10,7 +10,7 @@ import concurrent.futures
 import hashlib
 import logging
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from .constants import PUSH, RESUME, RETURN
 from .heard import tell_returned
 from .interrupts import own_answer
 from .out import DEBUG, TASKS, UPDATES, started_payload
+from .runtime import heard
 from .task import Task, TaskScope
 
 if TYPE_CHECKING:
@@ -60,9 +61,19 @@ class CallTask(Task):
         return self._id
 
     @property
+    def ns(self) -> str:
+        """The checkpoint namespace of what runs inside: below that of the task that called."""
+        return f"{self.parent.ns}|{self.node.name}:{self.id}"
+
+    @property
     def path(self) -> tuple[Any, ...]:
         """Where it stands: below the task that called."""
         return PUSH, self.parent.path, self.index, True
+
+    def writer(self) -> Callable[[Any], None]:
+        """What the function says with it is said below the task that called."""
+        write = self.loop.writer(tuple(self.parent.ns.split("|")[len(self.loop.ns) :]))
+        return write if self.watch is None else heard(write, self.watch)
 
 
 class Calls:
@@ -143,11 +154,8 @@ def begin_call(parent: Task, function: TaskFunction[Any, Any], args: tuple[Any, 
     awaited = not loop.d.sync and _on_a_loop()
     call = CallTask(parent, function, (args, kwargs), calls.next_index(parent))
     future: Any
-    if call.id in calls.written:
-        future = asyncio.get_running_loop().create_future() if awaited else _Future()
-        future.set_result(next(value for channel, value in calls.written[call.id] if channel == RETURN))
-        return future
-    if function.call.fn is None and not awaited:
+    stored = call.id in calls.written
+    if not stored and function.call.fn is None and not awaited:
         raise OutsideRun(
             f"the task {call.node.name!r} is async and was called from a sync function; make the caller `async def` and "
             "run the graph with `ainvoke` or `astream`."
@@ -155,6 +163,10 @@ def begin_call(parent: Task, function: TaskFunction[Any, Any], args: tuple[Any, 
     if loop.wants & (TASKS | DEBUG):
         for out in loop.outs:
             out.task(loop.step, started_payload(call), "task")
+    if stored:
+        future = asyncio.get_running_loop().create_future() if awaited else _Future()
+        future.set_result(next(value for channel, value in calls.written[call.id] if channel == RETURN))
+        return future
     work = _perform(ASYNC if awaited else SYNC, calls, call, function)
     if awaited:
         future = asyncio.get_running_loop().create_task(work)

@@ -101,6 +101,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         return dict(self.plan.channels)
 
     @property
+    def input_channels(self) -> str:
+        """Where an input lands."""
+        return START
+
+    @property
     def output_channels(self) -> str | list[str]:
         """The keys of the result."""
         keys = self.plan.output_keys
@@ -170,11 +175,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""
-        return json_schema_of(self.builder.input_schema)
+        return {"title": "LangGraphInput", **json_schema_of(self.builder.input_schema)}
 
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the result."""
-        return json_schema_of(self.builder.output_schema)
+        return {"title": "LangGraphOutput", **json_schema_of(self.builder.output_schema)}
 
     def get_context_jsonschema(self) -> dict[str, Any] | None:
         """The JSON schema of the context, None without one."""

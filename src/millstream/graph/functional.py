@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin, overload
 
 from ..errors import GraphBubbleUp, InvalidArgument, InvalidType, Unsupported
 from ..flow.driver import Driver
@@ -228,6 +228,9 @@ class entrypoint:  # noqa: N801 - used as a decorator
         builder.add_edge(START, name)
         register_all(hints.values())
         plan = EntryPlan(builder, name)
+        # What is told of the workflow as a graph: its function's types.
+        builder.input_schema = hints.get(parameters[0].name, Any)
+        builder.output_schema = _returned(hints.get("return", Any))
         return CompiledStateGraph(
             builder, plan, checkpointer=self._checkpointer, store=self._store, cache=self._cache, name="LangGraph"
         )
@@ -254,10 +257,21 @@ class EntryPlan(Plan):
         node.read = lambda values, step, stop: values.get(START)
         node.triggers = (START,)
 
+    def take(self, task: Task, values: Any) -> None:
+        """Take an update of the state as what the workflow returned."""
+        task.writes = [(END, values), (PREVIOUS, values)]
+
     def _guard(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
         for node in self.nodes.values():
             node.attempt = _entered
         super()._guard(builder)
+
+
+def _returned(hint: Any) -> Any:
+    """The type of a workflow's result, by its function's annotation."""
+    if hint is entrypoint.final:
+        return Any
+    return get_args(hint)[0] if get_origin(hint) is entrypoint.final else hint
 
 
 async def _entered(loop: Loop, task: Task, scope: Scope) -> Any:

@@ -6,7 +6,7 @@ node that returns them had them in its input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..data.ids import new_id
@@ -55,8 +55,8 @@ class MessagesTap:
         """Chat models that are not silenced, in the graphs that are heard."""
         if run.type != "chat_model" or TAG_NOSTREAM in run.tags:
             return 0
-        ns = run.metadata.get("langgraph_checkpoint_ns")
-        return _MODEL if ns is not None and self._hears(_graph_of(ns)) else 0
+        inside = run.metadata.get("langgraph_checkpoint_ns") is not None
+        return _MODEL if inside and self._hears(_graph_of(run.metadata)) else 0
 
     def feed(self, event: Event) -> None:
         """Put what the event says on the stream, if it says a new message."""
@@ -114,7 +114,7 @@ class MessagesTap:
         tags = [tag for tag in run.tags if not tag.startswith("seq:step")]
         if tags:
             facts["tags"] = tags
-        told = self._facts[run] = _graph_of(run.metadata["langgraph_checkpoint_ns"]), facts
+        told = self._facts[run] = _graph_of(run.metadata), facts
         return told
 
     def _whole(self, ns: tuple[str, ...], message: BaseMessage, facts: dict[str, Any]) -> None:
@@ -138,9 +138,12 @@ def _facts_of(task: Task) -> dict[str, Any]:
     return {**task.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
 
 
-def _graph_of(checkpoint_ns: str) -> tuple[str, ...]:
-    """The namespace of the graph whose task has this one."""
-    return tuple(checkpoint_ns.split("|")[:-1])
+def _graph_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The namespace of the graph whose task has this metadata: calls of functional tasks are below tasks of the same graph."""
+    levels, path = 1, metadata.get("langgraph_path", ())
+    while len(path) == 4:
+        levels, path = levels + 1, path[1]
+    return tuple(metadata["langgraph_checkpoint_ns"].split("|")[:-levels])
 
 
 def _messages_in(value: Any) -> list[BaseMessage]:

@@ -164,15 +164,15 @@ class Loop:
             configurable["checkpoint_map"] = {**self.parents, self.ns_text: checkpoint}
         return {"configurable": configurable}
 
-    def writer(self) -> Callable[[Any], None]:
-        """What puts a value on the `custom` stream."""
-        outs = [out for out in self.outs if out.mask & CUSTOM]
+    def writer(self, below: tuple[str, ...] = ()) -> Callable[[Any], None]:
+        """What puts a value on the `custom` stream, as of a part of the run that stands `below` it."""
+        outs = [((*out.ns, *below), out) for out in self.outs if out.mask & CUSTOM]
         if not outs:
             return silent
 
         def write(value: Any) -> None:
-            for out in outs:
-                out.put((out.ns, "custom", value))
+            for ns, out in outs:
+                out.put((ns, "custom", value))
 
         return write
 
@@ -345,12 +345,17 @@ class Loop:
             self.scope.max_concurrency,
         )
         failed: tuple[Task, BaseException] | None = None
+        told: set[int] = set()
+        beside: list[Task] = []
         try:
             async for index, outcome in running:
+                told.add(index)
                 if isinstance(outcome.error, GraphInterrupt):
                     self.asked(tasks[index], outcome.error)
                 elif outcome.error is not None:
                     failed = tasks[index], outcome.error
+                    if not self.d.sync:  # those that ended in the same moment; of threads, nobody can say which did
+                        beside = [task for at, task in enumerate(tasks) if task.done and at not in told]
                     break
                 elif within is not None and within.passed:
                     failed = tasks[index], TimeoutError("Timed out")
@@ -369,6 +374,8 @@ class Loop:
             await running.aclose()
         if failed is not None:
             await self._failed(*failed)
+            for task in beside:
+                self._ended(task)
             raise failed[1]
 
     # -- the end of a task and of a step -------------------------------------------------------------------------------

@@ -183,6 +183,10 @@ class Plan:
             own = [f"{TO}{name}", *(j.name for j in joins if j.target == name)]
             node.triggers = tuple(sorted(own))
 
+    def take(self, task: Task, values: Any) -> None:
+        """Take an update of the state as what a node returned."""
+        task.take(values)
+
     def values(self) -> dict[str, Any]:
         """The state before any write: what reducers start from."""
         return {key: make() for key, make in self.initial}

@@ -169,7 +169,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
             raise InvalidUpdateError(f"Node {name} does not exist; nodes are {list(loop.plan.nodes)}.")
         node = loop.plan.start if name == START else loop.plan.nodes[name]
         task = Task(loop, node, update.values, None)
-        task.take(update.values)
+        loop.plan.take(task, update.values)
         if node.branches:
             await choose(loop, task, update.values, TaskScope(task))
         tasks.append(task)
@@ -227,6 +227,12 @@ async def _ran_last(loop: Loop, ledger: Ledger, loaded: Loaded | None) -> set[st
     return set()
 
 
+def _result(loop: Loop, task: Task) -> Any:
+    """What a task wrote: by key, or itself where the state is one value."""
+    result = result_of(task.writes, loop.plan.shown)
+    return next(iter(result.values()), None) if isinstance(loop.plan.stream_keys, str) else result
+
+
 # -- snapshots -------------------------------------------------------------------------------------------------------
 
 
@@ -257,7 +263,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
                 error=errors.get(task.id) if result is None or not live else None,
                 interrupts=questions,
                 state=None if result is not None else task.inner_config(),
-                result=None if result is None else result_of(task.writes, loop.plan.shown),
+                result=None if result is None else _result(loop, task),
             )
         )
     done = [task for task in waiting if task.done] if live else []
