@@ -64,7 +64,6 @@ def test_a_handler_writes_under_its_own_name_and_the_edges_of_the_failed_node_ar
     assert names == [
         ("a", True, "None"),
         ("a", False, "ValueError('no 1')"),
-        ("__error_handler__a", True, "None"),
         ("__error_handler__a", False, "None"),
     ]
 

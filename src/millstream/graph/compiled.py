@@ -175,11 +175,11 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""
-        return {"title": "LangGraphInput", **json_schema_of(self.builder.input_schema)}
+        return json_schema_of(self.builder.input_schema, self.get_name("Input"))
 
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the result."""
-        return {"title": "LangGraphOutput", **json_schema_of(self.builder.output_schema)}
+        return json_schema_of(self.builder.output_schema, self.get_name("Output"))
 
     def get_context_jsonschema(self) -> dict[str, Any] | None:
         """The JSON schema of the context, None without one."""

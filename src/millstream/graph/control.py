@@ -114,6 +114,7 @@ class Overwrite:
     """Written to a key with a reducer: replace the value instead of folding into it."""
 
     value: Any
+    type: Literal["__overwrite__"] = "__overwrite__"
 
 
 @dataclass(frozen=True, slots=True)

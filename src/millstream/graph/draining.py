@@ -14,7 +14,7 @@ class RunControl:
         self._requested = False
         self._reason: str | None = None
 
-    def request_drain(self, reason: str | None = None) -> None:
+    def request_drain(self, reason: str = "shutdown") -> None:
         """Let the runs end at their next step's boundary, by `GraphDrained`."""
         self._reason = reason
         self._requested = True

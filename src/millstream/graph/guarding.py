@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import GraphBubbleUp
 from ..spine.scope import Scope
 from .callables import Call
-from .out import DEBUG, TASKS, UPDATES, ended_payload, started_payload
+from .out import DEBUG, TASKS, UPDATES, ended_payload
 from .policies import CachePolicy, NodeError
 from .retrying import RetryPolicy, pause_after
-from .running import run_plainly
+from .running import choose, run_plainly
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -39,12 +39,17 @@ def cache_namespace(name: str, target: Any) -> tuple[str, ...]:
 
 
 def retried(attempt: Attempt, policies: Sequence[RetryPolicy]) -> Attempt:
-    """`attempt`, made again as the policies say."""
+    """`attempt` and what the node's conditional edges say of it, made again as the policies say."""
 
     async def repeated(loop: Loop, task: Task, scope: Scope) -> Any:
         while True:
             try:
-                return await attempt(loop, task, scope)
+                result = await attempt(loop, task, scope)
+                if task.node.branches:
+                    beside = scope.copy()
+                    beside.own_tags = ()  # those of the node's own run
+                    await choose(loop, task, result, beside)
+                return result
             except GraphBubbleUp:
                 raise
             except Exception as error:
@@ -84,8 +89,7 @@ def _handled(handler: PlanNode) -> Callable[[Loop, Task], Coroutine[Any, Any, No
 
 def _hand_over(loop: Loop, task: Task, error: Exception, handler: PlanNode) -> None:
     """Go on with the handler in the failed node's place: the rest of the task is run, shown and routed as the handler's."""
-    told = loop.wants & (TASKS | DEBUG)
-    if told:
+    if loop.wants & (TASKS | DEBUG):
         task.error = error
         for out in loop.outs:
             out.task(loop.step, ended_payload(task), "task_result")
@@ -93,9 +97,6 @@ def _hand_over(loop: Loop, task: Task, error: Exception, handler: PlanNode) -> N
     asked = task.asked
     task.hand_to(handler, NodeError(task.node.name, error))
     task.asked = asked  # what the node asked stays asked: the handler's first question is the next
-    if told:
-        for out in loop.outs:
-            out.task(loop.step, started_payload(task), "task")
 
 
 def _cached(
@@ -111,7 +112,7 @@ def _cached(
         found = await loop.d.call(loop.scope, cache.get, cache.aget, [key])
         if key in found:
             task.recall([(channel, value) for channel, value in found[key]])
-            task.said = True
+            task.said, task.attempt = True, 0  # nothing is run, so no result is told
             if loop.wants & UPDATES and not node.hidden:
                 for out in loop.outs:
                     if out.mask & UPDATES:

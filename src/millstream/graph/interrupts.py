@@ -67,7 +67,8 @@ def named(task: Task, asked: GraphInterrupt) -> tuple[Interrupt, ...]:
 
 def interrupt_id(task: Task, index: int) -> str:
     """The id of the question number `index` of a task: the same as long as it is not answered."""
-    text = task.ns if not index else f"{task.ns}#{index}"
+    ns = task.ns if task.failure is None else task.ns_of(task.failure.node)  # a handler's question is the node's
+    text = ns if not index else f"{ns}#{index}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -388,7 +388,7 @@ class Loop:
         for out in self.outs:
             if out.mask & UPDATES and task.done and not task.node.hidden and not task.said:
                 out.update(task.node.name, task.writes)
-            if out.mask & (TASKS | DEBUG):
+            if out.mask & (TASKS | DEBUG) and task.attempt:
                 out.task(self.step, ended_payload(task), "task_result")
 
     def asked(self, task: Task, asked: GraphInterrupt) -> None:

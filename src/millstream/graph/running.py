@@ -50,7 +50,7 @@ def run_plainly(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
 async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
     try:
         result = await task.node.attempt(loop, task, scope)
-        if task.node.branches:
+        if task.node.branches and not task.node.retry:
             await choose(loop, task, result, scope)
     except Exception as error:
         annotate(error, task)
@@ -74,7 +74,7 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     run = scope.begin(node.name, "chain", shown, tags=tags)
     try:
         result = await task.node.attempt(loop, task, run.scope.child("seq:step:1"))
-        if node.branches:
+        if node.branches and not node.retry:
             await choose(loop, task, result, run.scope)
     except GraphInterrupt:
         raise  # the node is not over: it goes on when the answer is there

@@ -137,8 +137,8 @@ def _positional(reducer: Any) -> int:
     return sum(k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
 
 
-def json_schema_of(type_: Any) -> dict[str, Any]:
-    """The JSON schema of values of a schema's type."""
+def json_schema_of(type_: Any, title: str = "") -> dict[str, Any]:
+    """The JSON schema of values of a schema's type; `title` is that of a bare type."""
     from pydantic import TypeAdapter
 
     if is_typeddict(type_) and sys.version_info < (3, 12):  # pydantic refuses those of `typing` there
@@ -147,4 +147,4 @@ def json_schema_of(type_: Any) -> dict[str, Any]:
         make: Any = typing_extensions.TypedDict
         type_ = make(type_.__name__, get_type_hints(type_, include_extras=True), total=type_.__total__)
     schema: dict[str, Any] = TypeAdapter(type_).json_schema()
-    return schema
+    return schema if has_fields(type_) or not title else {"title": title, "default": None, **schema}

@@ -82,6 +82,10 @@ async def _start(loop: Loop, input: Any) -> bool:
         show_start(loop, loop.ledger, loop.upcoming(loop.step))
     start = Task(loop, plan.start, input, None)
     start.take(input)
+    if loop.control is not None and loop.control.drain_requested:
+        loop.tasks = (start,)
+        await loop.cut(GraphDrained())
+        raise GraphDrained(loop.control.drain_reason)
     if not plan.is_root and not isinstance(input, Command):
         start.writes = [pair for pair in start.writes if pair[0] in plan.input_keys]
     if plan.start.branches and not await _led(loop, start):

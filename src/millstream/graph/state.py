@@ -250,6 +250,8 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     names = [task.node.name for task in waiting]  # a handler that went on for one of them was none that waited
     for task, name in zip(waiting, names, strict=True):
         result = written.get(task.id)
+        if result is not None and not live and (failed := [value for channel, value in result if channel == ERROR]):
+            errors[task.id], result = failed[-1], None  # what went on for it wrote under its own name
         questions = tuple(asked.get(task.id, ())) if result is None or not live else ()
         if live:
             questions = tuple(q for q in questions if not is_answered(task, q, given.get(task.id, ())))

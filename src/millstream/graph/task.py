@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import ErrorCode, InvalidUpdateError, ParentCommand
 from ..spine.scope import Scope
-from .constants import HANDLER, NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
+from .constants import ERROR, HANDLER, NO_WRITES, PULL, PUSH, ROOT, TASKS, TO
 from .control import Command, Interrupt, Send
 from .runtime import ExecutionInfo, Runtime, heard, idle, server_info
 from .schema import object_pairs
@@ -108,7 +108,11 @@ class Task:
     @property
     def ns(self) -> str:
         """The checkpoint namespace of what runs inside the task."""
-        own = f"{self.node.name}:{self.id}"
+        return self.ns_of(self.node.name)
+
+    def ns_of(self, name: str) -> str:
+        """The namespace that it has as a task of the node `name`."""
+        own = f"{name}:{self.id}"
         return f"{self.loop.ns_text}|{own}" if self.loop.ns_text else own
 
     @property
@@ -247,7 +251,7 @@ class Task:
         """What it wrote and where it leads, as pairs to be stored."""
         directions: list[tuple[str, Any]] = [(f"{TO}{name}", None) for name in self.goto]
         if self.failure is not None:
-            directions.append((HANDLER, self.node.name))
+            directions += [(HANDLER, self.node.name), (ERROR, repr(self.failure.error))]
         return [*self.writes, *directions, *((TASKS, send) for send in self.sends)]
 
     def recall(self, record: list[tuple[str, Any]]) -> None:
@@ -261,7 +265,7 @@ class Task:
             elif channel == HANDLER:
                 self.id  # noqa: B018 - the task stays the one that was begun
                 self.node = self.loop.plan.nodes[value]
-            elif channel != NO_WRITES:
+            elif channel not in (NO_WRITES, ERROR):
                 self.writes.append((channel, value))
 
     def __repr__(self) -> str:
