@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,11 +25,12 @@ from .tool_input import TOOL_CALL
 
 if TYPE_CHECKING:
     import asyncio
+    import json
 
     from ..chat.tools import BaseTool
     from .middleware import ToolCallRequest
 else:
-    asyncio = Lazy("asyncio", globals())
+    asyncio, json = Lazy("asyncio", globals()), Lazy("json", globals())
 
 __all__ = ["ToolNode", "tools_condition"]
 
