@@ -58,7 +58,7 @@ def test_a_named_argument_may_be_a_typed_dict() -> None:
 
 def test_by_a_schema() -> None:
     made = convert_runnable_to_tool(adder, In, name="plus")
-    assert (made.name, made.description) == ("plus", "plus: takes a, b.")
+    assert (made.name, made.description) == ("plus", f"Takes {In.model_json_schema()}.")
     assert made.invoke({"a": 1}) == 3
     assert tool("other", adder, args_schema=In, description="D").invoke({"a": 1}) == 3
 

@@ -13,6 +13,7 @@ from millstream import (
     ChatPromptTemplate,
     ConfigurableField,
     FakeListChatModel,
+    Graph,
     PromptTemplate,
     RunnableBranch,
     RunnableGenerator,
@@ -20,6 +21,7 @@ from millstream import (
     RunnableParallel,
     RunnablePassthrough,
     StrOutputParser,
+    chain,
     tool,
 )
 from millstream.errors import InvalidArgument
@@ -82,12 +84,70 @@ def test_a_graph_and_its_drawings() -> None:
     first, last = graph.first_node(), graph.last_node()
     assert first is not None and last is not None
     assert (first.name, last.name) == ("reads_keys_input", "last_output")
-    assert graph.draw_mermaid().splitlines()[0] == "graph TD;"
-    assert "\treads_keys --> asks;" in graph.draw_mermaid()
+    assert graph.draw_mermaid(with_styles=False) == (
+        "graph TD;\n"
+        "\treads_keys_input --> reads_keys;\n"
+        "\treads_keys --> asks;\n"
+        "\tlast --> last_output;\n"
+        "\tasks --> last;\n"
+    )
+    assert "\treads_keys_input([reads_keys_input]):::first\n" in graph.draw_mermaid()
     assert "| asks |" in graph.draw_ascii()
     forked = (RunnableLambda(asks) | {"x": reads_keys, "y": asks}).get_graph()
     assert sum(node.name == "asks" for node in forked.nodes.values()) == 2
-    assert forked.to_json()["edges"][0] == {"source": 0, "target": 1}
+    told = forked.to_json()
+    assert told["edges"][0] == {"source": 0, "target": 1}
+    assert (told["nodes"][0]["type"], told["nodes"][1]["data"]["name"]) == ("schema", "asks")
+    assert forked.to_json(with_schemas=True)["nodes"][0]["data"]["title"] == "Question"
+    text = forked.draw_mermaid(frontmatter_config={"config": {"theme": "base"}, "title": "a: b"})
+    assert text.startswith(
+        "---\nconfig:\n  flowchart:\n    curve: linear\n  theme: base\ntitle: 'a: b'\n---\ngraph TD;"
+    )
+    assert "\tasks_1(asks)\n" in text and "Parallel\\3cx\\2cy\\3eInput(Parallel<x,y>Input)" in text
+
+
+def test_what_wraps_a_part_is_not_drawn_but_tells_its_metadata() -> None:
+    part = RunnableLambda(asks).with_config(metadata={"k": 1, "of": {"a": 1}})
+    for runnable in (part, part.with_retry(), part.map()):
+        assert [node.name for node in runnable.get_graph().nodes.values()] == ["Question", "asks", "asks_output"]
+        assert "asks(asks<hr/><small><em>k = 1</em></small>)" in runnable.get_graph().draw_mermaid()
+    assigned = RunnablePassthrough.assign(n=part).get_graph()
+    assert [node.name for node in assigned.nodes.values()][2:] == ["asks", "Passthrough"]
+    prompt = PromptTemplate.from_template("{x}").configurable_fields(template=ConfigurableField(id="t"))
+    assert [node.name for node in prompt.get_graph().nodes.values()][1] == "PromptTemplate"
+
+
+inner_part = RunnableLambda(asks)
+
+
+def calls_another(x: Any) -> Any:
+    return inner_part.invoke(x)
+
+
+@chain
+def calls_itself(x: Any) -> Any:
+    return calls_itself.invoke(x - 1) if x else x
+
+
+def test_a_function_is_drawn_by_the_runnables_that_it_calls() -> None:
+    def names(runnable: Any) -> list[str]:
+        return [node.name for node in runnable.get_graph().nodes.values()]
+
+    assert names(RunnableLambda(calls_another)) == ["calls_another_input", "calls_another_output", "asks"]
+    assert names(calls_itself) == ["calls_itself_input", "calls_itself_output", "calls_itself"]
+
+
+def test_a_graph_can_be_changed() -> None:
+    graph = RunnableLambda(asks).get_graph()
+    graph.trim_first_node()
+    graph.trim_last_node()
+    assert [node.name for node in graph.nodes.values()] == ["asks"] and not graph.edges
+    first, last = graph.extend(RunnableLambda(reads_keys).get_graph(), prefix="other")
+    assert first is not None and last is not None
+    graph.add_edge(last, graph.add_node(inner_part, "by_name", metadata={"m": 1}))
+    assert set(graph.reid().nodes) == {"asks", "reads_keys_input", "reads_keys", "reads_keys_output", "by_name"}
+    graph.remove_node(graph.nodes["by_name"])
+    assert len(graph.edges) == 2 and graph and not Graph()
 
 
 def test_the_prompts_of_a_chain() -> None:
@@ -110,7 +170,7 @@ def test_a_fork_at_the_edge_is_the_input_or_the_output() -> None:
         return [node.name for node in runnable.get_graph().nodes.values()]
 
     one, fork = RunnableLambda(lambda x: x, name="one"), RunnableParallel(a=lambda x: x, b=lambda x: x)
-    inside = ["RunnableParallel<a,b>Input", "RunnableLambda", "RunnableLambda", "RunnableParallel<a,b>Output"]
+    inside = ["Parallel<a,b>Input", "Parallel<a,b>Output", "Lambda", "Lambda"]
     assert names(fork) == inside
     assert names(fork | one) == [*inside, "one", "one_output"]
     assert names(one | fork) == ["one_input", "one", *inside]

@@ -10,7 +10,6 @@ import pytest
 from graph_helpers import graph_of
 
 from millstream import END, START, Command
-from millstream.graph.drawing import GraphDrawing
 
 
 def noop(state: Any) -> None: ...
@@ -58,7 +57,6 @@ def test_what_the_nodes_say_of_themselves() -> None:
 
 def test_a_picture_is_made_by_mermaids_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = graph_of(a=noop).compile().get_graph()
-    assert isinstance(drawing, GraphDrawing)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotImplementedError, match="mmdc"):
         drawing.draw_mermaid_png()
@@ -73,7 +71,10 @@ def test_a_picture_is_made_by_mermaids_program(tmp_path: Path, monkeypatch: pyte
 
 def test_nodes_go_by_their_names_in_json() -> None:
     drawing = graph_of(a=noop).compile(interrupt_before=["a"]).get_graph().to_json()
-    assert drawing["nodes"][1] == {"id": "a", "data": {"name": "a"}, "metadata": {"__interrupt": "before"}}
+    start, node, end = drawing["nodes"]
+    assert (node["id"], node["type"], node["data"]["name"]) == ("a", "runnable", "a")
+    assert node["metadata"] == {"__interrupt": "before"}
+    assert (start["data"]["name"], end) == ("__start__", {"id": "__end__"})
     assert drawing["edges"] == [{"source": "__start__", "target": "a"}, {"source": "a", "target": "__end__"}]
 
 
@@ -82,3 +83,13 @@ def test_what_leads_back_to_itself_comes_last() -> None:
     graph.add_conditional_edges("a", lambda state: "a", ["a", "b"])
     lines = graph.compile().get_graph().draw_mermaid(with_styles=False).splitlines()
     assert lines[1:] == ["\t__start__ --> a;", "\ta -.-> b;", "\tb --> __end__;", "\ta -.-> a;"]
+
+
+def test_a_path_without_a_map_shows_no_way() -> None:
+    graph = graph_of((START, "a"), a=noop, b=noop)
+    graph.add_conditional_edges("a", lambda state: "b")
+    edges = graph.compile().get_graph().edges
+    assert [(edge.source, edge.target, edge.conditional) for edge in edges] == [
+        ("__start__", "a", False),
+        ("a", "__end__", False),
+    ]

@@ -52,20 +52,23 @@ def convert_runnable_to_tool(
 ) -> StructuredTool:
     """The tool that runs `runnable` with the dict of its arguments.
 
-    `arg_types` names the arguments where the runnable does not: `{"city": str}`.
+    `arg_types` names the arguments where the runnable does not: `{"city": str}`. Without a description the JSON schema of what it
+    takes is one.
 
     Raises:
         InvalidArgument: (a ValueError) nothing tells what the arguments are.
     """
     name = name or runnable.get_name()
+    said = description or ""
+    description = f"Takes {_schema_of(runnable, args_schema)}." if description is None else description
     if args_schema is None and arg_types is not None:
         parameters = Parameters(visible={key: (readable(annotation), ...) for key, annotation in arg_types.items()})
-        args_schema = model_of(name, description or "", parameters)
+        args_schema = model_of(name, said, parameters)
     shape = None if args_schema is not None else runnable._input_shape()
     if shape is str:
-        return _TextTool(name=name, func=None, description=description or f"{name}: takes a text.", runnable=runnable)
+        return _TextTool(name=name, func=None, description=description, runnable=runnable)
     if is_typed_dict(shape):
-        args_schema = model_of(name, description or "", typed_dict_keys(shape))
+        args_schema = model_of(name, said, typed_dict_keys(shape))
     if args_schema is None:
         read = getattr(runnable, "get_input_schema", None)
         args_schema = read() if read is not None else None
@@ -74,7 +77,9 @@ def convert_runnable_to_tool(
         raise InvalidArgument(
             f"what {name!r} takes is not known, so a model cannot call it; give `arg_types={{'argument': str}}` or `args_schema`."
         )
-    if description is None:
-        names = ", ".join(args_schema.get("properties", {}) if isinstance(args_schema, dict) else fields or {})
-        description = f"{name}: takes {names}."
     return _RunnableTool(name=name, description=description, args_schema=args_schema, runnable=runnable)
+
+
+def _schema_of(runnable: Runnable[Any, Any], given: Any) -> Any:
+    schema = runnable.get_input_schema() if given is None else given
+    return schema.model_json_schema() if hasattr(schema, "model_json_schema") else schema

@@ -29,7 +29,7 @@ class Described:
         base = name or self.name or self._default_name()
         if not suffix:
             return base
-        return base + "_" + suffix.lower() if base[0].islower() else base + re.sub("^.", _upper, suffix)
+        return base + re.sub("^.", _upper, suffix) if base[0].isupper() else base + "_" + suffix.lower()
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """A pydantic model of what `invoke` takes."""
@@ -78,10 +78,10 @@ class Described:
         return dict[str, Any] if isinstance(shape, dict) else shape
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
-        """The parts of this runnable as a graph that can be drawn."""
-        from .drawing import graph_of
+        """The parts of this runnable as a graph that can be drawn. Metadata of the config is told of them."""
+        from .anatomy import graph_of
 
-        return graph_of(self)
+        return graph_of(self, config)
 
     def get_prompts(self, config: RunnableConfig | None = None) -> list[Any]:
         """The prompt templates among the parts of this runnable, in order."""

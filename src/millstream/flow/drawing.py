@@ -1,18 +1,20 @@
-"""A runnable as a graph of its parts, and its drawings: Mermaid text and plain text."""
+"""A graph of parts, and its drawings: Mermaid text, a picture, plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..data.ids import new_id
+from ..errors import Unsupported
+from .mermaid import mermaid
 
-__all__ = ["Edge", "Graph", "Node", "graph_of"]
+__all__ = ["Edge", "Graph", "Node"]
 
 
-@dataclass(slots=True)
-class Node:
+class Node(NamedTuple):
     """A part. `data` is the runnable, or the schema of an input or output."""
 
     id: str
@@ -20,15 +22,22 @@ class Node:
     data: Any = None
     metadata: dict[str, Any] | None = None
 
+    def copy(self, *, id: str | None = None, name: str | None = None) -> Node:
+        """The same with another id or name."""
+        return self._replace(id=id or self.id, name=name or self.name)
 
-@dataclass(slots=True)
-class Edge:
+
+class Edge(NamedTuple):
     """A way from one part to another; `conditional` where it may not be taken."""
 
     source: str
     target: str
     data: str | None = None
     conditional: bool = False
+
+    def copy(self, *, source: str | None = None, target: str | None = None) -> Edge:
+        """The same between other nodes."""
+        return self._replace(source=source or self.source, target=target or self.target)
 
 
 @dataclass(slots=True)
@@ -38,11 +47,25 @@ class Graph:
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
 
-    def add_node(self, data: Any, name: str, id: str | None = None, metadata: dict[str, Any] | None = None) -> Node:
-        """Add a part and return it."""
-        node = Node(id or new_id(), name, data, metadata)
+    def __bool__(self) -> bool:
+        return bool(self.nodes)
+
+    def next_id(self) -> str:
+        """An id for a node that has no name of its own."""
+        return new_id()
+
+    def add_node(
+        self, data: Any, id: str | None = None, *, name: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> Node:
+        """Add a part and return it. It is called as its id is, or as the data."""
+        node = Node(id or self.next_id(), name or id or name_of(data), data, metadata)
         self.nodes[node.id] = node
         return node
+
+    def remove_node(self, node: Node) -> None:
+        """Take a part out, and all ways that lead to it or away from it."""
+        del self.nodes[node.id]
+        self.edges = [edge for edge in self.edges if node.id not in (edge.source, edge.target)]
 
     def add_edge(self, source: Node, target: Node, data: str | None = None, conditional: bool = False) -> Edge:
         """Add a way between two parts and return it."""
@@ -62,15 +85,54 @@ class Graph:
         found = [node for node in self.nodes.values() if node.id not in others]
         return found[0] if len(found) == 1 else None
 
-    def to_json(self) -> dict[str, Any]:
-        """The graph as plain lists and strings; a node whose id was made for it goes by its number."""
+    def extend(self, graph: Graph, *, prefix: str = "") -> tuple[Node | None, Node | None]:
+        """Add all of another graph, its ids behind `prefix:`, and return its first and its last node."""
+        below = f"{prefix}:" if prefix and not all(map(_is_made, graph.nodes)) else ""
+        first, last = graph.first_node(), graph.last_node()
+        for node in graph.nodes.values():
+            self.nodes[below + node.id] = node.copy(id=below + node.id)
+        self.edges += [edge.copy(source=below + edge.source, target=below + edge.target) for edge in graph.edges]
+        return tuple(None if end is None else self.nodes[below + end.id] for end in (first, last))  # type: ignore[return-value]
+
+    def trim_first_node(self) -> None:
+        """Take the first node out, if only one other comes first then."""
+        self._trim(self.first_node)
+
+    def trim_last_node(self) -> None:
+        """Take the last node out, if only one other comes last then."""
+        self._trim(self.last_node)
+
+    def _trim(self, end: Callable[[], Node | None]) -> None:
+        node = end()
+        if node is None:
+            return
+        nodes, edges = dict(self.nodes), self.edges
+        self.remove_node(node)
+        if end() is None:
+            self.nodes, self.edges = nodes, edges
+
+    def reid(self) -> Graph:
+        """The same graph with names for ids, numbered where several nodes have one name."""
+        several = Counter(node.name for node in self.nodes.values() if _is_made(node.id))
+        seen: Counter[str] = Counter()
+        ids: dict[str, str] = {}
+        for node in self.nodes.values():
+            seen[node.name] += 1
+            number = f"_{seen[node.name]}" if several[node.name] > 1 else ""
+            ids[node.id] = node.name + number if _is_made(node.id) else node.id
+        return Graph(
+            {ids[node.id]: node.copy(id=ids[node.id]) for node in self.nodes.values()},
+            [edge.copy(source=ids[edge.source], target=ids[edge.target]) for edge in self.edges],
+        )
+
+    def to_json(self, *, with_schemas: bool = False) -> dict[str, Any]:
+        """The graph as plain lists and strings; a node whose id was made for it goes by its number.
+
+        With `with_schemas` an input or output is told by its JSON schema, not by its name.
+        """
         short = {id: number if _is_made(id) else id for number, id in enumerate(self.nodes)}
         return {
-            "nodes": [
-                {"id": short[node.id], "data": {"name": node.name}}
-                | ({"metadata": node.metadata} if node.metadata is not None else {})
-                for node in self.nodes.values()
-            ],
+            "nodes": [{"id": short[node.id], **_described(node, with_schemas)} for node in self.nodes.values()],
             "edges": [
                 {"source": short[edge.source], "target": short[edge.target]}
                 | ({"data": edge.data} if edge.data is not None else {})
@@ -79,16 +141,41 @@ class Graph:
             ],
         }
 
-    def draw_mermaid(self) -> str:
-        """The text of a Mermaid flow chart."""
-        names = self._names()
-        lines = ["graph TD;"]
-        lines += [f'\t{names[node.id]}("{node.name}");' for node in self.nodes.values()]
-        for edge in self.edges:
-            arrow = "-.->" if edge.conditional else "-->"
-            label = f"|{edge.data}|" if edge.data else ""
-            lines.append(f"\t{names[edge.source]} {arrow}{label} {names[edge.target]};")
-        return "\n".join(lines) + "\n"
+    def draw_mermaid(
+        self,
+        *,
+        with_styles: bool = True,
+        curve_style: str = "linear",
+        frontmatter_config: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The text of a Mermaid flow chart; without styles only its edges. `frontmatter_config` is put before it, as YAML."""
+        return mermaid(self.reid(), with_styles=with_styles, curve_style=curve_style, frontmatter=frontmatter_config)
+
+    def draw_mermaid_png(self, *, curve_style: str = "linear", output_file_path: str | None = None) -> bytes:
+        """A picture of the flow chart, made by Mermaid's own program (`npm install -g @mermaid-js/mermaid-cli`) on this machine.
+
+        Raises:
+            Unsupported: (a NotImplementedError) there is no such program.
+        """
+        import shutil  # none of these is needed by a graph that only runs
+        import subprocess
+        import tempfile
+        from pathlib import Path
+
+        program = shutil.which("mmdc")
+        if program is None:
+            raise Unsupported(
+                "a picture is made by Mermaid's program `mmdc` (npm install -g @mermaid-js/mermaid-cli), which was not found; "
+                "or show what `draw_mermaid()` gives on a page that knows Mermaid."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            text, picture = Path(folder, "graph.mmd"), Path(folder, "graph.png")
+            text.write_text(self.draw_mermaid(curve_style=curve_style), encoding="utf-8")
+            subprocess.run([program, "-i", str(text), "-o", str(picture)], check=True, capture_output=True)
+            drawn = picture.read_bytes()
+        if output_file_path is not None:
+            Path(output_file_path).write_bytes(drawn)
+        return drawn
 
     def draw_ascii(self) -> str:
         """Boxes in rows: a node stands below every node that leads to it."""
@@ -120,16 +207,6 @@ class Graph:
                 break
         return depths
 
-    def _names(self) -> dict[str, str]:
-        """A Mermaid name for each node: its own where that is a plain word and the only one."""
-        taken: set[str] = set()
-        names: dict[str, str] = {}
-        for number, node in enumerate(self.nodes.values()):
-            plain = node.name if node.name.isidentifier() and node.name not in taken else f"n{number}"
-            taken.add(plain)
-            names[node.id] = plain
-        return names
-
 
 def _is_made(id: str) -> bool:
     from uuid import UUID
@@ -141,47 +218,20 @@ def _is_made(id: str) -> bool:
     return True
 
 
-def graph_of(runnable: Any) -> Graph:
-    """The graph of a runnable: its input, its parts, its output."""
-    graph = Graph()
-    schema = runnable.get_input_schema()
-    first = graph.add_node(schema, schema.__name__)
-    lasts = _add(graph, runnable, [first])
-    schema = runnable.get_output_schema()
-    if len(lasts) == 1 and lasts[0].data is None:  # where a fork ends, which is the output
-        lasts[0].data = schema
-    else:
-        _behind(graph, graph.add_node(schema, schema.__name__), lasts)
-    return graph
+def name_of(data: Any) -> str:
+    """How a runnable or a schema is called in a graph."""
+    name = data.__name__ if isinstance(data, type) or not hasattr(data, "get_name") else data.get_name()
+    return str(name).removeprefix("Runnable")
 
 
-def _add(graph: Graph, runnable: Any, after: list[Node]) -> list[Node]:
-    """Add the parts of `runnable` behind the nodes `after`; return the nodes in which it ends."""
-    from .binding import RunnableBinding
-    from .parallel import RunnableParallel
-    from .sequence import RunnableSequence
-
-    if isinstance(runnable, RunnableBinding):
-        return _add(graph, runnable.bound, after)
-    if isinstance(runnable, RunnableSequence):
-        for part in runnable.steps:
-            after = _add(graph, part, after)
-        return after
-    if isinstance(runnable, RunnableParallel) and len(runnable.steps) == 1:
-        return _add(graph, next(iter(runnable.steps.values())), after)
-    if isinstance(runnable, RunnableParallel) and runnable.steps:
-        name = runnable.get_name("Input")
-        at_input = len(graph.nodes) == 1 and after[0].name == name
-        fork = after[0] if at_input else _behind(graph, graph.add_node(None, name), after)
-        ends = [end for part in runnable.steps.values() for end in _add(graph, part, [fork])]
-        return [_behind(graph, graph.add_node(None, runnable.get_name("Output")), ends)]
-    return [_behind(graph, graph.add_node(runnable, runnable.get_name()), after)]
-
-
-def _behind(graph: Graph, node: Node, after: Iterable[Node]) -> Node:
-    for each in after:
-        graph.add_edge(each, node)
-    return node
+def _described(node: Node, with_schemas: bool) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if isinstance(node.data, type) and hasattr(node.data, "model_json_schema"):
+        data = {"type": "schema", "data": node.data.model_json_schema() if with_schemas else node.name}
+    elif node.data is not None:
+        kind = node.data if hasattr(node.data, "__qualname__") else type(node.data)
+        data = {"type": "runnable", "data": {"id": [*kind.__module__.split("."), kind.__qualname__], "name": node.name}}
+    return data | ({"metadata": node.metadata} if node.metadata else {})
 
 
 def _boxes(names: list[str]) -> list[str]:

@@ -15,7 +15,16 @@ from enum import Enum
 from typing import Any, Final, get_args, get_type_hints
 from uuid import UUID
 
-__all__ = ["config_schema", "fields_of", "function_input", "function_output", "item_of", "list_of", "schema_of"]
+__all__ = [
+    "config_schema",
+    "fields_of",
+    "function_input",
+    "function_output",
+    "item_of",
+    "list_of",
+    "schema_of",
+    "source_of",
+]
 
 
 def schema_of(name: str, shape: Any) -> Any:
@@ -126,15 +135,18 @@ def _keys_of_itemgetter(fn: Any) -> list[str]:
     return [item for item in items if isinstance(item, str)]
 
 
+def source_of(fn: Callable[..., Any]) -> ast.Module | None:
+    """The parsed source of a function; None where there is none, or of a lambda in the middle of a longer expression."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(fn)).strip())
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
 def _keys_read(fn: Callable[..., Any], argument: str) -> set[str]:
     """The string keys that the source reads with `argument["key"]` or `argument.get("key")`."""
-    try:
-        source = textwrap.dedent(inspect.getsource(fn))
-    except (OSError, TypeError):
-        return set()
-    try:
-        tree = ast.parse(source.strip())
-    except SyntaxError:  # a lambda in the middle of a longer expression
+    tree = source_of(fn)
+    if tree is None:
         return set()
     keys: set[str] = set()
     for node in ast.walk(tree):
