@@ -22,6 +22,7 @@ from millstream import (
     RemainingSteps,
     RunnableLambda,
     StateGraph,
+    entrypoint,
 )
 
 
@@ -202,3 +203,43 @@ def test_the_fields_of_a_model_that_say_something_are_written() -> None:
     assert after(Said()) == {"n": 5, "log": ["default"], "other": 1}
     assert after(Said(n=None, log=[])) == {"n": None, "log": [], "other": 1}
     assert after(Said(other=None)) == {"n": 5, "log": ["default"], "other": None}
+
+
+def test_schemas_have_the_graphs_name_where_the_type_has_none() -> None:
+    @dataclass
+    class State:
+        "Not told: the schema is the graph's."
+
+        x: int
+        log: list[str] = field(default_factory=lambda: ["first"])
+
+    app = StateGraph(State).add_node("a", lambda state: None).add_edge(START, "a").compile(name="Mill")
+    assert app.get_input_jsonschema() == {
+        "properties": {
+            "x": {"title": "X", "type": "integer"},
+            "log": {"default": ["first"], "items": {"type": "string"}, "title": "Log", "type": "array"},
+        },
+        "required": ["x"],
+        "title": "MillInput",
+        "type": "object",
+    }
+    root = StateGraph(int).add_node("a", lambda state: None).add_edge(START, "a").compile(name="Mill")
+    assert root.get_output_jsonschema() == {"default": None, "title": "MillOutput", "type": "integer"}
+
+
+def test_schemas_of_a_workflow_are_those_of_its_function() -> None:
+    @entrypoint()
+    def flow(x: list[int]) -> entrypoint.final[str, int]:
+        return entrypoint.final(value="", save=0)
+
+    assert flow.get_input_jsonschema() == {"items": {"type": "integer"}, "title": "LangGraphInput", "type": "array"}
+    assert flow.get_output_jsonschema() == {"title": "LangGraphOutput", "type": "string"}
+
+    @entrypoint()
+    def bare(x):  # type: ignore[no-untyped-def]
+        return x
+
+    assert (bare.get_input_jsonschema(), bare.get_output_jsonschema()) == (
+        {"title": "LangGraphInput"},
+        {"title": "LangGraphOutput"},
+    )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from graph_helpers import graph_of
 
-from millstream import END, START, Command
+from millstream import END, START, Command, ToolNode, tool
 
 
 def noop(state: Any) -> None: ...
@@ -53,6 +53,30 @@ def test_what_the_nodes_say_of_themselves() -> None:
     drawing = graph.compile(interrupt_before=["a"], interrupt_after="*").get_graph()
     assert drawing.nodes["a"].metadata == {"__interrupt": "before,after"}
     assert drawing.nodes["late"].metadata == {"k": 1, "defer": True, "__interrupt": "after"}
+
+
+def test_a_node_of_tools_names_them() -> None:
+    @tool
+    def look(x: int) -> str:
+        "Look."
+        return ""
+
+    drawing = graph_of(tools=ToolNode([look, look])).compile(interrupt_before=["tools"]).get_graph()
+    assert drawing.nodes["tools"].metadata == {"__interrupt": "before", "__tools": ["look"]}
+    graph = graph_of(tools=noop).add_node("more", noop, metadata={"k": [1, 2]})
+    assert "\tmore(more<hr/><small><em>k = 1, 2</em></small>)\n" in graph.compile().get_graph().draw_mermaid()
+
+
+def test_graphs_that_are_opened_come_behind_the_graph_around_them() -> None:
+    inner = graph_of(("b", "c"), b=noop, c=noop).compile()
+    drawing = graph_of(("kid", "a"), kid=inner, a=noop).compile().get_graph(xray=True)
+    assert list(drawing.nodes) == ["__start__", "a", "__end__", "kid:b", "kid:c"]
+    assert [(edge.source, edge.target) for edge in drawing.edges] == [
+        ("__start__", "kid:b"),
+        ("kid:c", "a"),
+        ("a", "__end__"),
+        ("kid:b", "kid:c"),
+    ]
 
 
 def test_a_picture_is_made_by_mermaids_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

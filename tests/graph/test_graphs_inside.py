@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 from colours import Colour, colour
-from graph_helpers import chunks, graph_of, run, thread
+from graph_helpers import chunks, graph_of, run, stream, thread
 
-from millstream import Command, InMemorySaver, interrupt
+from millstream import (
+    AIMessage,
+    Command,
+    InMemorySaver,
+    MessagesState,
+    ToolNode,
+    entrypoint,
+    get_config,
+    interrupt,
+    task,
+    tool,
+)
+from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]
 
@@ -113,5 +125,138 @@ def test_a_thread_must_be_named(colour: Colour) -> None:
                 await run(c, app, {"log": []}, config)
             with pytest.raises(error, match="thread_id"):
                 await chunks(c, app, {"log": []}, config)
+
+    colour.run(body)
+
+
+@pytest.mark.parametrize("how", ["node", "call"])
+@pytest.mark.parametrize(
+    ("mode", "durability", "paused", "ended"),
+    [
+        (None, "exit", [1], [1]),
+        (True, "exit", [1], [1, 2]),
+        (None, "sync", [-1, 0, 1], [-1, 0, 1, 2]),
+    ],
+)
+def test_graphs_inside_are_stored_as_the_run_around_them(
+    how: str, mode: bool | None, durability: Any, paused: list[int], ended: list[int]
+) -> None:
+    inner = graph_of(("note", "ask"), note=note, ask=ask).compile(checkpointer=mode)
+    saver = InMemorySaver()
+    app = graph_of(kid=inner if how == "node" else calling(inner)).compile(checkpointer=saver)
+
+    def steps() -> list[int]:
+        found = [(item.config["configurable"]["checkpoint_ns"], item.metadata["step"]) for item in saver.list(thread())]
+        return sorted(step for ns, step in found if ns)
+
+    app.invoke({"log": []}, thread(), durability=durability)
+    assert steps() == paused
+    app.invoke(Command(resume="this"), thread(), durability=durability)
+    assert steps() == ended
+    assert app.get_state(thread()).values["log"] == ["note", "this"]
+
+
+def test_a_durability_of_its_own_is_kept() -> None:
+    inner = graph_of(note=note).compile()
+    saver = InMemorySaver()
+    app = graph_of(kid=lambda state: inner.invoke({"log": []}, durability="sync")).compile(checkpointer=saver)
+    app.invoke({"log": []}, thread(), durability="exit")
+    assert len([item for item in saver.list(thread()) if item.config["configurable"]["checkpoint_ns"]]) == 3
+
+
+@tool
+def look(x: str) -> str:
+    "Look."
+    return x
+
+
+CALL = {"name": "look", "args": {"x": "here"}, "id": "c1", "type": "tool_call"}
+
+
+def test_a_graph_with_a_thread_of_its_own_is_heard_with_graphs_inside_only(colour: Colour) -> None:
+    model = ScriptedChatModel([AIMessage("", id="m", tool_calls=[CALL])] * 4)
+    sayer = graph_of(
+        ("say", "tools"), state=MessagesState, say=lambda s: {"messages": [model.invoke("?")]}, tools=ToolNode([look])
+    )
+    inner = sayer.compile()
+
+    async def body(c: Colour) -> None:
+        def ask_apart(state: Any) -> Any:
+            return {"messages": inner.invoke({"messages": []}, thread("own"))["messages"][-1:]}
+
+        app = graph_of(state=MessagesState, outer=ask_apart).compile()
+        for modes, subgraphs, heard in (
+            (["messages"], False, {"outer"}),
+            (["messages"], True, {"say", "tools"}),
+            (["tools"], False, set()),
+            (["tools"], True, {"tool-started", "tool-finished"}),
+        ):
+            found = await chunks(c, app, {"messages": []}, stream_mode=modes, subgraphs=subgraphs)
+            payloads = [item[-1] for item in found]
+            said = {data["event"] if isinstance(data, dict) else data[1]["langgraph_node"] for data in payloads}
+            assert said == heard
+
+    colour.run(body)
+
+
+def test_what_a_command_to_the_parent_writes_is_no_message_of_the_node(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        def up(state: Any) -> Any:
+            return Command(graph=Command.PARENT, update={"messages": [AIMessage("handed over", id="h")]}, goto="last")
+
+        inner = graph_of(state=MessagesState, up=c.function(up)).compile()
+        last = c.function(lambda state: {"messages": [AIMessage("done", id="d")]})
+        app = graph_of(state=MessagesState, kid=inner, last=last).compile()
+        for subgraphs in (False, True):
+            found = await chunks(c, app, {"messages": []}, stream_mode=["messages", "values"], subgraphs=subgraphs)
+            assert [item[-1][0].content for item in found if item[-2] == "messages"] == ["done"]
+        assert [message.content for message in found[-1][-1]["messages"]] == ["handed over", "done"]
+
+    colour.run(body)
+
+
+def test_calls_of_tasks_are_inside_the_task_that_calls_and_no_graphs_of_their_own(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        model = ScriptedChatModel([AIMessage("x", id="m")] * 9)
+
+        def node(state: Any) -> Any:
+            return {"log": [get_config()["metadata"]["langgraph_checkpoint_ns"]]}
+
+        inner = graph_of(node=node).compile()
+
+        @task
+        def deep(x: int) -> Any:
+            model.invoke("?")
+            return inner.invoke({"log": []})["log"][0]
+
+        @task
+        def outer(x: int) -> Any:
+            return deep(x).result()
+
+        @entrypoint()
+        def flow(x: int) -> Any:
+            return outer(x).result()
+
+        def names(ns: Any) -> list[str]:
+            return [part.split(":")[0] for part in ns]
+
+        found = await chunks(c, flow, 1, stream_mode=["messages", "updates"], subgraphs=True)
+        heard = {tuple(names(ns)) for ns, mode, _ in found if mode == "messages"}
+        assert heard == {()}
+        assert {tuple(names(ns)) for ns, mode, data in found if "node" in data} == {("flow", "outer", "deep")}
+        assert names(found[-1][2]["flow"].split("|")) == ["flow", "outer", "deep", "node"]
+        told = [data async for data in stream(c, flow, 1, stream_mode="messages")]
+        assert {tuple(names(facts["langgraph_checkpoint_ns"].split("|"))) for _, facts in told} == {
+            ("flow", "outer", "deep")
+        }
+
+    colour.run(body)
+
+
+def test_tags_given_to_a_graph_inside_are_added_to_those_around(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        inner = graph_of(tags=lambda state: {"log": get_config()["tags"]}).compile()
+        app = graph_of(kid=lambda state: inner.invoke({"log": []}, {"tags": ["own"]})).compile()
+        assert await run(c, app, {"log": []}, {"tags": ["around"]}) == {"log": ["around", "own"]}
 
     colour.run(body)

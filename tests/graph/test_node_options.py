@@ -66,6 +66,7 @@ def test_a_handler_writes_under_its_own_name_and_the_edges_of_the_failed_node_ar
         ("a", False, "ValueError('no 1')"),
         ("__error_handler__a", False, "None"),
     ]
+    assert len({data["id"] for mode, data in told if mode == "tasks"}) == 2
 
 
 def test_a_handler_may_route_and_runs_only_after_the_last_attempt(colour: Colour) -> None:

@@ -57,15 +57,16 @@ class Plain(TypedDict):
     n: int
 
 
-def test_a_pushed_message_is_told_at_once_and_once(colour: Colour) -> None:
+def test_a_pushed_message_is_told_at_once_and_not_again_when_it_is_returned(colour: Colour) -> None:
     async def body(c: Colour) -> None:
         def say(state: Any) -> Any:
+            push_message(AIMessage("sooner", id="1"))
             pushed = push_message(AIMessage("soon", id="1"))
             return {"messages": [pushed, AIMessage("late", id="2")]}
 
         app = graph_of(a=c.function(say), state=MessagesState).compile()
         found = await chunks(c, app, {"messages": []}, stream_mode=["messages", "values"])
-        assert [m[0].content for mode, m in found if mode == "messages"] == ["soon", "late"]
+        assert [m[0].content for mode, m in found if mode == "messages"] == ["sooner", "soon", "late"]
         assert found[1][1][1]["langgraph_node"] == "a"
         assert [m.content for m in found[-1][1]["messages"]] == ["soon", "late"]
         with pytest.raises(ValueError, match="id"):

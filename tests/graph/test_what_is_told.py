@@ -100,6 +100,7 @@ def test_a_checkpoint_is_told_when_its_step_begins(colour: Colour) -> None:
         graph = graph_of(("a", "b"), a=lambda s: {"log": ["a"]}, b=lambda s: {"log": ["b"]})
         app = graph.compile(checkpointer=InMemorySaver(), interrupt_after=["a"])
         told = await chunks(c, app, {"log": []}, thread(), stream_mode=["checkpoints", "updates"])
+        assert [mode for mode, _ in told][-2:] == ["checkpoints", "updates"]  # where it stops is told last
         assert [data["metadata"]["step"] for mode, data in told if mode == "checkpoints"] == [-1, 0, 1]
         told = await chunks(c, app, None, thread(), stream_mode="checkpoints")
         assert [data["metadata"]["step"] for data in told] == [1, 2]
@@ -109,8 +110,22 @@ def test_a_checkpoint_is_told_when_its_step_begins(colour: Colour) -> None:
                 c, app, {"log": []}, thread("2", recursion_limit=1), stream_mode="checkpoints", interrupt_after=["b"]
             ):
                 steps.append(data["metadata"]["step"])
-        assert steps == [-1, 0]
+        assert steps == [-1, 0, 1]
         assert app.get_state(thread("2")).metadata["step"] == 1
+
+    colour.run(body)
+
+
+def test_a_run_that_hits_its_limit_tells_what_would_come_next(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        node = c.function(lambda s: {"log": ["x"]})
+        app = graph_of((START, "b"), (START, "a"), ("a", "a"), b=node, a=node).compile(checkpointer=InMemorySaver())
+        told = []
+        with pytest.raises(GraphRecursionError):
+            async for item in stream(c, app, {"log": []}, thread(recursion_limit=1), stream_mode="checkpoints"):
+                told.append(item)
+        assert [item["next"] for item in told] == [["__start__"], ["a", "b"], ["a"]]
+        assert told[-1]["config"] == app.get_state(thread()).config
 
     colour.run(body)
 

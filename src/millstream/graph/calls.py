@@ -7,7 +7,6 @@ ended give what they gave.
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -24,7 +23,7 @@ from .heard import tell_returned
 from .interrupts import own_answer
 from .out import DEBUG, TASKS, UPDATES, started_payload
 from .runtime import heard
-from .task import Task, TaskScope
+from .task import Task, TaskScope, uuid_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,9 +54,7 @@ class CallTask(Task):
     def id(self) -> str:
         """The same for the same call of the same task, however often that is run."""
         if self._id is None:
-            text = "\0".join((self.parent.id, self.node.name, str(self.index)))
-            digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-            self._id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+            self._id = uuid_of(self.parent.id, self.node.name, str(self.index))
         return self._id
 
     @property

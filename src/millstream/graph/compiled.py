@@ -27,7 +27,7 @@ from .loop import Loop
 from .options import Options, options_of
 from .out import read_keys
 from .savers.registry import register_graph
-from .schema import json_schema_of
+from .schema import json_schema_of, titled_schema_of, value_schema_of
 from .state import history, read_state, update_state
 from .stream_parts import coerced, ensure_valid_checkpointer
 from .streaming import chunks_of, listen
@@ -175,11 +175,15 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""
-        return json_schema_of(self.builder.input_schema, self.get_name("Input"))
+        return self._schema_of(0, f"{self.get_name()}Input")
 
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the result."""
-        return json_schema_of(self.builder.output_schema, self.get_name("Output"))
+        return self._schema_of(1, f"{self.get_name()}Output")
+
+    def _schema_of(self, side: int, title: str) -> dict[str, Any]:
+        type_ = (self.builder.input_schema, self.builder.output_schema)[side]
+        return titled_schema_of(type_, title) if self.plan.entry is None else value_schema_of(type_, title)
 
     def get_context_jsonschema(self) -> dict[str, Any] | None:
         """The JSON schema of the context, None without one."""

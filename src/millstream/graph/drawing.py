@@ -18,17 +18,19 @@ __all__ = ["drawing_of", "opened"]
 def opened(drawing: Graph, inner: Mapping[str, Graph]) -> Graph:
     """The drawing with the graphs inside its nodes drawn in their place, if they have several nodes."""
     new = Graph()
+    outside: dict[str, Node] = {}
+    below: list[Edge] = []
     ways: dict[str, tuple[str, str]] = {}  # of a node that is opened: where edges to it lead, and those from it begin
     for node in drawing.nodes.values():
         inside = _trimmed(inner[node.id]) if node.id in inner else None
         if inside is None or len(inside.nodes) < 2:
-            new.nodes[node.id] = node
+            outside[node.id] = node
             continue
         first, last = inside.first_node(), inside.last_node()
         for each in inside.nodes.values():
             id = f"{node.id}:{each.id}"
             new.nodes[id] = Node(id, each.name, each.data, each.metadata)
-        new.edges += [
+        below += [
             Edge(f"{node.id}:{edge.source}", f"{node.id}:{edge.target}", edge.data, edge.conditional)
             for edge in inside.edges
         ]
@@ -40,6 +42,8 @@ def opened(drawing: Graph, inner: Mapping[str, Graph]) -> Graph:
         source = ways[edge.source][1] if edge.source in ways else edge.source
         target = ways[edge.target][0] if edge.target in ways else edge.target
         new.edges.append(Edge(source, target, edge.data, edge.conditional))
+    new.nodes = {**outside, **new.nodes}
+    new.edges += below
     return new
 
 
@@ -75,6 +79,8 @@ def drawing_of(builder: StateGraph[Any, Any, Any, Any], before: tuple[str, ...],
         stops = [when for when, names in (("before", before), ("after", after)) if name in names or "*" in names]
         if stops:
             metadata["__interrupt"] = ",".join(stops)
+        if tools := getattr(spec.call.target, "tools_by_name", None):
+            metadata["__tools"] = list(tools)
         nodes[name] = drawing.add_node(spec.call.target, name, metadata=metadata or None)
     edges = sorted(set(_edges(builder)), key=lambda edge: (edge[0], edge[1]))
     ends = [source for source in sorted(_reached(edges)) if source != END and not _leaves(source, edges)]

@@ -21,7 +21,7 @@ from .schema import object_pairs
 if TYPE_CHECKING:
     from .task import Task
 
-__all__ = ["MessagesTap", "tell_returned"]
+__all__ = ["MessagesTap", "graph_around", "tell_returned"]
 
 _MODEL: Final = STREAM | END | TOKENS
 
@@ -55,8 +55,9 @@ class MessagesTap:
         """Chat models that are not silenced, in the graphs that are heard."""
         if run.type != "chat_model" or TAG_NOSTREAM in run.tags:
             return 0
-        inside = run.metadata.get("langgraph_checkpoint_ns") is not None
-        return _MODEL if inside and self._hears(_graph_of(run.metadata)) else 0
+        if "langgraph_checkpoint_ns" not in run.metadata:
+            return 0
+        return _MODEL if self._hears(graph_around(run.metadata)) else 0
 
     def feed(self, event: Event) -> None:
         """Put what the event says on the stream, if it says a new message."""
@@ -88,7 +89,8 @@ class MessagesTap:
     def say(self, task: Task, message: BaseMessage) -> None:
         """Tell a message that a task pushes, if its graph is heard."""
         if self._hears(task.loop.ns):
-            self._whole(task.loop.ns, message, _facts_of(task))
+            self._seen.add(message.id)
+            self._put((task.loop.ns, "messages", (message, _facts_of(task))))
 
     def returned(self, task: Task, output: Any) -> None:
         """Tell the new messages among what a task returned, if its graph is heard."""
@@ -105,6 +107,11 @@ class MessagesTap:
             for message in new:
                 self._whole(task.loop.ns, message, facts)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it hears one graph and no other."""
+        return not self._subgraphs
+
     def _hears(self, ns: tuple[str, ...]) -> bool:
         return self._subgraphs or ns == self._base
 
@@ -114,7 +121,7 @@ class MessagesTap:
         tags = [tag for tag in run.tags if not tag.startswith("seq:step")]
         if tags:
             facts["tags"] = tags
-        told = self._facts[run] = _graph_of(run.metadata), facts
+        told = self._facts[run] = graph_around(run.metadata), facts
         return told
 
     def _whole(self, ns: tuple[str, ...], message: BaseMessage, facts: dict[str, Any]) -> None:
@@ -138,12 +145,12 @@ def _facts_of(task: Task) -> dict[str, Any]:
     return {**task.metadata, "ls_integration": "langgraph", "streamable_node": task.node.name}
 
 
-def _graph_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The namespace of the graph whose task has this metadata: calls of functional tasks are below tasks of the same graph."""
-    levels, path = 1, metadata.get("langgraph_path", ())
-    while len(path) == 4:
-        levels, path = levels + 1, path[1]
-    return tuple(metadata["langgraph_checkpoint_ns"].split("|")[:-levels])
+def graph_around(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The namespace of the graph in which something runs, by the metadata of the run; calls of tasks are no graphs."""
+    depth, path = 1, metadata.get("langgraph_path", ())
+    while path and path[-1] is True:
+        depth, path = depth + 1, path[1]
+    return tuple(str(metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-depth])
 
 
 def _messages_in(value: Any) -> list[BaseMessage]:

@@ -36,6 +36,9 @@ _SHOWN = ("thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "a
 def entered(scope: Scope, config: Mapping[str, Any] | None) -> Scope:
     """The scope of a call by a user; inside a node, one without coordinates of its own is part of that node."""
     if config and isinstance(scope, TaskScope):
+        if around := scope.task.loop.scope.shown_tags:
+            scope = scope.copy()
+            scope.shown_tags = tuple(sorted({*around, *scope.shown_tags}))
         given = config.get("configurable")
         if given is not None and _COORDINATES.isdisjoint(given):
             scope = scope.copy()
@@ -65,7 +68,10 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     loop = Loop(app.plan, d, scope, limit, app.get_name())
     if task is not None and scope.within:  # type: ignore[attr-defined]
         _nest(app, loop, task)
-    elif scope.configurable:
+    elif task is not None or scope.configurable:
+        if task is not None:  # a thread of its own: those who read only the graph around it don't hear it
+            loop.scope = scope.copy()
+            loop.scope.listeners = tuple(each for each in scope.listeners if not getattr(each, "alone", False))
         loop.ns_text = scope.configurable.get("checkpoint_ns") or ""
         loop.ns = tuple(loop.ns_text.split("|")) if loop.ns_text else ()
     if app.cache is not None:
@@ -88,9 +94,16 @@ def loop_for(app: App, d: Driver, scope: Scope, options: Options) -> Loop:
     if saver is None and options.durability is not None and not loop.nested:
         logger.warning("graph %r: durability=%r has no effect without a checkpointer", loop.name, options.durability)
     if saver is not None:
-        loop.ledger = Ledger(saver, _own(loop, scope.configurable), loop.ns_text, options.durability or "async")
+        durability = options.durability or _durability_around(loop, task)
+        loop.ledger = Ledger(saver, _own(loop, scope.configurable), loop.ns_text, durability)
         loop.ledger.forks = around is None
     return loop
+
+
+def _durability_around(loop: Loop, task: Task | None) -> str:
+    if task is None or not loop.nested or task.loop.ledger is None:
+        return "async"
+    return task.loop.ledger.durability
 
 
 def _around(scope: Scope) -> Scope | None:

@@ -316,8 +316,12 @@ class Ledger:
         With durability `async` this starts the commit of a step and returns when that of the step before has ended.
         """
         done = not loop.next and not loop.sends
-        if self.durability == "exit" and not (done or force):
-            return
+        if self.durability == "exit":
+            if not (done or force):
+                return
+            if done and ":" in self.ns:  # a call inside a task that is over: nobody goes on with it
+                self.entries = []
+                return
         entries = self.entries
         if entries:
             if self.durability == "exit":

@@ -268,6 +268,7 @@ class Loop:
             GraphRecursionError: the run has taken all the steps that it may.
         """
         if self.step > self.stop:
+            self._show_left()
             raise GraphRecursionError(
                 f"Recursion limit of {self.limit} reached without hitting a stop condition. The graph {self.name!r} may "
                 "be in a loop: end it with an edge to END, or raise the limit with "
@@ -422,13 +423,19 @@ class Loop:
             return False
         await settle(self, _by_path(tasks))
         if self.breaks_after and self._breaks(self.breaks_after):
-            if self.ledger is not None and self.wants & (CHECKPOINTS | DEBUG):
-                show_start(self, self.ledger, sorted(self.upcoming(self.step), key=_prepared))
+            self._show_left()
             self._stop("interrupt_after")
             return False
         if self.control is not None:
+            if self.control.drain_requested and (self.next or self.sends):
+                self._show_left()
             await drain(self, self.control)
         return True
+
+    def _show_left(self) -> None:
+        """Tell the checkpoint that the run ends with, before its end, and what would come next."""
+        if self.ledger is not None and self.wants & (CHECKPOINTS | DEBUG):
+            show_start(self, self.ledger, sorted(self.upcoming(self.step), key=_prepared))
 
     async def _interrupted(self) -> None:
         if self.ledger is not None:

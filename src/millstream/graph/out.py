@@ -170,7 +170,7 @@ def started_payload(task: Task) -> dict[str, Any]:
 def ended_payload(task: Task) -> dict[str, Any]:
     """The `tasks` payload of a task that has ended."""
     return {
-        "id": task.id,
+        "id": task.id if task.failure is None else task.handlers_id(),
         "name": task.node.name,
         "error": task.error,
         "result": result_of(task.writes, task.loop.plan.shown),

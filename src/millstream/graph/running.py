@@ -29,6 +29,10 @@ else:
 __all__ = ["annotate", "attempt", "choose", "choose_first", "run_plainly", "run_task"]
 
 
+class FromInside(Command[Any]):
+    """The command of a graph inside a node: it takes the place of what the node would have returned."""
+
+
 # Every wake-up inside a node passes through all frames around it: so these hand on coroutines where they need not await.
 
 
@@ -59,7 +63,7 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
         if _is_cancelled(loop):
             raise
         raise _cancelled_itself(task) from error
-    if scope.listeners and not task.node.hidden:
+    if scope.listeners and not task.node.hidden and not isinstance(result, FromInside):
         tell_returned(task, result)
     task.done = True
     if fault_points.strike is not None:
@@ -86,7 +90,8 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
             annotate(error, task)
         run.fail(error)
         raise
-    tell_returned(task, result)
+    if not isinstance(result, FromInside):
+        tell_returned(task, result)
     if policy is not None and policy.process_outputs is not None:
         result = policy.process_outputs(result)
     if run.mask & STREAM:
@@ -127,7 +132,7 @@ def _from_inside(loop: Loop, bubbled: ParentCommand) -> Command[Any]:
     command: Command[Any] = bubbled.command
     if command.graph not in (Command.PARENT, loop.name, loop.ns_text):
         raise bubbled
-    return Command(update=command.update, goto=command.goto)
+    return FromInside(update=command.update, goto=command.goto)
 
 
 async def _collected(loop: Loop, task: Task, scope: Scope) -> list[Any]:

@@ -17,7 +17,7 @@ from .channels import BaseChannel, BinaryOperatorAggregate, LastValue, check_red
 from .constants import RESERVED, ROOT
 from .managed import ManagedValue
 
-__all__ = ["Rule", "Schema", "has_fields", "json_schema_of", "object_pairs"]
+__all__ = ["Rule", "Schema", "has_fields", "json_schema_of", "object_pairs", "titled_schema_of", "value_schema_of"]
 
 Rule: TypeAlias = BaseChannel | ManagedValue
 Pairs: TypeAlias = Iterable[tuple[str, Any]]
@@ -137,8 +137,8 @@ def _positional(reducer: Any) -> int:
     return sum(k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
 
 
-def json_schema_of(type_: Any, title: str = "") -> dict[str, Any]:
-    """The JSON schema of values of a schema's type; `title` is that of a bare type."""
+def json_schema_of(type_: Any) -> dict[str, Any]:
+    """The JSON schema of values of a schema's type."""
     from pydantic import TypeAdapter
 
     if is_typeddict(type_) and sys.version_info < (3, 12):  # pydantic refuses those of `typing` there
@@ -147,4 +147,34 @@ def json_schema_of(type_: Any, title: str = "") -> dict[str, Any]:
         make: Any = typing_extensions.TypedDict
         type_ = make(type_.__name__, get_type_hints(type_, include_extras=True), total=type_.__total__)
     schema: dict[str, Any] = TypeAdapter(type_).json_schema()
-    return schema if has_fields(type_) or not title else {"title": title, "default": None, **schema}
+    return schema
+
+
+def titled_schema_of(type_: Any, title: str) -> dict[str, Any]:
+    """The JSON schema of a graph's input or output, under `title` where the type is no TypedDict or model with a name."""
+    if hasattr(type_, "__total__") or _is_model(type_):
+        return json_schema_of(type_)
+    if type_ is Any:
+        return {"properties": {}, "title": title, "type": "object"}
+    if not dataclasses.is_dataclass(type_):
+        return {"default": None, **value_schema_of(type_, title)}
+    from pydantic_core import to_jsonable_python
+
+    schema = {**json_schema_of(type_), "title": title}
+    schema.pop("description", None)
+    for field in dataclasses.fields(type_):
+        if field.default_factory is not dataclasses.MISSING:
+            schema["properties"][field.name]["default"] = to_jsonable_python(field.default_factory())
+    return schema
+
+
+def value_schema_of(type_: Any, title: str) -> dict[str, Any]:
+    """The JSON schema of a single value, under `title` where the type is no model with a name."""
+    from pydantic import BaseModel, RootModel, create_model
+
+    if isinstance(type_, type) and issubclass(type_, BaseModel):
+        return json_schema_of(type_)
+    if type_ is type(None):
+        return {"properties": {}, "title": title, "type": "object"}
+    form: type[BaseModel] = create_model(title, __base__=RootModel[type_])
+    return form.model_json_schema()

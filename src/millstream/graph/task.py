@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .plan import PlanNode
     from .policies import NodeError
 
-__all__ = ["PregelExecutableTask", "Task", "TaskScope", "grouped", "task_of"]
+__all__ = ["PregelExecutableTask", "Task", "TaskScope", "grouped", "task_of", "uuid_of"]
 
 
 class Task:
@@ -94,9 +94,12 @@ class Task:
         if self._id is None:
             loop = self.loop
             parts = (loop.root, loop.ns_text, str(self.step), self.node.name, str(self.index))
-            digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-            self._id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+            self._id = uuid_of(*parts)
         return self._id
+
+    def handlers_id(self) -> str:
+        """What streams call the handler that went on in its place; it is stored under the task's own id."""
+        return uuid_of(self.id, self.node.name)
 
     @property
     def begun(self) -> float:
@@ -354,6 +357,12 @@ def grouped(tasks: Iterable[Task]) -> dict[str, list[Any]]:
 def task_of(scope: Scope | None) -> Task | None:
     """The task that `scope` is inside of."""
     return scope.task if isinstance(scope, TaskScope) else None
+
+
+def uuid_of(*parts: str) -> str:
+    """A uuid that is the same for the same texts."""
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
 def _is_pair(item: Any) -> bool:

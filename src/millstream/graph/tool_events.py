@@ -11,6 +11,7 @@ from ..errors import GraphBubbleUp
 from ..spine.events import CUSTOM, END, ERROR, START, Event
 from ..spine.run import Run
 from .constants import TAG_NOSTREAM
+from .heard import graph_around
 from .out import Item
 
 __all__ = ["ToolsTap"]
@@ -41,6 +42,11 @@ class ToolsTap:
         self._custom = custom
         self._tools = tools
         self._live = live
+
+    @property
+    def alone(self) -> bool:
+        """Whether it hears one graph and no other."""
+        return not self._subgraphs
 
     def interest(self, run: Run) -> int:
         """Tools that are not silenced, in the graphs that are heard."""
@@ -86,4 +92,4 @@ class ToolsTap:
 
 
 def _ns(run: Run) -> tuple[str, ...]:
-    return tuple(run.metadata.get("langgraph_checkpoint_ns", "").split("|")[:-1])
+    return graph_around(run.metadata)

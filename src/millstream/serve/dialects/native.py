@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...chat.restarts import MESSAGE_RESET
 from ...data.ids import new_id, run_message_id
 from ...errors import GraphBubbleUp
+from ...graph.heard import graph_around
 from ...spine.events import CUSTOM, END, ERROR, MISSING, START, STREAM, TOKENS, TOOL_CALL, Event
 from .utf16 import Utf16Joiner
 
@@ -243,10 +244,8 @@ def _place(run: Run) -> dict[str, Any]:
     node = run.metadata.get("langgraph_node")
     if node is not None:
         place["node"] = node
-        # The last part is the node's own task; what stands before it are the enclosing graphs.
-        namespace = str(run.metadata.get("langgraph_checkpoint_ns") or "").split("|")[:-1]
-        if namespace:
-            place["ns"] = namespace
+        if namespace := graph_around(run.metadata):
+            place["ns"] = list(namespace)
     return place
 
 
