@@ -126,6 +126,32 @@ def test_handlers_are_told_of_an_answer_of_a_stream_and_of_a_failure(colour: Col
     colour.run(body)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_stream_that_reports_its_tokens_is_told_once(colour: Colour, asynchronous: bool) -> None:
+    class Reporting(Words):
+        def _stream(self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Iterator[Any]:
+            for piece in super()._stream(prompt):
+                run_manager.on_llm_new_token(piece.text, chunk=piece)
+                yield piece
+
+    class AsyncReporting(Reporting):
+        async def _astream(
+            self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any
+        ) -> AsyncIterator[Any]:
+            for piece in Words._stream(self, prompt):
+                await run_manager.on_llm_new_token(piece.text, chunk=piece)
+                assert run_manager.get_sync().run_id == run_manager.run_id
+                yield piece
+
+    async def body(colour: Colour) -> None:
+        noting = Noting()
+        model = AsyncReporting() if asynchronous else Reporting()
+        assert await colour.collect(model, "a b", {"callbacks": [noting]}) == ["a", "b"]
+        assert [each[1] for each in noting.seen if each[0] == "token"] == ["a", "b"]
+
+    colour.run(body)
+
+
 def test_a_stream_that_is_left_ends_its_run(colour: Colour) -> None:
     async def body(colour: Colour) -> None:
         noting = Noting()

@@ -68,7 +68,8 @@ class BaseLLM(BaseLanguageModel[str]):
         self, prompt: str, stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[GenerationChunk]:
         """`_stream` in async form; by default on a worker thread."""
-        pieces = ASYNC.iterate(enter(None), self._stream, None, prompt, stop=stop, run_manager=None, **kwargs)
+        manager = run_manager.get_sync() if run_manager is not None else None
+        pieces = ASYNC.iterate(enter(None), self._stream, None, prompt, stop=stop, run_manager=manager, **kwargs)
         try:
             async for piece in pieces:
                 yield piece
@@ -154,7 +155,7 @@ class BaseLLM(BaseLanguageModel[str]):
         if isinstance(inputs, str):
             raise InvalidArgument(f"`generate` takes a list of prompts, not one text; write `generate([{inputs!r}])`.")
         # A run id given by the caller can name one run only.
-        return await self._call_of(d, inputs, lambda index: scope.inner() if index else scope, kwargs)
+        return await self._call_of(d, inputs, lambda index: scope.without_id() if index else scope, kwargs)
 
     async def _call_of(
         self, d: Driver, inputs: Sequence[Any], scope_at: Callable[[int], Scope], kwargs: Kwargs

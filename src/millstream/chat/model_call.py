@@ -41,9 +41,11 @@ class ModelCall(Stage):
         "_attempt",
         "_last",
         "_message_id",
+        "_of",
         "_run_id",
         "_tell_chunk",
         "_told_apart",
+        "_waits",
         "_whole",
         "can_stream",
         "d",
@@ -57,7 +59,9 @@ class ModelCall(Stage):
         "wanted",
     )
 
-    def __init__(self, model: BaseChatModel, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> None:
+    def __init__(
+        self, model: BaseChatModel, d: Driver, input: Any, scope: Scope, kwargs: Kwargs, *, of: int = 1
+    ) -> None:
         self.model = model
         self.d = d
         self.messages = as_messages(input)
@@ -76,6 +80,8 @@ class ModelCall(Stage):
         self._run_id = scope.run_id
         self._message_id: str | None = None
         self._attempt = 1
+        self._of = of
+        self._waits = False  # begun, and not yet answered
         self.can_stream = self._can_stream()
 
     @property
@@ -87,7 +93,10 @@ class ModelCall(Stage):
 
     async def result(self) -> ChatResult:
         """Answer whole. Where a watcher wants tokens, and the model has them, by streaming inside."""
-        self._begin()
+        if self._waits:
+            self._waits = False
+        else:
+            self._begin()
         try:
             cached = cached_call(self.model, self.messages, self.stop, self.kwargs)
             kept = None if cached is None else await cached.found(self.d, self.inner)
@@ -125,6 +134,16 @@ class ModelCall(Stage):
             self.run.extra["result"] = result
             self.run.end(result.generations[0].message)
         return result
+
+    def begin(self) -> None:
+        """Begin the run before its turn: those of one `generate` begin together."""
+        self._begin()
+        self._waits = True
+
+    def left_out(self, error: BaseException) -> None:
+        """End the run of a call whose turn will not come."""
+        if self._waits and self.run is not None:
+            self.run.fail(error)
 
     async def opened(self) -> Opened:
         """Answer in pieces; in one, the whole message, where the model cannot stream or may not. For a `Line`."""
@@ -167,6 +186,7 @@ class ModelCall(Stage):
         elif self.d.sync:
             self._end(run)
         else:
+            self._keep_partial(run)
             run.fail(error)
 
     # -- how -------------------------------------------------------------------------------------------------------
@@ -175,9 +195,9 @@ class ModelCall(Stage):
         model, scope = self.model, self.scope
         if scope.heard("chat_model"):
             facts = model._get_ls_params(stop=self.stop, **self.kwargs)
-            sent = {**shown_keywords(self.kwargs), "stop": self.stop}
+            told = {"sent": {**shown_keywords(self.kwargs), "stop": self.stop}, "of": self._of}
             self._attempt = tell_restart(scope.parent, self.messages)
-            self.run = model._begin(scope, self.messages, facts, {"sent": sent})
+            self.run = model._begin(scope, self.messages, facts, told)
             self.inner = self.run.scope
         else:
             self.inner = scope.inner()
@@ -314,10 +334,16 @@ class ModelCall(Stage):
         run = self.run
         if run is None:
             return
-        if isinstance(error, Exception) and self._whole and shown is not None:
-            run.extra["partial"] = self._whole.message()
+        if self._keep_partial(run) and shown is not None and isinstance(error, Exception):
             note_broken_stream(self.scope.parent, shown.id, self.messages, self._attempt)
         run.fail(error)
+
+    def _keep_partial(self, run: Run) -> bool:
+        """Keep what has come so far with the run that fails, if anything has."""
+        if not self._whole or self._last is None:
+            return False
+        run.extra["partial"] = self._whole.message()
+        return True
 
     def _end(self, run: Run) -> None:
         """The closing chunk that we make is no part of the output."""

@@ -233,12 +233,20 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
     async def _generate_all(self, d: Driver, inputs: Sequence[Any], scope: Scope, kwargs: Kwargs) -> LLMResult:
         """One after another where the caller waits on its thread, at once in async form."""
         # A run id given by the caller can name one run only.
-        scopes = [scope, *[scope.inner()] * (len(inputs) - 1)]
+        scopes = [scope, *[scope.without_id()] * (len(inputs) - 1)]
         calls: list[ModelCall] = []
 
         async def answer(heard_at: Callable[[int], Scope]) -> list[ChatResult]:
-            calls.extend(ModelCall(self, d, each, heard_at(at), kwargs) for at, each in enumerate(inputs))
-            return await _all_results(d, calls, 1 if d.sync else None)
+            for at, each in enumerate(inputs):
+                calls.append(ModelCall(self, d, each, heard_at(at), kwargs, of=len(inputs)))
+            try:
+                for call in calls:
+                    call.begin()
+                return await _all_results(d, calls, 1 if d.sync else None)
+            except BaseException as error:
+                for call in calls:
+                    call.left_out(error)
+                raise
 
         results = await attended_each(d, lambda index: self._heard(scopes[index]), answer)
         return LLMResult(

@@ -11,7 +11,7 @@ from ..data.shown import shown_keywords
 from ..errors import InvalidArgument, InvalidType
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
-from ..spine.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from ..spine.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun, Told
 from ..spine.events import STREAM
 from ..spine.run import Run
 from ..spine.scope import Scope
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from .llms import BaseLLM
 
 __all__ = ["TextCall"]
+
+
+class _Streaming(CallbackManagerForLLMRun):
+    """The manager of a model that yields its tokens: each is reported as it is yielded, and not a second time."""
+
+    def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> Told:
+        return Told(self._scope, None)
+
+
+class _AsyncStreaming(AsyncCallbackManagerForLLMRun):
+    def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> Told:
+        return Told(self._scope, None)
+
+    def get_sync(self) -> CallbackManagerForLLMRun:
+        return _Streaming(self._scope, self._run, str(self.run_id))
 
 
 class TextCall:
@@ -69,8 +84,14 @@ class TextCall:
         run = self._runs[0]
         kept: list[GenerationChunk] = []
         count = 0
-        # Tokens are reported here, once, so the method gets no manager to report them with.
-        pieces = self.d.iterate(self.inner, fn, afn, self.prompts[0], stop=self.stop, run_manager=None, **self.kwargs)
+        manager: Any
+        if self.d.sync or afn is None:
+            afn, manager = None, _Streaming(self.inner, run, self._ids[0])
+        else:
+            fn, manager = None, _AsyncStreaming(self.inner, run, self._ids[0])
+        pieces = self.d.iterate(
+            self.inner, fn, afn, self.prompts[0], stop=self.stop, run_manager=manager, **self.kwargs
+        )
         try:
             async for piece in pieces:
                 if not isinstance(piece, GenerationChunk):
@@ -101,9 +122,9 @@ class TextCall:
 
     def _begin(self) -> None:
         facts = self.model._get_ls_params(stop=self.stop, **self.kwargs)
-        sent = {**shown_keywords(self.kwargs), "stop": self.stop}
+        told = {"sent": {**shown_keywords(self.kwargs), "stop": self.stop}, "of": len(self.prompts)}
         for prompt, scope in zip(self.prompts, self.scopes, strict=True):
-            run = self.model._begin(scope, [prompt], facts, {"sent": sent}) if scope.heard("llm") else None
+            run = self.model._begin(scope, [prompt], facts, told) if scope.heard("llm") else None
             self._runs.append(run)
             self._ids.append(run.id if run is not None else scope.run_id or new_id())
         first = self._runs[0]

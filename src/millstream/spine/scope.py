@@ -112,6 +112,14 @@ class Scope:
         new.own_tags = ()
         return new
 
+    def without_id(self) -> Scope:
+        """This scope for another run than the one that the caller has given an id."""
+        if self.run_id is None:
+            return self
+        new = self.copy()
+        new.run_id = None
+        return new
+
     def heard(self, type: str) -> bool:
         """Whether a listener may want something of a run of this type; else it need not be begun."""
         for listener in self.listeners:

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 import uuid
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,6 +22,7 @@ from millstream import (
     BlockingCallWarning,
     ChatPromptTemplate,
     Document,
+    FakeListLLM,
     LLMResult,
     RunnableGenerator,
     RunnableLambda,
@@ -424,6 +426,22 @@ def test_generate_tells_the_handlers_of_the_call_and_of_the_model() -> None:
         assert sorted(notes.names()) == ["chat_model_start"] * 4 + ["llm_end"] * 4
 
 
+def test_the_runs_of_one_generate_begin_together_under_one_name(colour: Colour) -> None:  # noqa: F811
+    async def body(c: Colour) -> None:
+        for model in (ScriptedChatModel(["a", [RuntimeError("cut")], "c"]), FakeListLLM(responses=["a", "b", "c"])):
+            notes = Notes()
+            given = {"callbacks": [notes], "run_name": "many", "run_id": uuid.uuid4()}
+            inputs: Any = ["x", "y", "z"] if isinstance(model, FakeListLLM) else [["x"], ["y"], ["z"]]
+            with suppress(RuntimeError):
+                model.generate(inputs, **given) if c.sync else await model.agenerate(inputs, **given)
+            starts = [kwargs for name, _, kwargs in notes.calls if name.endswith("_start")]
+            assert notes.names()[:3] == [notes.names()[0]] * 3 and len(notes.names()) == 6  # each ends, or fails
+            assert [(each["name"], each["batch_size"]) for each in starts] == [("many", 3)] * 3
+            assert [each["run_id"] == given["run_id"] for each in starts] == [True, False, False]
+
+    colour.run(body)
+
+
 @BOTH
 def test_bound_handlers_hear_the_step_and_below(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
     async def body(c: Colour) -> None:
@@ -644,6 +662,11 @@ def test_leaving_a_stream_early(colour: Colour, kind: type[Notes]) -> None:  # n
         assert notes.names() == ["chain_start", "chain_end" if c.sync else "chain_error"]
         if not c.sync:
             assert isinstance(notes.calls[1][1][0], GeneratorExit)
+        told = kind()
+        async with c.closing(ScriptedChatModel([["a", "b", "c"]]), "x", {"callbacks": [told]}) as stream:
+            await anext(stream)
+        result = told.of("on_llm_end")[0][0] if c.sync else told.of("on_llm_error")[1]["response"]
+        assert result.generations[0][0].text == "a"  # what had come
 
     colour.run(body)
 

@@ -169,7 +169,7 @@ def _model_started(run: Run) -> dict[str, Any]:
         **_named(run),
         "invocation_params": {**params, "stop": None, **sent},
         "options": {"stop": sent.get("stop")},
-        "batch_size": 1,
+        "batch_size": run.extra.get("of", 1),
     }
 
 
