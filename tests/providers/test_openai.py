@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import subprocess
 import sys
@@ -454,3 +455,25 @@ def test_nothing_is_made_at_import() -> None:
 def test_bad_settings_are_validation_errors() -> None:
     with pytest.raises(ValidationError):
         ChatOpenAI(model="x", api_key=KEY, temperature="hot")
+
+
+def test_what_generate_tells_of_several_answers() -> None:
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 4,
+        "total_tokens": 13,
+        "prompt_tokens_details": {"cached_tokens": 2},
+    }
+    answer = {**json.loads(chat_answer("hi")), "usage": usage, "model": "m", "system_fingerprint": "fp"}
+    with StandInProvider(lambda _: Reply.json(json.dumps(answer).encode())) as provider:
+        told = model(provider).generate([[HumanMessage("a")], [HumanMessage("b")]]).llm_output
+    assert told == {
+        "token_usage": {
+            "prompt_tokens": 18,
+            "completion_tokens": 8,
+            "total_tokens": 26,
+            "prompt_tokens_details": {"cached_tokens": 4},
+        },
+        "model_name": "m",
+        "system_fingerprint": "fp",
+    }

@@ -267,7 +267,7 @@ def test_what_a_tool_gave_is_content_or_data(content: Any, expected: Any) -> Non
 def test_annotations_go_back_as_this_api_made_them() -> None:
     common = [
         {"type": "citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1, "cited_text": "c"},
-        {"type": "citation", "title": "f.txt", "extras": {"file_id": "file-1", "index": 3}},
+        {"type": "citation", "title": "f.txt", "extras": {"file_id": "file-1", "file_index": 3}},
         {"type": "citation", "cited_text": "of another provider"},
         {"type": "non_standard_annotation", "value": {"type": "file_path", "file_id": "file-2"}},
     ]

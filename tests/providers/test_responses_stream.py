@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import Recording, recorded
 
-from millstream import AIMessageChunk, ProviderError, ProviderInterrupted
+from millstream import AIMessage, AIMessageChunk, ProviderError, ProviderInterrupted
 from millstream.data.chunks import message_chunk_to_message
 from millstream.providers.responses_answer import read_response, response_chunk
+from millstream.providers.responses_input import to_responses
 from millstream.providers.responses_stream import ResponsesDecoder
 from millstream.testing import frames_of, response_frame, response_item, response_of, response_stream
 
@@ -94,6 +95,8 @@ def test_the_shape_of_a_text_stream() -> None:
     assert last.response_metadata == {
         "model_provider": "openai",
         "model_name": "stand-in-1",
+        "model": "stand-in-1",
+        "object": "response",
         "status": "completed",
         "service_tier": "default",
         "created_at": 1_700_000_000,
@@ -381,7 +384,30 @@ def test_a_whole_response_is_the_sum_of_its_stream(name: str) -> None:
     assert got.usage_metadata == expected.usage_metadata
     assert got.response_metadata == expected.response_metadata
     message = read_response(response).generations[0].message
-    assert message == message_chunk_to_message(got)
+    told = message_chunk_to_message(got)
+    assert (message.text, message.response_metadata) == (told.text, told.response_metadata)
+    assert message.tool_calls == told.tool_calls
+    assert [block["type"] for block in message.content] == [block["type"] for block in told.content]
+
+
+def test_what_came_whole_needs_no_numbers_and_says_all_of_its_items() -> None:
+    items = [
+        {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "hi", "annotations": []}]},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}", "status": "completed"},
+    ]
+    assert read_response({"output": items}).generations[0].message.content == [
+        {"type": "text", "text": "hi", "annotations": [], "id": "msg_1"},
+        {**items[1]},
+    ]
+
+
+def test_two_citations_at_one_place_stay_two() -> None:
+    cited = [{"type": "file_citation", "file_id": f"file-{n}", "filename": f"{n}.txt", "index": 30} for n in (1, 2)]
+    item = {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "hi", "annotations": cited}]}
+    (block,) = response_chunk({"output": [item]}).content
+    assert [(a["file_id"], a["file_index"]) for a in block["annotations"]] == [("file-1", 30), ("file-2", 30)]
+    sent = to_responses([AIMessage([block])])[0]["content"][0]["annotations"]
+    assert sent == cited
 
 
 def normal(content: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -19,7 +20,15 @@ from millstream import (
 from millstream.providers.anthropic_messages import to_anthropic
 from millstream.providers.openai_messages import to_openai
 from millstream.providers.responses_input import to_responses
-from millstream.testing import StandInProvider, chat_stream, message_stream, response_stream
+from millstream.testing import (
+    Reply,
+    StandInProvider,
+    chat_stream,
+    message_answer,
+    message_stream,
+    response_frame,
+    response_stream,
+)
 
 CALLS = [{"name": "f", "args": {"a": 1}, "id": "c1"}]
 CALL = {"type": "tool_call", "name": "f", "args": {"a": 1}, "id": "c1"}
@@ -146,3 +155,80 @@ def test_marks_of_caches_go_to_servers_that_may_know_them() -> None:
         ChatOpenAI(model="any", base_url=provider.base_url).invoke([message])
     assert provider.requests[0].json["messages"][0]["content"][0]["cache_control"] == mark
     assert "cache_control" not in to_openai([message])[0]["content"][0]
+
+
+# -- tools that providers run ----------------------------------------------------------------------------------------------
+
+
+SEARCHED = [
+    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "mills"}},
+    {"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "code": "1+1", "container_id": "c", "outputs": [{"type": "logs", "logs": "2"}]},
+    {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "l", "tools": [{"name": "n"}]},
+    {"type": "mcp_call", "id": "mcp_1", "status": "completed", "name": "n", "server_label": "l", "arguments": '{"a":1}', "output": "o"},
+    {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "one"}, {"type": "summary_text", "text": "two"}], "encrypted_content": "s"},
+    {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "so", "annotations": []}]},
+]  # fmt: skip
+
+
+def in_pieces(items: list[dict[str, Any]]) -> bytes:
+    """A stream in which each item is begun with its kind and id alone, and told when it is done."""
+    out = response_frame("response.created", response={"id": "resp_1", "model": "m", "output": []})
+    for at, item in enumerate(items):
+        out += response_frame(
+            "response.output_item.added", output_index=at, item={"type": item["type"], "id": item["id"]}
+        )
+        for number, text in enumerate(item.get("summary") or ()):
+            place = {"output_index": at, "summary_index": number}
+            out += response_frame("response.reasoning_summary_text.delta", **place, delta=text["text"])
+        out += response_frame("response.output_item.done", output_index=at, item=item)
+    return out + response_frame("response.completed", response={"id": "resp_1", "model": "m", "output": items})
+
+
+def test_what_openai_ran_is_told_whole_and_goes_back() -> None:
+    with StandInProvider(lambda _: in_pieces(SEARCHED)) as provider:
+        it = ChatOpenAI(model="any", base_url=provider.base_url, use_responses_api=True, output_version="v1")
+        chunks = list(it.stream("hi"))
+    told = merge_chunks(chunks).content
+    calls = [block for block in told if block["type"] == "server_tool_call"]
+    assert [call["name"] for call in calls] == ["web_search", "code_interpreter", "mcp_list_tools", "remote_mcp"]
+    assert [call["args"] for call in calls] == [{"type": "search", "query": "mills"}, {"code": "1+1"}, {}, {"a": 1}]
+    results = [block for block in told if block["type"] == "server_tool_result"]
+    assert [result["tool_call_id"] for result in results] == [call["id"] for call in calls]
+    assert {result["status"] for result in results} == {"success"}
+    assert [block["reasoning"] for block in told if block["type"] == "reasoning"] == ["one", "two"]
+    sent = to_responses([merge_chunks(chunks)])
+    *ran, thought, said = [{key: value for key, value in item.items() if key != "status"} for item in sent]
+    plain = [{key: value for key, value in item.items() if key != "status"} for item in SEARCHED]
+    assert ran == plain[:4]
+    assert thought == plain[4]
+    assert said["content"][0]["text"] == "so"
+
+
+def test_a_call_with_free_text_is_one_block() -> None:
+    item = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c1", "name": "f", "input": 'a "b"'}
+    with StandInProvider(lambda _: in_pieces([item])) as provider:
+        it = ChatOpenAI(model="any", base_url=provider.base_url, use_responses_api=True, output_version="v1")
+        (block,) = merge_chunks(list(it.stream("hi"))).content
+    assert (block["type"], block["args"]) == ("tool_call", {"__arg1": 'a "b"'})
+
+
+RAN = [
+    {"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution", "input": {"code": "1"}},
+    {"type": "code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content": {"type": "code_execution_result", "stdout": "1"}},
+    {"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "n", "server_name": "s", "input": {"a": 1}},
+    {"type": "mcp_tool_result", "tool_use_id": "mcptoolu_1", "content": [{"type": "text", "text": "x"}], "is_error": False},
+    {"type": "text", "text": "a", "citations": [{"type": "web_search_result_location", "cited_text": "c", "url": "u", "title": "t", "encrypted_index": "i"}]},
+    {"type": "text", "text": "b", "citations": [{"type": "char_location", "cited_text": "c", "document_title": "D", "document_index": 0, "start_char_index": 0, "end_char_index": 1}]},
+]  # fmt: skip
+
+
+def test_what_anthropic_ran_goes_back_to_it_and_to_nobody_else() -> None:
+    with StandInProvider(
+        lambda _: Reply.json(json.dumps({**json.loads(message_answer("hi")), "content": RAN}).encode())
+    ) as provider:
+        it = ChatAnthropic(model="any", base_url=provider.base_url, output_version="v1")
+        said = it.invoke("hi")
+    assert [block["type"] for block in said.content] == ["server_tool_call", "server_tool_result"] * 2 + ["text"] * 2
+    assert to_anthropic([HumanMessage("q"), said, HumanMessage("on")])[1][1]["content"] == RAN
+    (sent,) = to_responses([said])
+    assert [part["text"] for part in sent["content"]] == ["a", "b"]

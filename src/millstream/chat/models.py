@@ -251,9 +251,13 @@ class BaseChatModel(BaseLanguageModel[AIMessage]):
         results = await attended_each(d, lambda index: self._heard(scopes[index]), answer)
         return LLMResult(
             generations=[list(result.generations) for result in results],
-            llm_output={},
+            llm_output=self._combine_llm_outputs([result.llm_output for result in results]),
             run=[RunInfo(run_id=call.run_id) for call in calls] or None,
         )
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        """What the `llm_output` of `generate` is, made of that of each conversation. A subclass may override this."""
+        return {}
 
 
 class SimpleChatModel(BaseChatModel):

@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from ..data.ai_chunk import AIMessageChunk
+from ..data.merging import merge_lists
 from ..data.messages import BaseMessage
 from ..data.outputs import ChatGeneration, ChatResult
 from ..flow.driver import aclose
 
 __all__ = ["generating", "streaming"]
 
+# What OpenAI's models say piece by piece. All else is of tools that OpenAI runs.
+_SAID_IN_PIECES = frozenset({"text", "reasoning", "refusal", "function_call", "custom_tool_call"})
+_ENDED = ("completed", "failed", "incomplete")
 # The numbers of blocks that a provider gives as plain text: by them the pieces of one block find together.
 _NUMBERS = {"text": "lc_txt_0", "reasoning": "lc_rs_0"}
 
@@ -32,20 +36,20 @@ def streaming(fn: Any, afn: Any) -> tuple[Any, Any]:
     """The two forms of a model's `_stream`, with pieces in the form."""
 
     def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        pieces = fn(*args, **kwargs)
+        pieces, told = fn(*args, **kwargs), _Pieces()
         try:
             for piece in pieces:
-                yield _piece(piece)
+                yield told.piece(piece)
         finally:
             close = getattr(pieces, "close", None)
             if close is not None:
                 close()
 
     async def astream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        pieces = afn(*args, **kwargs)
+        pieces, told = afn(*args, **kwargs), _Pieces()
         try:
             async for piece in pieces:
-                yield _piece(piece)
+                yield told.piece(piece)
         finally:
             await aclose(pieces)
 
@@ -66,18 +70,62 @@ def _whole(result: Any) -> Any:
     return ChatResult(generations=made, llm_output=result.llm_output)
 
 
-def _piece(piece: Any) -> Any:
-    message = getattr(piece, "message", piece)
-    if isinstance(message, AIMessageChunk):
-        _tell(message, _pieces_of(message))
-    return piece
-
-
 def _message(message: BaseMessage) -> BaseMessage:
     # A copy: a scripted model may give the same object again.
     told = message.model_copy()
     _tell(told, message.content_blocks)
     return told
+
+
+class _Pieces:
+    """The pieces of one stream, in the form.
+
+    What only a whole block can tell is told when it is whole: an item of a tool that OpenAI runs stands for a call and its
+    result, and comes in pieces that are neither.
+    """
+
+    __slots__ = ("_held", "_thoughts")
+
+    def __init__(self) -> None:
+        self._held: dict[str, Any] | None = None
+        # The ids of thoughts that come in several texts, by their places; each text is a block that has the id.
+        self._thoughts: dict[int, str] = {}
+
+    def piece(self, piece: Any) -> Any:
+        message = getattr(piece, "message", piece)
+        if isinstance(message, AIMessageChunk):
+            if isinstance(message.content, list) and message.response_metadata.get("model_provider") == "openai":
+                message.content = self._put_together(message.content, last=message.chunk_position is not None)
+            _tell(message, _pieces_of(message))
+        return piece
+
+    def _put_together(self, content: list[Any], *, last: bool) -> list[Any]:
+        made: list[Any] = []
+        for item in content:
+            index = item.get("index") if isinstance(item, dict) else None
+            held = self._held
+            if held is not None and held["index"] != index:
+                made.append(held)
+                self._held = held = None
+            if not isinstance(index, int) or item.get("type") in _SAID_IN_PIECES:
+                made.append(self._named(item, index))
+                continue
+            whole: dict[str, Any] = item if held is None else (merge_lists([held], [item]) or [item])[0]
+            self._held = None if whole.get("status") in _ENDED else whole
+            made += [whole] if self._held is None else []
+        if last and self._held is not None:
+            made.append(self._held)
+            self._held = None
+        return made
+
+    def _named(self, item: Any, index: Any) -> Any:
+        if not isinstance(index, int) or item.get("type") != "reasoning":
+            return item
+        if item.get("id"):
+            self._thoughts[index] = item["id"]
+            return item
+        begins = any(isinstance(text, dict) and text.get("index") for text in item.get("summary") or ())
+        return {**item, "id": self._thoughts[index]} if begins and index in self._thoughts else item
 
 
 def _pieces_of(chunk: AIMessageChunk) -> list[Any]:
@@ -88,10 +136,14 @@ def _pieces_of(chunk: AIMessageChunk) -> list[Any]:
         # Beside a text, or in one piece with the whole: as pieces, like all others of the stream.
         blocks = [block for block in blocks if block["type"] not in ("tool_call", "invalid_tool_call")]
         blocks += [dict(piece) for piece in chunk.tool_call_chunks]
-    return [{**block, "index": number} if (number := _number(block)) else block for block in blocks]
+    numbered = isinstance(chunk.content, list) and chunk.response_metadata.get("model_provider") == "openai"
+    return [{**block, "index": number} if (number := _number(block, numbered)) else block for block in blocks]
 
 
-def _number(block: dict[str, Any]) -> str | None:
+def _number(block: dict[str, Any], numbered: bool) -> str | None:
+    """The number that a block must be given. `numbered` says that those of the same call have one of this form."""
+    if numbered and block["type"] == "tool_call_chunk" and isinstance(block.get("index"), int):
+        return f"lc_tc_{block['index']}"
     return None if "index" in block else _NUMBERS.get(block["type"])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import anthropic_blocks, openai_blocks
-from .block_parts import Block, non_standard
+from .block_parts import Block, beyond, non_standard
 
 __all__ = ["CALLS", "arriving_call", "said_block"]
 
@@ -36,7 +36,8 @@ def said_block(block: Block, known: frozenset[str], *, provider: Any, piece: boo
 def arriving_call(item: Block, pieces: list[dict[str, Any]], provider: Any) -> list[dict[str, Any]]:
     """The pieces of a call in place of the provider's block that shows it while it arrives."""
     if provider != "openai":
-        return pieces
+        extras = beyond(item, ["id", "name", "input", "partial_json", "arguments", "call_id"])
+        return [{**piece, "extras": extras} for piece in pieces] if extras else pieces
     if item.get("id"):
         pieces = [{**piece, "extras": {"item_id": item["id"]}} for piece in pieces]
     return openai_blocks.numbered(pieces, item)

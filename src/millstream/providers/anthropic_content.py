@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .standard_calls import anthropic_call, anthropic_citation, anthropic_result
+
 __all__ = ["answer_block", "given_block"]
 
 # Keys that only we have, or that only the stream had.
@@ -50,13 +52,17 @@ def answer_block(block: Any) -> dict[str, Any] | None:
     if kind == "non_standard":
         value = block.get("value")
         return dict(value) if isinstance(value, Mapping) else None
+    if kind == "server_tool_call":
+        return anthropic_call(block)
+    if kind == "server_tool_result":
+        return anthropic_result(block)
     if kind in _OTHERS:
         return None
     return {key: value for key, value in block.items() if key not in _OURS}
 
 
 # What other providers' models say, in their forms or in the common one.
-_OTHERS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "server_tool_call", "server_tool_call_chunk", "server_tool_result", "function_call", "refusal", "reasoning_content", "image", "audio", "video", "file", "image_url"})  # fmt: skip
+_OTHERS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "server_tool_call_chunk", "function_call", "refusal", "reasoning_content", "image", "audio", "video", "file", "image_url"})  # fmt: skip
 
 
 def _text(block: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -64,7 +70,8 @@ def _text(block: Mapping[str, Any]) -> dict[str, Any] | None:
     if not text or not text.strip():
         return None
     made: dict[str, Any] = {"type": "text", "text": text}
-    if citations := block.get("citations"):
+    common = [cited for given in block.get("annotations") or () if (cited := anthropic_citation(given)) is not None]
+    if citations := block.get("citations") or common:
         made["citations"] = citations
     if mark := block.get("cache_control"):
         made["cache_control"] = mark

@@ -159,6 +159,9 @@ class ChatOpenAI(WireModel):
     def _llm_type(self) -> str:
         return "openai-chat"
 
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return openai_answer.all_outputs(llm_outputs)
+
     # -- asking ------------------------------------------------------------------------------------------------------
 
     async def _answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..data.ai_chunk import AIMessageChunk
@@ -15,7 +15,7 @@ from .openai_choice import closing_metadata, reasoning_text, split_content
 from .openai_usage import usage_metadata
 from .wire_json import dumps, loads
 
-__all__ = ["answer_chunk", "read_answer"]
+__all__ = ["all_outputs", "answer_chunk", "read_answer"]
 
 _KEPT = ("refusal", "annotations", "images", "audio", "function_call", "reasoning_details")
 
@@ -42,6 +42,29 @@ def read_answer(answer: Any, *, provider: str = "openai") -> ChatResult:
     return ChatResult(generations=generations, llm_output={"token_usage": usage, **told})
 
 
+def all_outputs(outputs: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """What several answers told beside their messages, as one: their tokens summed, and what the first says of the model."""
+    told = [output for output in outputs if output]
+    made: dict[str, Any] = {"token_usage": _summed([output.get("token_usage") or {} for output in told])}
+    for key in ("model_name", "system_fingerprint"):
+        if (value := next((output[key] for output in told if output.get(key)), None)) is not None:
+            made[key] = value
+    return made
+
+
+def _summed(usages: list[Mapping[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for usage in usages:
+        for key, value in usage.items():
+            if isinstance(value, Mapping):
+                made[key] = _summed([made.get(key) or {}, value])
+            elif isinstance(value, int | float) and isinstance(made.get(key, 0), int | float):
+                made[key] = made.get(key, 0) + value
+            else:
+                made.setdefault(key, value)
+    return made
+
+
 def answer_chunk(answer: Any, *, provider: str = "openai") -> AIMessageChunk:
     """The first choice of a whole answer as one chunk, for whoever asked for a stream."""
     message = read_answer(answer, provider=provider).generations[0].message
@@ -49,7 +72,7 @@ def answer_chunk(answer: Any, *, provider: str = "openai") -> AIMessageChunk:
     calls: list[ToolCall | InvalidToolCall] = [*message.tool_calls, *message.invalid_tool_calls]
     return AIMessageChunk(
         message.content,
-        additional_kwargs=message.additional_kwargs,
+        additional_kwargs={key: value for key, value in message.additional_kwargs.items() if value is not None},
         response_metadata=message.response_metadata,
         usage_metadata=message.usage_metadata,
         tool_call_chunks=[_as_chunk(index, call) for index, call in enumerate(calls)],
@@ -60,6 +83,8 @@ def _generation(choice: Mapping[str, Any], told: Mapping[str, Any], usage: Mappi
     said = choice.get("message") or {}
     text, thought = split_content(said.get("content"))
     extras = {key: said[key] for key in _KEPT if said.get(key)}
+    if "refusal" in said:
+        extras["refusal"] = said["refusal"]
     if thought := reasoning_text(said) or thought:
         extras["reasoning_content"] = thought
     metadata: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..data.ai_chunk import AIMessageChunk
@@ -20,9 +21,22 @@ def read_response(response: Any, *, provider: str = "openai") -> ChatResult:
         ProviderError: it is no response.
     """
     message = message_chunk_to_message(response_chunk(response, provider=provider))
+    items = {item.get("id"): item for item in response["output"]}
+    blocks: list[Any] = list(message.content)
+    message.content = [_whole(block, items.get(block.get("id"), {})) for block in blocks]
     told = message.response_metadata
     output: dict[str, Any] = {key: told[key] for key in ("id", "model_name", "token_usage", "status") if key in told}
     return ChatResult(generations=[ChatGeneration(message=message)], llm_output=output)
+
+
+def _whole(block: Any, item: Mapping[str, Any]) -> dict[str, Any]:
+    """A block that did not come in pieces: without a number to put them together by, and with all that its item says."""
+    made = {key: value for key, value in block.items() if key != "index"}
+    if made["type"] == "text":
+        made.setdefault("annotations", [])
+    elif item.get("type") == made["type"] and item.get("status"):
+        made.setdefault("status", item["status"])
+    return made
 
 
 def response_chunk(response: Any, *, provider: str = "openai") -> AIMessageChunk:

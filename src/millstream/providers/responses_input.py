@@ -10,6 +10,7 @@ from ..data.openai_format import openai_block
 from ..errors import InvalidType
 from .free_text import free_calls, free_text
 from .openai_messages import is_text_file
+from .standard_calls import openai_call, tell_result
 from .wire_json import dumps
 
 __all__ = ["after_last_response", "to_responses"]
@@ -17,6 +18,8 @@ __all__ = ["after_last_response", "to_responses"]
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 # Items that only this API makes, and takes back as they came.
 _OWN = frozenset({"web_search_call", "file_search_call", "code_interpreter_call", "computer_call", "image_generation_call", "mcp_call", "mcp_list_tools", "mcp_approval_request", "local_shell_call", "shell_call", "shell_call_output", "apply_patch_call", "tool_search_call", "tool_search_output", "compaction"})  # fmt: skip
+# What a thought has in this API's own form, beside its id.
+_THOUGHT = ("summary", "content", "encrypted_content")
 _GIVEN = frozenset({"input_text", "input_image", "input_file", "computer_screenshot"})
 # Items that a person's message may hold beside content.
 _ITEMS_OF_USERS = frozenset({"mcp_approval_response", "item_reference", "function_call_output", "computer_call_output"})
@@ -125,6 +128,9 @@ def _answer(message: AIMessage, stored: bool, free: set[str | None]) -> list[dic
     for block in [message.content] if isinstance(message.content, str) else _whole_thoughts(message.content):
         if isinstance(block, dict) and block.get("type") in _CALLS:
             calls.pop(block.get("call_id"), None)
+        if isinstance(block, dict) and block.get("type") == "server_tool_result":
+            tell_result(items, block)
+            continue
         made = _answer_item(block, stored)
         if made is None:
             continue
@@ -157,6 +163,8 @@ def _answer_item(block: Any, stored: bool) -> dict[str, Any] | None:
         return _spoken({"type": "refusal", "refusal": block.get("refusal") or ""}, block if stored else {})
     if kind == "reasoning":
         return _reasoning(block, stored)
+    if kind == "server_tool_call":
+        return openai_call(block)
     if kind == "non_standard":
         value = block.get("value")
         return _answer_item(value, stored) if isinstance(value, Mapping) and value.get("type") != kind else None
@@ -195,21 +203,25 @@ def _annotation(given: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind == "non_standard_annotation":
         return dict(given["value"]) if isinstance(given.get("value"), Mapping) else None
     if kind != "citation":
-        return {key: value for key, value in given.items() if key != "extras"}
+        return {"index" if key == "file_index" else key: value for key, value in given.items() if key != "extras"}
     if given.get("url"):
         told = {key: given[key] for key in ("url", "title", "start_index", "end_index") if key in given}
         return {"type": "url_citation", **told}
     if extras.get("file_id") and "container_id" not in extras:
-        told = {"file_id": extras["file_id"], "filename": given.get("title"), "index": extras.get("index")}
+        told = {"file_id": extras["file_id"], "filename": given.get("title"), "index": extras.get("file_index")}
         return {"type": "file_citation", **{key: value for key, value in told.items() if value is not None}}
     return None
+
+
+def _is_common(thought: Mapping[str, Any]) -> bool:
+    return "reasoning" in thought or "extras" in thought or not any(key in thought for key in _THOUGHT)
 
 
 def _whole_thoughts(content: Sequence[Any]) -> list[Any]:
     """The blocks of the content, a thought as one block: the form that all providers share has one for each summary."""
     blocks: list[Any] = []
     for block in content:
-        if isinstance(block, dict) and block.get("type") == "reasoning" and ("reasoning" in block or "extras" in block):
+        if isinstance(block, dict) and block.get("type") == "reasoning" and _is_common(block):
             thought = {key: value for key, value in block.items() if key not in ("reasoning", "extras", "index")}
             thought.update(block.get("extras") or {})
             thought["summary"] = [{"type": "summary_text", "text": text}] if (text := block.get("reasoning")) else []

@@ -15,7 +15,7 @@ from .responses_part import Part
 __all__ = ["ResponsesDecoder"]
 
 _Out = list[AIMessageChunk]
-_TOLD = ("service_tier", "status", "incomplete_details", "created_at", "conversation")
+_TOLD = ("service_tier", "status", "incomplete_details", "created_at", "conversation", "object", "model", "metadata")
 # What is streamed of the tools that the server runs: the event's name, and the item's key.
 _STREAMED = {"code_interpreter_call": "code", "mcp_call": "arguments"}
 
@@ -151,14 +151,14 @@ class ResponsesDecoder(FrameDecoder):
                 out.append(self._refused(part, said[kind]) if refused else part.text("text", said[kind]))
             annotations: list[Any] = list(said.get("annotations") or [])
             for annotation in annotations[part.annotations :]:
-                out.append(part.annotation(annotation))
+                out.append(part.annotation(_unnumbered(annotation)))
             told = {key: item[key] for key in ("id", "phase") if item.get(key) and not part.has(key)}
             if told and part.begun:
                 out.append(part.tell(told))
 
     def _read_annotation(self, frame: Mapping[str, Any], out: _Out) -> None:
         part = self._part(frame["output_index"], ("text", frame["content_index"]), "text")
-        out.append(part.annotation(frame["annotation"]))
+        out.append(part.annotation(_unnumbered(frame["annotation"])))
 
     def _read_refusal(self, frame: Mapping[str, Any], out: _Out) -> None:
         part = self._part(frame["output_index"], ("refusal", frame["content_index"]), "refusal")
@@ -267,6 +267,14 @@ class ResponsesDecoder(FrameDecoder):
         if isinstance(delta, str) and (kind in _READERS or kind == "response.output_text.delta"):
             place = frame.get("summary_index", frame.get("content_index"))
             frame["delta"] = self._joiner.join((kind, frame["output_index"], place), delta)
+
+
+def _unnumbered(annotation: Any) -> Any:
+    """An annotation whose `index`, which is a place in the text, is not taken for the number of a block."""
+    if not isinstance(annotation, Mapping) or "index" not in annotation:
+        return annotation
+    told = {key: value for key, value in annotation.items() if key != "index"}
+    return {**told, "file_index": annotation["index"]}
 
 
 def _untyped(frame: Mapping[str, Any]) -> str:
