@@ -38,8 +38,8 @@ def graph_of(runnable: Any, config: RunnableConfig | None) -> Graph:
     return graph
 
 
-@graph_of.register
-def _(runnable: RunnableSequence, config: RunnableConfig | None) -> Graph:
+@graph_of.register(RunnableSequence)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
     graph = Graph()
     before: Node | None = None
     for step in runnable.steps:
@@ -55,8 +55,8 @@ def _(runnable: RunnableSequence, config: RunnableConfig | None) -> Graph:
     return graph
 
 
-@graph_of.register
-def _(runnable: RunnableParallel, config: RunnableConfig | None) -> Graph:
+@graph_of.register(RunnableParallel)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
     graph = Graph()
     fork = graph.add_node(runnable.get_input_schema(config))
     join = graph.add_node(runnable.get_output_schema(config))
@@ -65,8 +65,8 @@ def _(runnable: RunnableParallel, config: RunnableConfig | None) -> Graph:
     return graph
 
 
-@graph_of.register
-def _(runnable: RunnableAssign, config: RunnableConfig | None) -> Graph:
+@graph_of.register(RunnableAssign)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
     graph = graph_of(runnable.mapper, config)
     fork, join = graph.first_node(), graph.last_node()
     if fork is not None and join is not None:
@@ -74,23 +74,26 @@ def _(runnable: RunnableAssign, config: RunnableConfig | None) -> Graph:
     return graph
 
 
-@graph_of.register
-def _(runnable: RunnableBinding, config: RunnableConfig | None) -> Graph:
-    return runnable.bound.get_graph(merge_configs(runnable.config, config))
+@graph_of.register(RunnableBinding)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
+    graph: Graph = runnable.bound.get_graph(merge_configs(runnable.config, config))
+    return graph
 
 
-@graph_of.register
-def _(runnable: RunnableRetry, config: RunnableConfig | None) -> Graph:
-    return runnable.bound.get_graph(merge_configs({}, config))
+@graph_of.register(RunnableRetry)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
+    graph: Graph = runnable.bound.get_graph(merge_configs({}, config))
+    return graph
 
 
-@graph_of.register
-def _(runnable: RunnableEach, config: RunnableConfig | None) -> Graph:
-    return runnable.bound.get_graph(config)
+@graph_of.register(RunnableEach)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
+    graph: Graph = runnable.bound.get_graph(config)
+    return graph
 
 
-@graph_of.register
-def _(runnable: RunnableLambda, config: RunnableConfig | None) -> Graph:  # type: ignore[type-arg]
+@graph_of.register(RunnableLambda)
+def _(runnable: Any, config: RunnableConfig | None) -> Graph:
     fn = runnable.func or runnable.afunc
     called = runnables_named(fn) if isinstance(fn, FunctionType) and fn not in _open.get() else []
     if not called:  # or one that calls itself again
