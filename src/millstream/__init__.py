@@ -68,17 +68,20 @@ _EXPORTS: dict[str, str] = {
     # flow
     "flow.assign": "RunnableAssign",
     "flow.binding": "RunnableBinding",
-    "flow.branch": "RouterRunnable RunnableBranch",
+    "flow.branch": "RouterInput RouterRunnable RunnableBranch",
     "flow.chain_group": """AsyncCallbackManagerForChainGroup CallbackManagerForChainGroup atrace_as_chain_group
         trace_as_chain_group""",
+    "flow.coerce": "coerce_to_runnable",
     "flow.configurable": """ConfigurableField ConfigurableFieldMultiOption ConfigurableFieldSingleOption
         ConfigurableFieldSpec RunnableConfigurableAlternatives RunnableConfigurableFields""",
     "flow.drawing": "Edge Graph Node",
     "flow.each": "RunnableEach",
+    "flow.executor": "run_in_executor",
     "flow.fallbacks": "RunnableWithFallbacks",
     "flow.either": "EitherStream",
     "flow.function": "RunnableLambda chain",
     "flow.generator": "RunnableGenerator",
+    "flow.mermaid": "CurveStyle",
     "flow.parallel": "RunnableMap RunnableParallel",
     "flow.passthrough": "RunnablePassthrough RunnablePick",
     "flow.retry": "ExponentialJitterParams RunnableRetry",
@@ -421,12 +424,14 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import ValidationError as ValidationError
     from .flow.assign import RunnableAssign as RunnableAssign
     from .flow.binding import RunnableBinding as RunnableBinding
+    from .flow.branch import RouterInput as RouterInput
     from .flow.branch import RouterRunnable as RouterRunnable
     from .flow.branch import RunnableBranch as RunnableBranch
     from .flow.chain_group import AsyncCallbackManagerForChainGroup as AsyncCallbackManagerForChainGroup
     from .flow.chain_group import CallbackManagerForChainGroup as CallbackManagerForChainGroup
     from .flow.chain_group import atrace_as_chain_group as atrace_as_chain_group
     from .flow.chain_group import trace_as_chain_group as trace_as_chain_group
+    from .flow.coerce import coerce_to_runnable as coerce_to_runnable
     from .flow.configurable import ConfigurableField as ConfigurableField
     from .flow.configurable import ConfigurableFieldMultiOption as ConfigurableFieldMultiOption
     from .flow.configurable import ConfigurableFieldSingleOption as ConfigurableFieldSingleOption
@@ -438,10 +443,12 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .flow.drawing import Node as Node
     from .flow.each import RunnableEach as RunnableEach
     from .flow.either import EitherStream as EitherStream
+    from .flow.executor import run_in_executor as run_in_executor
     from .flow.fallbacks import RunnableWithFallbacks as RunnableWithFallbacks
     from .flow.function import RunnableLambda as RunnableLambda
     from .flow.function import chain as chain
     from .flow.generator import RunnableGenerator as RunnableGenerator
+    from .flow.mermaid import CurveStyle as CurveStyle
     from .flow.parallel import RunnableMap as RunnableMap
     from .flow.parallel import RunnableParallel as RunnableParallel
     from .flow.passthrough import RunnablePassthrough as RunnablePassthrough

@@ -20,7 +20,9 @@ from millstream import (
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
+    RunnableRetry,
     RunnableSequence,
+    coerce_to_runnable,
 )
 from millstream.errors import InvalidArgument, InvalidType, MissingKey, Unsupported, ValidationError
 from millstream.spine.events import END, ERROR, START, STREAM
@@ -121,6 +123,11 @@ def test_a_stream_without_chunks_is_fallen_back_from(colour: Colour) -> None:
 def test_a_fallback_must_be_a_runnable() -> None:
     with pytest.raises(ValidationError, match="wrap a function"):
         RunnableLambda(str).with_fallbacks([str])  # type: ignore[list-item]
+
+
+def test_a_retry_can_be_made_by_its_class() -> None:
+    retry: Any = RunnableRetry(RunnableLambda(str), max_attempt_number=2, retry_exception_types=(KeyError,))
+    assert (retry.max_attempt_number, retry.retry_exception_types, retry.invoke(1)) == (2, (KeyError,), "1")
 
 
 def test_retry_waits_no_longer_than_asked_after_thousands_of_attempts() -> None:
@@ -409,3 +416,9 @@ def test_users_subclasses_are_honoured_where_they_are_composed(colour: Colour) -
         assert await c.collect(loud | c.function(lambda s: s + "?"), "a") == ["a!?"]
 
     colour.run(body)
+
+
+def test_what_may_stand_for_a_runnable() -> None:
+    assert coerce_to_runnable({"a": str}).invoke(1) == {"a": "1"}
+    with pytest.raises(TypeError, match="cannot be a step"):
+        coerce_to_runnable(5)

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
-from millstream import AIMessageChunk, ChatGenerationChunk, RunnableLambda, SimpleChatModel
+from millstream import AIMessageChunk, ChatGenerationChunk, RunnableLambda, SimpleChatModel, run_in_executor
 from millstream.flow.mailbox import HIGH_WATER
 from millstream.flow.workers import workers
 
@@ -137,3 +139,19 @@ def test_an_error_in_the_clean_up_of_a_source_that_was_left_is_logged(
 
     run_async(body())
     assert "while closing the file" in caplog.text
+
+
+def test_a_blocking_function_is_called_beside_the_loop() -> None:
+    mark: ContextVar[str] = ContextVar("mark", default="")
+
+    def blocking(a: int, *, b: int) -> tuple[bool, int, str]:
+        return threading.get_ident() == here, a + b, mark.get()
+
+    async def body() -> None:
+        mark.set("seen")
+        assert await run_in_executor(None, blocking, 1, b=2) == (False, 3, "seen")
+        with ThreadPoolExecutor(1) as pool:
+            assert await run_in_executor(pool, blocking, 1, b=2) == (False, 3, "seen")
+
+    here = threading.get_ident()
+    asyncio.run(body())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from ..errors import InvalidArgument, InvalidType, MissingKey
 from ..spine.events import MISSING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..spine.config import RunnableConfig
 
-__all__ = ["RouterRunnable", "RunnableBranch"]
+__all__ = ["RouterInput", "RouterRunnable", "RunnableBranch"]
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -98,6 +98,13 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
                 yield item
         finally:
             await items.aclose()
+
+
+class RouterInput(TypedDict):
+    """What a `RouterRunnable` takes: the key of a runnable, and its input."""
+
+    key: str
+    input: Any
 
 
 class RouterRunnable(Runnable[dict[str, Any], Any]):

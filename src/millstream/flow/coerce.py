@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InvalidType
 from .runnable import Runnable
 
-__all__ = ["coerce"]
+__all__ = ["coerce", "coerce_to_runnable"]
 
 
 def coerce(thing: Any) -> Runnable[Any, Any]:
@@ -34,3 +34,12 @@ def coerce(thing: Any) -> Runnable[Any, Any]:
     raise InvalidType(
         f"{thing!r} cannot be a step: expected a Runnable, a function, a generator function or a dict of such."
     )
+
+
+def coerce_to_runnable(thing: Any) -> Runnable[Any, Any]:
+    """What `|` makes of `thing`: a Runnable of a function, a generator function or a dict of such.
+
+    Raises:
+        InvalidType: (a TypeError) it cannot be one.
+    """
+    return coerce(thing)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..data.ids import new_id
 from ..errors import Unsupported
-from .mermaid import mermaid
+from .mermaid import CurveStyle, mermaid
 
 __all__ = ["Edge", "Graph", "Node"]
 
@@ -145,13 +145,15 @@ class Graph:
         self,
         *,
         with_styles: bool = True,
-        curve_style: str = "linear",
+        curve_style: CurveStyle | str = CurveStyle.LINEAR,
         frontmatter_config: Mapping[str, Any] | None = None,
     ) -> str:
         """The text of a Mermaid flow chart; without styles only its edges. `frontmatter_config` is put before it, as YAML."""
         return mermaid(self.reid(), with_styles=with_styles, curve_style=curve_style, frontmatter=frontmatter_config)
 
-    def draw_mermaid_png(self, *, curve_style: str = "linear", output_file_path: str | None = None) -> bytes:
+    def draw_mermaid_png(
+        self, *, curve_style: CurveStyle | str = CurveStyle.LINEAR, output_file_path: str | None = None
+    ) -> bytes:
         """A picture of the flow chart, made by Mermaid's own program (`npm install -g @mermaid-js/mermaid-cli`) on this machine.
 
         Raises:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .drawing import Edge, Graph, Node
 
-__all__ = ["mermaid"]
+__all__ = ["CurveStyle", "mermaid"]
+
+
+class CurveStyle(StrEnum):
+    """How Mermaid bends the arrows of a flow chart."""
+
+    BASIS = "basis"
+    BUMP_X = "bumpX"
+    BUMP_Y = "bumpY"
+    CARDINAL = "cardinal"
+    CATMULL_ROM = "catmullRom"
+    LINEAR = "linear"
+    MONOTONE_X = "monotoneX"
+    MONOTONE_Y = "monotoneY"
+    NATURAL = "natural"
+    STEP = "step"
+    STEP_AFTER = "stepAfter"
+    STEP_BEFORE = "stepBefore"
 
 
 def mermaid(graph: Graph, *, with_styles: bool, curve_style: str, frontmatter: Mapping[str, Any] | None) -> str:

@@ -40,6 +40,7 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
 
     `retry_if_exception_type` is a tuple of classes, or a function that says of an exception whether to try again.
     Streams are not retried: what has been shown cannot be taken back. In a batch only what failed is run again.
+    `retry_exception_types` and `max_attempt_number` are other names of two of the arguments.
     """
 
     def __init__(
@@ -50,7 +51,11 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         wait_exponential_jitter: bool = True,
         exponential_jitter_params: ExponentialJitterParams | None = None,
         stop_after_attempt: int = 3,
+        retry_exception_types: tuple[type[BaseException], ...] | None = None,
+        max_attempt_number: int | None = None,
     ) -> None:
+        retry_if_exception_type = retry_exception_types or retry_if_exception_type
+        stop_after_attempt = stop_after_attempt if max_attempt_number is None else max_attempt_number
         if stop_after_attempt < 1:
             raise InvalidArgument(f"stop_after_attempt must be at least 1, not {stop_after_attempt}.")
         self.bound = bound
@@ -60,6 +65,16 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         self.stop_after_attempt = stop_after_attempt
         self._run_bound = exec_of(bound)
         self._flow_bound = flow_of(bound)
+
+    @property
+    def max_attempt_number(self) -> int:
+        """`stop_after_attempt`."""
+        return self.stop_after_attempt
+
+    @property
+    def retry_exception_types(self) -> tuple[type[BaseException], ...] | Callable[[BaseException], bool]:
+        """`retry_if_exception_type`."""
+        return self.retry_if_exception_type
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """That of what is retried."""
