@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from enum import Enum
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -64,7 +65,7 @@ def test_a_tool() -> None:
         "type": "function",
         "function": {
             "name": "plain",
-            "description": "Do it.\n\nArgs:\n    x: the x\n    state: hidden",
+            "description": textwrap.dedent(plain.__doc__ or "").strip(),
             "parameters": {
                 "type": "object",
                 "properties": {"x": {"type": "integer"}, "y": {"type": "string", "default": "z"}},
@@ -89,8 +90,8 @@ def test_a_tool_of_one_string() -> None:
         "description": "Upper",
         "parameters": {
             "type": "object",
-            "properties": {"tool_input": {"type": "string"}},
-            "required": ["tool_input"],
+            "properties": {"__arg1": {"title": "__arg1", "type": "string"}},
+            "required": ["__arg1"],
         },
     }
 
@@ -242,8 +243,8 @@ def test_typed_dicts_in_typed_dicts_with_texts_and_defaults() -> None:
     assert made["description"] == "With parts."
     properties = made["parameters"]["properties"]
     assert properties["many"] == {"type": "array", "items": part, "description": "from the docstring"}
-    assert properties["named"]["anyOf"][0] == {"type": "object", "additionalProperties": part}
-    assert properties["rating"]["default"] is None
+    assert properties["named"] == {"type": "object", "additionalProperties": part}
+    assert properties["rating"] == {"type": "integer", "description": "how much"}
     assert properties["size"] == {"type": "integer", "description": "how big", "default": 3}
     assert made["parameters"]["required"] == ["many", "named", "itself"]
 
@@ -257,6 +258,35 @@ def test_a_typed_dict_as_an_argument() -> None:
     assert count.invoke({"parts": [{"x": "1"}]}) == "[{'x': 1}] None"
     items = convert_to_openai_function(count)["parameters"]["properties"]["parts"]["items"]
     assert items["properties"]["x"] == {"type": "integer", "description": "the x"}
+
+
+class MayBeNone(typing_extensions.TypedDict):
+    """A form."""
+
+    a: Annotated[int | None, None, "an a"]
+    b: int | str | None
+
+
+def test_a_key_that_may_be_none_is_told_by_what_else_it_may_be() -> None:
+    assert convert_to_openai_function(MayBeNone)["parameters"] == {
+        "type": "object",
+        "properties": {
+            "a": {"type": "integer", "description": "an a"},
+            "b": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        },
+        "required": ["b"],
+    }
+    strict = convert_to_openai_function(MayBeNone, strict=True)["parameters"]["properties"]
+    assert {"type": "null"} in strict["a"]["anyOf"]
+
+
+def test_a_json_schema_is_told_as_it_is() -> None:
+    inside = {"properties": {"a": {"title": "A", "$ref": "#/$defs/X"}}, "$defs": {"X": {"title": "X"}}}
+    given = {"title": "f", "description": "F", "type": "object", **inside}
+    made = convert_to_openai_function(given)
+    assert made == {"name": "f", "description": "F", "parameters": {"type": "object", **inside}}
+    made["parameters"]["properties"].clear()
+    assert inside["properties"]
 
 
 class Odd(typing_extensions.TypedDict):

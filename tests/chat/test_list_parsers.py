@@ -43,6 +43,10 @@ def test_streaming(colour: Colour, parser: Any, pieces: list[str], streamed: lis
     colour.run(body)
 
 
+def test_after_a_last_comma_nothing_is_streamed() -> None:
+    assert list(COMMAS.transform(iter(["a,", "b, "]))) == [["a"], ["b"]]
+
+
 def test_an_item_comes_before_the_next_piece_is_asked_for(colour: Colour) -> None:  # noqa: F811
     async def body(c: Colour) -> None:
         log: list[str] = []

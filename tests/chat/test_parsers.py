@@ -295,7 +295,8 @@ def test_only_the_first_call_counts_where_it_is_all_that_is_wanted() -> None:
     parser = PydanticToolsParser(tools=[Person], first_tool_only=True)
     assert parser.invoke(AIMessage("", tool_calls=[CALLS[0], other], invalid_tool_calls=broken)) == Person(name="Ann")
     late = AIMessageChunk("", tool_calls=[other, CALLS[0]])
-    assert list(parser.transform(iter([late]))) == []
+    with pytest.raises(OutputParserException, match="'other'"):
+        list(parser.transform(iter([late])))
     with pytest.raises(OutputParserException, match="'other'"):
         parser.invoke(late)
 
@@ -320,9 +321,14 @@ def test_tool_calls_grow(colour: Colour) -> None:
         [ann, {"type": "other", "args": {}}],
         [ann, {"type": "other", "args": {"x": 1}}],
     ]
-    assert streamed(colour, PydanticToolsParser(tools=[Person]), *chunks) == [
+    assert streamed(colour, PydanticToolsParser(tools=[Person]), *call_pieces('{"name": "Ann"}', 6, 11)) == [
         [],
         [Person(name="A")],
         [Person(name="Ann")],
     ]
+    with pytest.raises(OutputParserException, match="'other'"):
+        streamed(colour, PydanticToolsParser(tools=[Person]), *chunks)
+    name = [{"name": half, "args": "", "id": None, "index": 0} for half in ("Per", "son")]
+    arriving = [AIMessageChunk("", tool_call_chunks=[piece]) for piece in name]
+    assert streamed(colour, PydanticToolsParser(tools=[Person]), *arriving) == [[]]
     assert streamed(colour, JsonOutputKeyToolsParser("other", first_tool_only=True), *chunks) == [{}, {"x": 1}]

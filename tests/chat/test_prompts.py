@@ -6,7 +6,15 @@ import asyncio
 
 import pytest
 
-from millstream import ChatPromptTemplate, HumanMessage, InvalidArgument, InvalidType, MissingKey, PromptTemplate
+from millstream import (
+    ChatPromptTemplate,
+    HumanMessage,
+    InvalidArgument,
+    InvalidType,
+    MissingKey,
+    PromptTemplate,
+    ValidationError,
+)
 
 
 def test_variables_are_read_from_the_text() -> None:
@@ -50,8 +58,13 @@ def test_adding() -> None:
         PromptTemplate.from_template("{a}").partial(a=1) + PromptTemplate.from_template("{a}").partial(a=2)
 
 
+def test_what_people_read(capsys: pytest.CaptureFixture[str]) -> None:
+    PromptTemplate.from_template("{a:.2f}").pretty_print()
+    assert capsys.readouterr().out == "{a:.2f}\n"
+
+
 def test_checked_variables() -> None:
-    with pytest.raises(InvalidArgument, match="differ"):
+    with pytest.raises(ValidationError, match="differ"):
         PromptTemplate(template="{a}", input_variables=["b"], validate_template=True)
 
 

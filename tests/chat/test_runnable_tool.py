@@ -95,7 +95,7 @@ def test_what_a_runnable_says_that_it_takes_is_enough(colour: Colour) -> None:
         loud = RunnableLambda(lambda text: text.upper()).with_types(input_type=str).as_tool(name="loud")
         assert await colour.invoke(loud, "hey") == await colour.invoke(loud, {"text": "hey"}) == "HEY"
         parameters = convert_to_openai_tool(loud)["function"]["parameters"]
-        assert [*parameters["properties"].values()] == [{"type": "string"}]
+        assert [each["type"] for each in parameters["properties"].values()] == ["string"]
         asked = (PromptTemplate.from_template("{a} {b}") | RunnableLambda(lambda value: value.text)).as_tool()
         assert await colour.invoke(asked, {"a": "1", "b": "2"}) == "1 2"
         with pytest.raises(InvalidArgument, match="is not known"):

@@ -138,7 +138,7 @@ def test_all_that_stands_before_the_arguments_is_the_description_but_what_comes_
         """
         return x
 
-    assert f.description == "Count. Note: Slow."
+    assert f.description == "Count. Note:\n    Slow."
     assert f.args["x"]["description"] == "the x"
 
 
@@ -294,12 +294,44 @@ def test_a_given_schema() -> None:
         f.invoke({"a": -1})
 
 
+def test_what_the_model_is_told_of_a_given_schema_is_named_after_the_tool() -> None:
+    class Form(BaseModel):
+        """A form."""
+
+        a: int
+
+    f = StructuredTool.from_function(lambda a: a, name="f", description="F", args_schema=Form)
+    told = f.tool_call_schema
+    assert isinstance(told, type) and told.__name__ == "f"
+    assert told.model_json_schema() == {**Form.model_json_schema(), "title": "f", "description": "F"}
+    assert f.get_input_schema() is Form
+
+
+def test_lines_below_the_first_keep_their_indentation() -> None:
+    def f(x: int) -> int:
+        return x
+
+    f.__doc__ = "One.\n\n    Two.\n      Three.\n    "
+    assert tool(f).description == "One.\n\n    Two.\n      Three."
+    assert tool(f).tool_call_schema.model_json_schema()["properties"] == {"x": {"title": "X", "type": "integer"}}  # type: ignore[union-attr]
+    f.__doc__ = "\n    One.\n\n    Two.\n    "
+    assert tool(f).description == "One.\n\nTwo."
+
+
+def test_paragraphs_of_a_parsed_docstring_are_joined() -> None:
+    def f(x: int) -> int:
+        return x
+
+    f.__doc__ = "One\n    line.\n\n    Two.\n\n    Args:\n        x: the x\n    "
+    assert tool(f, parse_docstring=True).description == "One\nline. Two."
+
+
 def test_a_json_schema_is_not_checked() -> None:
     schema = {"title": "x", "type": "object", "properties": {"a": {"type": "integer"}}}
     f = StructuredTool.from_function(lambda **kw: kw, name="f", description="F", args_schema=schema)
     assert f.invoke({"a": "text", "more": 1}) == {"a": "text", "more": 1}
     assert f.args == {"a": {"type": "integer"}}
-    assert f.tool_call_schema == schema
+    assert f.tool_call_schema == {**schema, "description": "F"}
     with pytest.raises(InvalidArgument, match="not the string 'x'"):
         f.invoke("x")
 

@@ -69,6 +69,13 @@ def test_what_does_not_join(other: Any) -> None:
         GenerationChunk("a") + other
 
 
+def test_documents_as_prompts_show_them() -> None:
+    documents = [Document("a"), Document("b", metadata={"n": 1}, id="x")]
+    assert f"{documents[0]} {documents[1]}" == "page_content='a' page_content='b' metadata={'n': 1}"
+    shown = "[Document(metadata={}, page_content='a'), Document(id='x', metadata={'n': 1}, page_content='b')]"
+    assert f"{documents}" == shown
+
+
 def test_the_fields_are_those_that_say_something() -> None:
     def names(cls: Any) -> set[str]:
         return {field.name for field in dataclasses.fields(cls)}

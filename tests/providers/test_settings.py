@@ -330,7 +330,7 @@ def test_a_form_may_be_a_class() -> None:
         openai(provider).invoke("hi", response_format={"type": "json_object"})
     first, second, third = (r.json["response_format"] for r in provider.requests)
     assert (first["type"], first["json_schema"]["name"], first["json_schema"]["strict"]) == ("json_schema", "Sum", True)
-    assert second["json_schema"]["schema"]["properties"] == {"a": {"type": "integer"}}
+    assert second["json_schema"]["schema"]["properties"] == {"a": {"title": "A", "type": "integer"}}
     assert third == {"type": "json_object"}
 
 

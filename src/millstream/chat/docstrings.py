@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 
 from ..errors import InvalidArgument
 
-__all__ = ["dedented", "google_docstring"]
+__all__ = ["cleaned", "dedented", "google_docstring"]
 
 _ARGS = re.compile(r"^(Args|Arguments|Parameters):\s*$")
 # What is of no use to who calls; a note is.
@@ -16,21 +17,30 @@ _ARGUMENT = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
 
 
 def dedented(doc: str | None) -> str:
-    """A docstring without its indentation and outer blank lines."""
+    """A docstring without the indentation that all its lines share, and outer blank lines.
+
+    Before Python 3.13 the lines after a first one that holds text keep theirs: so descriptions have always been.
+    """
+    return textwrap.dedent(doc).strip() if doc else ""
+
+
+def cleaned(doc: str | None) -> str:
+    """A docstring without indentation and outer blank lines."""
     return inspect.cleandoc(doc).strip() if doc else ""
 
 
 def google_docstring(doc: str | None, known: set[str], owner: str) -> tuple[str, dict[str, str]]:
-    """The description (what comes before `Args:`, lines joined) and the text of each documented argument.
+    """The description (what comes before `Args:`, paragraphs joined) and the text of each documented argument.
 
     Raises:
         InvalidArgument: (a ValueError) `Args:` names an argument that is not among `known`.
     """
-    lines = dedented(doc).splitlines()
+    lines = cleaned(doc).splitlines()
     starts = [index for index, line in enumerate(lines) if _ARGS.match(line)]
     head = lines[: starts[0]] if starts else lines
     ends = [index for index, line in enumerate(head) if _SECTION.match(line)]
-    description = " ".join(line.strip() for line in head[: ends[0] if ends else None] if line.strip())
+    paragraphs = re.split(r"\n\s*\n", "\n".join(head[: ends[0] if ends else None]))
+    description = " ".join(paragraph.strip() for paragraph in paragraphs if paragraph.strip())
     arguments = _arguments(lines[starts[0] + 1 :]) if starts else {}
     for name in arguments:
         if name not in known:

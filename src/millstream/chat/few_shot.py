@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ..data.messages import BaseMessage
 from ..data.prompt_values import StringPromptValue
-from ..errors import InvalidArgument, MissingKey
+from ..errors import MissingKey, ValidationError
 from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.runnable import Kwargs
 from ..flow.step import step
@@ -31,7 +31,7 @@ class _WithExamples(Configured):
 
     def model_post_init(self, context: Any, /) -> None:
         if (self.examples is None) == (self.example_selector is None):
-            raise InvalidArgument(f"{type(self).__name__} needs either `examples` or an `example_selector`.")
+            raise ValidationError(f"{type(self).__name__} needs either `examples` or an `example_selector`.")
 
     async def _examples(self, d: Driver, scope: Scope, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """For each example the variables of `example_prompt`."""
@@ -79,7 +79,7 @@ class FewShotPromptTemplate(_WithExamples, StringPromptTemplate):
         super().model_post_init(context)
         names = {name for template in self._ends for name in template.names} - self.partial_variables.keys()
         if self.validate_template and set(self.input_variables) != names:
-            raise InvalidArgument(
+            raise ValidationError(
                 f"input_variables {sorted(self.input_variables)} differ from those of prefix and suffix, {sorted(names)}."
             )
         self.input_variables = sorted(names)

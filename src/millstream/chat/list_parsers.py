@@ -58,7 +58,8 @@ class ListOutputParser(BaseTransformOutputParser[list[str]]):
         finally:
             await aclose(inputs)
         for found in reader.end():
-            yield [found]
+            if found or not ours:  # after a last comma there is nothing
+                yield [found]
 
 
 class CommaSeparatedListOutputParser(ListOutputParser):

@@ -33,7 +33,7 @@ class InMemoryVectorStore(VectorStore):
         >>> store.add_texts(["a mill", "a stream"], ids=["1", "2"])
         ['1', '2']
         >>> store.similarity_search("a mill", k=1)
-        [Document(page_content='a mill', id='1')]
+        [Document(id='1', metadata={}, page_content='a mill')]
     """
 
     def __init__(self, embedding: Embeddings) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, Field
 
 from ..data.prompt_values import PromptValue, StringPromptValue
-from ..errors import InvalidArgument, InvalidType, MissingKey
+from ..errors import InvalidArgument, InvalidType, MissingKey, ValidationError
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs
 from ..flow.schemas import schema_of
@@ -160,7 +160,7 @@ class PromptTemplate(StringPromptTemplate):
     def model_post_init(self, context: Any, /) -> None:
         found = [name for name in self._text.names if name not in self.partial_variables]
         if self.validate_template and set(self.input_variables) != set(found):
-            raise InvalidArgument(
+            raise ValidationError(
                 f"input_variables {sorted(self.input_variables)} differ from those of the template, {sorted(found)}."
             )
         self.input_variables = sorted(found)
@@ -186,6 +186,14 @@ class PromptTemplate(StringPromptTemplate):
     def format(self, **kwargs: Any) -> str:
         """The text with its fields filled in."""
         return self._text.render(self._given(kwargs))
+
+    def pretty_repr(self, html: bool = False) -> str:
+        """The template for people to read."""
+        return self.template
+
+    def pretty_print(self) -> None:
+        """Print `pretty_repr()`."""
+        print(self.pretty_repr())
 
     @property
     def _text(self) -> AnyTemplate:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from ..data.addable import AddableDict, fold_chunks
+from ..data.addable import AddableDict
 from ..flow.driver import Driver
-from ..flow.runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of
+from ..flow.fallbacks import RunnableWithFallbacks
+from ..flow.overrides import folded
+from ..flow.parallel import RunnableParallel
+from ..flow.passthrough import RunnablePassthrough
+from ..flow.runnable import Kwargs, Runnable, once
+from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .function_calling import convert_to_openai_tool
 from .tool_parsers import JsonOutputKeyToolsParser, PydanticToolsParser
@@ -17,14 +23,14 @@ from .tool_parsers import JsonOutputKeyToolsParser, PydanticToolsParser
 if TYPE_CHECKING:
     from .models import BaseChatModel
 
-__all__ = ["RawAndParsed", "form_parser", "structured_output"]
+__all__ = ["form_parser", "raw_and_parsed", "structured_output"]
 
 
 def structured_output(model: BaseChatModel, schema: Any, include_raw: bool) -> Runnable[Any, Any]:
     """`model`, bound to a tool of the form `schema` that it must call, and the parser of that call."""
     answering = model.bind_tools([schema], tool_choice="any")
     parser = form_parser(schema)
-    return RawAndParsed(answering, parser) if include_raw else answering | parser
+    return raw_and_parsed(answering, parser) if include_raw else answering | parser
 
 
 def form_parser(schema: Any) -> Any:
@@ -35,44 +41,34 @@ def form_parser(schema: Any) -> Any:
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-class RawAndParsed(Runnable[Any, dict[str, Any]]):
-    """The answer as it came beside what a parser made of it; an answer that does not parse is told, not raised.
+def raw_and_parsed(answering: Runnable[Any, Any], parser: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """The answer as it came beside what a parser made of it; an answer that does not parse is told, not raised."""
+    read = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+    unread = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableParallel(raw=answering) | _Told(read, [unread], exception_key="parsing_error")
 
-    In a stream the pieces of the answer come first, each as `{"raw": piece}`, then what was made of it; added up they
-    are what `invoke` gives.
-    """
 
-    def __init__(self, answering: Runnable[Any, Any], parser: Runnable[Any, Any]) -> None:
-        self.answering = answering
-        self.parser = parser
+class _Told(RunnableWithFallbacks[Any, Any]):
+    """In a stream a parser is silent about an answer that it cannot read; this one asks it again, for the error."""
 
-    def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
-        return (self.answering, self.parser)
-
-    def _input_shape(self) -> Any:
-        return self.answering._input_shape()
-
-    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> dict[str, Any]:
-        raw = await exec_of(self.answering)(d, input, scope, kwargs)
-        return {"raw": raw, **await self._made_of(d, raw, scope)}
+    name = RunnableWithFallbacks.__name__
 
     async def _pour(
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs
     ) -> AsyncGenerator[Any, None]:
-        pieces: list[Any] = []
-        answer = flow_of(self.answering)(d, inputs, scope, kwargs)
+        whole = await folded(inputs)
+        if whole is MISSING:
+            return
+        told: dict[str, Any] = {}
+        items = super()._pour(d, once(whole), scope, kwargs)
         try:
-            async for piece in answer:
-                pieces.append(piece)
-                yield AddableDict(raw=piece)
+            async for item in items:
+                told |= item
+                if "parsing_error" not in item:
+                    yield item
         finally:
-            await answer.aclose()
-        if pieces:
-            yield AddableDict(await self._made_of(d, fold_chunks(pieces), scope))
-
-    async def _made_of(self, d: Driver, raw: Any, scope: Scope) -> dict[str, Any]:
-        try:
-            parsed = await exec_of(self.parser)(d, raw, scope, NO_KWARGS)
-        except Exception as error:
-            return {"parsed": None, "parsing_error": error}
-        return {"parsed": parsed, "parsing_error": None}
+            await items.aclose()
+        if "parsed" not in told:
+            told = await self._body(d, whole, scope, kwargs)
+            yield AddableDict(parsed=told["parsed"])
+        yield AddableDict(parsing_error=told["parsing_error"])

@@ -69,7 +69,7 @@ class StructuredTool(BaseTool):
             raise InvalidArgument("a tool needs a function: give `func` or `coroutine`.")
         name = name or _name_of(source)
         documented: dict[str, str] = {}
-        doc = inspect.getdoc(source) if _has_own_doc(source) else None
+        doc = source.__doc__ if _has_own_doc(source) else None
         if parse_docstring:
             known = set(inspect.signature(source).parameters)
             text, documented = google_docstring(doc, known, f"tool {name!r}")
@@ -149,8 +149,13 @@ class Tool(StructuredTool):
         )
 
     @property
+    def takes_text(self) -> bool:
+        """Whether it takes one text, as no schema says otherwise."""
+        return self._given_schema() is None
+
+    @property
     def args(self) -> dict[str, Any]:
-        if self._given_schema() is not None:
+        if not self.takes_text:
             return super().args
         return {"tool_input": {"type": "string"}}
 
@@ -234,7 +239,7 @@ def tool(
             "coroutine": source if _is_async(source) else None,
         }
         if not infer_schema and args_schema is None:
-            text = _description(name or _name_of(source), description, dedented(inspect.getdoc(source)), None)
+            text = _description(name or _name_of(source), description, dedented(source.__doc__), None)
             return Tool(name=name or _name_of(source), description=text, **options)
         return StructuredTool.from_function(
             name=name,

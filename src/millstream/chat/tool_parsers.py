@@ -109,8 +109,8 @@ class PydanticToolsParser(JsonOutputToolsParser):
         for call in calls[:1] if self.first_tool_only else calls:
             cls = classes.get(call["name"])
             if cls is None:
-                if partial:
-                    continue
+                if partial and any(name.startswith(call["name"]) for name in classes):
+                    continue  # the name itself may be arriving
                 raise OutputParserException(
                     f"the model called {call['name']!r}, which is none of {sorted(classes)}.",
                     llm_output=str(call["args"]),

@@ -98,12 +98,12 @@ class BaseTool(WholeComponent[str | dict[str, Any] | ToolCall, Any]):
         if schema is None:
             return self._own_model()
         if isinstance(schema, dict):
-            return schema
+            return {**schema, "description": self.description} if self.description else schema
         leaf = self._leaf
         model = leaf.model
         if model is None:
             hidden = [name for name in schema.model_fields if name in leaf.hidden]
-            leaf.model = model = subset(schema, self.name, self.description, hidden) if hidden else schema
+            leaf.model = model = subset(schema, self.name, self.description, hidden)
         return model
 
     def get_input_schema(self, config: Any = None) -> type[BaseModel]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ..data.documents import Document
-from ..errors import InvalidArgument, Unsupported
+from ..errors import InvalidArgument, Unsupported, ValidationError
 from ..flow.driver import in_worker
 from .embeddings import Embeddings
 from .retrievers import BaseRetriever
@@ -206,10 +206,10 @@ class VectorStoreRetriever(BaseRetriever):
     def _check_search(cls, fields: Any) -> Any:
         kind = fields.get("search_type", "similarity")
         if kind not in ("similarity", "similarity_score_threshold", "mmr"):
-            raise InvalidArgument(f"search_type is 'similarity', 'similarity_score_threshold' or 'mmr', not {kind!r}.")
+            raise ValidationError(f"search_type is 'similarity', 'similarity_score_threshold' or 'mmr', not {kind!r}.")
         threshold = (fields.get("search_kwargs") or {}).get("score_threshold")
         if kind == "similarity_score_threshold" and not isinstance(threshold, (int, float)):
-            raise InvalidArgument(
+            raise ValidationError(
                 "search_type='similarity_score_threshold' needs search_kwargs={'score_threshold': a number}."
             )
         return fields

@@ -186,7 +186,7 @@ class ChatAnthropic(WireModel):
             InvalidArgument: (ValueError) there is no such method.
         """
         # The parsers are a dozen classes of pydantic, which few programs need.
-        from ..chat.structured import RawAndParsed, form_parser
+        from ..chat.structured import form_parser, raw_and_parsed
         from .json_answers import answer_parser, answer_schema
 
         answering: Runnable[Any, Any]
@@ -204,4 +204,4 @@ class ChatAnthropic(WireModel):
             answering = self.bind_tools(tools, strict=strict, **bound) if tools else self.bind(**bound)
         else:
             raise InvalidArgument(f"method={method!r}: write 'function_calling', 'json_schema' or 'json_mode'.")
-        return RawAndParsed(answering, parser) if include_raw else answering | parser
+        return raw_and_parsed(answering, parser) if include_raw else answering | parser

@@ -337,7 +337,7 @@ class ChatOpenAI(WireModel):
         """
         # The parsers are a dozen classes of pydantic, which few programs need.
         from ..chat.function_calling import convert_to_openai_tool
-        from ..chat.structured import RawAndParsed, form_parser
+        from ..chat.structured import form_parser, raw_and_parsed
         from .json_answers import answer_parser, json_format
 
         method = method or self._structured_by
@@ -362,7 +362,7 @@ class ChatOpenAI(WireModel):
             answering = self.bind_tools(tools, strict=strict, **bound) if tools else self.bind(**bound)
         else:
             raise InvalidArgument(f"method={method!r}: write 'json_schema', 'function_calling' or 'json_mode'.")
-        return RawAndParsed(answering, parser) if include_raw else answering | parser
+        return raw_and_parsed(answering, parser) if include_raw else answering | parser
 
     @property
     def _is_openai(self) -> bool:
