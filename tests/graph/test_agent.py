@@ -407,3 +407,13 @@ def test_a_prompt_is_a_system_message() -> None:
     for prompt in wrong:
         with pytest.raises(ValueError, match="prompt"):
             create_react_agent(scripted(), [], prompt=prompt)
+
+
+def test_the_way_to_the_hook_after_the_model_is_a_decision() -> None:
+    app = create_react_agent(scripted(AIMessage("hi")), [add], post_model_hook=lambda state: None)
+
+    async def body() -> list[Any]:
+        events = [event async for event in app.astream_events(ASK)]
+        return [(e["name"], e["metadata"]["langgraph_node"]) for e in events if e["tags"][:1] == ["seq:step:4"]]
+
+    assert asyncio.run(body()) == [("should_continue", "agent")] * 2

@@ -117,3 +117,10 @@ def test_a_path_without_a_map_shows_no_way() -> None:
         ("__start__", "a", False),
         ("a", "__end__", False),
     ]
+
+
+def test_a_graph_of_one_node_inside_is_drawn_as_that_node() -> None:
+    graph = graph_of((START, "kid"), ("kid", "end"), kid=graph_of(leaf=noop).compile(), end=noop).compile()
+    plain = graph.get_graph(xray=True).draw_mermaid(with_styles=False).splitlines()
+    assert plain[1:] == ["\t__start__ --> kid\\3aleaf;", "\tkid\\3aleaf --> end;", "\tend --> __end__;"]
+    assert "\tsubgraph kid\n\tkid\\3aleaf(leaf)\n\tend\n" in graph.get_graph(xray=True).draw_mermaid()

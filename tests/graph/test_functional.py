@@ -375,3 +375,31 @@ def test_a_workflow_tells_its_types() -> None:
     assert plain.get_output_jsonschema() == {"title": "LangGraphOutput", "type": "array", "items": {"type": "string"}}
     assert kept.get_input_jsonschema() == {"title": "LangGraphInput"}
     assert kept.get_output_jsonschema() == {"title": "LangGraphOutput", "type": "integer"}
+
+
+def test_calls_of_tasks_are_runs_inside_the_run_that_calls() -> None:
+    @task
+    async def low(x: int, y: int = 2, *rest: int, **more: int) -> int:
+        return x
+
+    @entrypoint()
+    async def flow(x: int) -> int:
+        return int(await low(x, 3, 4, z=9))
+
+    async def body() -> list[Any]:
+        found: list[Any] = []
+        names: dict[str, str] = {}
+        async for event in flow.astream_events(1):
+            names[event["run_id"]] = event["name"]
+            above = [names[id] for id in event["parent_ids"]]
+            if event["name"] == "low":
+                found.append((event["event"], event["tags"], above, event["data"]))
+        return found
+
+    given = {"x": 1, "y": 3, "rest": (4,), "z": 9}
+    above = ["LangGraph", "flow"]
+    assert asyncio.run(body()) == [
+        ("on_chain_start", ["seq:step:1"], above, {"input": given}),
+        ("on_chain_stream", ["seq:step:1"], above, {"chunk": 1}),
+        ("on_chain_end", ["seq:step:1"], above, {"output": 1, "input": given}),
+    ]

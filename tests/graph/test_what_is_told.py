@@ -330,3 +330,39 @@ def test_what_was_written_is_kept_where_a_reducer_fails(colour: Colour) -> None:
         assert ran == ["add"]
 
     colour.run(body)
+
+
+def test_which_step_of_its_node_a_path_is() -> None:
+    def first(state: Any) -> str:
+        return "a"
+
+    def second(state: Any) -> str:
+        return "b"
+
+    def tags(*edges: tuple[Any, Any]) -> dict[str, list[str]]:
+        graph = graph_of((START, "n"), *edges, n=lambda state: None, a=lambda state: None, b=lambda state: None)
+        graph.add_conditional_edges("n", first, ["a", "b"]).add_conditional_edges("n", second, ["a", "b"])
+
+        async def body() -> dict[str, list[str]]:
+            events = [event async for event in graph.compile().astream_events({}, {"tags": ["own"]})]
+            return {e["name"]: e["tags"] for e in events if e["name"] in ("n", "first", "second")}
+
+        return asyncio.run(body())
+
+    assert tags() == {"n": ["graph:step:1", "own"], "first": ["seq:step:3", "own"], "second": ["seq:step:4", "own"]}
+    found = tags(("n", "a"), (["n", "a"], "b"))  # what its edges write are steps too
+    assert (found["first"], found["second"]) == (["seq:step:5", "own"], ["seq:step:6", "own"])
+
+
+def test_a_node_that_is_left_by_a_command_of_a_graph_inside_tells_no_end() -> None:
+    def leave(state: Any) -> Command[Any]:
+        return Command(graph=Command.PARENT, goto="after", update={"n": 1})
+
+    graph = graph_of((START, "kid"), kid=graph_of(leave=leave).compile(), after=lambda state: None)
+
+    async def body() -> list[tuple[str, str]]:
+        return [(event["event"], event["name"]) async for event in graph.compile().astream_events({})]
+
+    told = asyncio.run(body())
+    assert [name for name, node in told if node == "kid"] == ["on_chain_start"]
+    assert ("on_chain_end", "after") in told

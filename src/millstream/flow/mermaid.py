@@ -78,11 +78,11 @@ def _arrows(graph: Graph, inside: str, with_styles: bool) -> list[str]:
     lines = [f"\t{_arrow(edge)};" for edge in edges]
     outers = {_outer(node.id): None for node in graph.nodes.values()} | {_common(edge): None for edge in graph.edges}
     below = {_step_down(outer, inside): None for outer in outers if _step_down(outer, inside)}
-    for outer in below:
-        lines.append(f"\tsubgraph {outer.rsplit(':', 1)[-1]}")
-        if with_styles:
-            lines += _shapes(graph, outer)
-        lines += [*_arrows(graph, outer, with_styles), "\tend"]
+    drawn = {outer: _arrows(graph, outer, with_styles) for outer in below}
+    for outer in sorted(drawn, key=lambda outer: not drawn[outer]):  # a node alone comes last, and is only a shape
+        if with_styles or drawn[outer]:
+            lines.append(f"\tsubgraph {outer.rsplit(':', 1)[-1]}")
+            lines += [*(_shapes(graph, outer) if with_styles else ()), *drawn[outer], "\tend"]
     return lines
 
 

@@ -100,8 +100,11 @@ def create_react_agent(
         route = _Route(version, entry, last, pending_only=post_model_hook is not None)
         ends = ["tools", last] if post_model_hook is None else [entry, "tools", last]
         graph.add_conditional_edges(after, route, ends)
-        (branch,) = graph.branches[after].values()
-        branch.input_type = schema  # not what is prepared for the model
+        if after != "agent":
+            graph.add_conditional_edges("agent", _ToHook(), [after])
+        for source in {after, "agent"}:
+            (branch,) = graph.branches[source].values()
+            branch.input_type = schema  # not what is prepared for the model
         direct = {tool.name for tool in node.tools_by_name.values() if tool.return_direct}
         if direct:
             graph.add_conditional_edges("tools", _AfterTools(direct, entry), [entry, END])
@@ -249,6 +252,15 @@ class _Route(Runnable[Any, Any]):
         if self._version == "v1":
             return "tools"
         return [Send("tools", ToolCallWithContext.of(call, state=input)) for call in calls]
+
+
+class _ToHook(Runnable[Any, Any]):
+    """From the model to the hook after it, which whoever watches sees as a decision."""
+
+    name = "should_continue"
+
+    async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        return "post_model_hook"
 
 
 class _AfterTools(Runnable[Any, Any]):

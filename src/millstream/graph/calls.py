@@ -18,6 +18,8 @@ from ..errors import GraphBubbleUp, GraphInterrupt, OutsideRun
 from ..flow.driver import ASYNC, SYNC, Driver
 from ..flow.step import step
 from ..flow.workers import workers
+from ..spine.events import STREAM
+from ..spine.scope import Scope, current_scope
 from .constants import PUSH, RESUME, RETURN
 from .heard import tell_returned
 from .interrupts import own_answer
@@ -164,7 +166,7 @@ def begin_call(parent: Task, function: TaskFunction[Any, Any], args: tuple[Any, 
         future = asyncio.get_running_loop().create_future() if awaited else _Future()
         future.set_result(next(value for channel, value in calls.written[call.id] if channel == RETURN))
         return future
-    work = _perform(ASYNC if awaited else SYNC, calls, call, function)
+    work = _perform(ASYNC if awaited else SYNC, calls, call, function, current_scope())
     if awaited:
         future = asyncio.get_running_loop().create_task(work)
         calls.add(future)
@@ -214,7 +216,9 @@ def _work(work: Coroutine[Any, Any, Any], future: _Future) -> None:
         future.set_result(value)
 
 
-async def _perform(d: Driver, calls: Calls, call: CallTask, function: TaskFunction[Any, Any]) -> Any:
+async def _perform(
+    d: Driver, calls: Calls, call: CallTask, function: TaskFunction[Any, Any], around: Scope | None
+) -> Any:
     """Run one call, tell of it and store what it gave."""
     loop = call.loop
     if loop.answers or calls.given:
@@ -226,8 +230,10 @@ async def _perform(d: Driver, calls: Calls, call: CallTask, function: TaskFuncti
     scope = TaskScope(call)
     run = None
     if scope.heard("chain"):
-        tags = (f"graph:step:{call.step}",)
-        run = scope.begin(call.node.name, "chain", call.input, tags=tags)
+        if around is not None:
+            scope.parent = around.parent  # the run that called
+        scope.own_tags = ("seq:step:1",)
+        run = scope.begin(call.node.name, "chain", function.named(*call.input))
     try:
         value, cached = await function.result(d, call, scope if run is None else run.scope)
     except BaseException as error:
@@ -238,6 +244,8 @@ async def _perform(d: Driver, calls: Calls, call: CallTask, function: TaskFuncti
         _told(call, {}, error)
         raise
     if run is not None:
+        if run.mask & STREAM:
+            run.emit(STREAM, value)
         run.end(value)
     if scope.listeners:
         tell_returned(call, value)

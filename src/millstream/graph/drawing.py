@@ -22,8 +22,8 @@ def opened(drawing: Graph, inner: Mapping[str, Graph]) -> Graph:
     below: list[Edge] = []
     ways: dict[str, tuple[str, str]] = {}  # of a node that is opened: where edges to it lead, and those from it begin
     for node in drawing.nodes.values():
-        inside = _trimmed(inner[node.id]) if node.id in inner else None
-        if inside is None or len(inside.nodes) < 2:
+        inside = _trimmed(inner[node.id]) if node.id in inner and len(inner[node.id].nodes) > 1 else None
+        if inside is None:
             outside[node.id] = node
             continue
         first, last = inside.first_node(), inside.last_node()

@@ -79,6 +79,19 @@ class TaskFunction(Generic[P, R]):
         """
         return begin_call(current_task(f"the task {self.call.name!r}"), self, args, kwargs)
 
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The arguments of a call by their names, for whoever watches."""
+        try:
+            given = inspect.signature(self.__wrapped__).bind_partial(*args, **kwargs)
+        except (TypeError, ValueError):
+            return args, kwargs
+        filled = {name for name, _ in self.call.inject or ()}
+        given.apply_defaults()
+        named = {name: value for name, value in given.arguments.items() if name not in filled}
+        rest = next((n for n, p in given.signature.parameters.items() if p.kind is p.VAR_KEYWORD), None)
+        more = named.pop(rest, {}) if rest is not None else {}
+        return {**named, **more}
+
     def clear_cache(self, cache: BaseCache) -> None:
         """Forget what the cache keeps of this task."""
         cache.clear([self._kept])

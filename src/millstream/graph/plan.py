@@ -48,7 +48,7 @@ class PlanNode:
     __slots__ = (
         "around",
         "attempt",
-        "branch_tag",
+        "branch_tags",
         "branches",
         "call",
         "defer",
@@ -82,8 +82,7 @@ class PlanNode:
         self.next: tuple[str, ...] = ()
         self.joins: tuple[Join, ...] = ()
         self.branches: tuple[tuple[Branch, Reader], ...] = ()
-        # What a node does and what it writes are steps before them; the runnables of a chain are steps each.
-        self.branch_tag = f"seq:step:{2 if name == START else 2 + call.length}"
+        self.branch_tags: tuple[str, ...] = ()
         self.narrow = False  # whether its branches see less than the whole state
         self.triggers: tuple[str, ...] = ()
         self.push_triggers: tuple[str, ...] = (PUSH,)
@@ -151,6 +150,10 @@ class Plan:
                 (b, read(own if b.input_type is None else builder.schema_of(b.input_type)))
                 for b in builder.branches.get(name, {}).values()
             )
+            # What a node does, what it writes and each of its edges are steps before them; the runnables of a chain are steps each.
+            before = 2 if name == START else 2 + node.call.length
+            before += len(node.next) + sum(name in starts for starts, _ in builder.waiting_edges)
+            node.branch_tags = tuple(f"seq:step:{before + index}" for index in range(len(node.branches)))
         self._resolve_joins(builder)
         self.deferring = any(node.defer for node in self.nodes.values())
         # A graph with a node that yields writes, or with a graph inside, can have something to say within a step.

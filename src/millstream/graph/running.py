@@ -72,10 +72,10 @@ async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
 
 async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     node = task.node
-    tags = (f"graph:step:{task.step}",)
+    scope.own_tags = (f"graph:step:{task.step}",)
     policy = None if node.spec is None else node.spec.trace
     shown = task.input if policy is None or policy.process_inputs is None else policy.process_inputs(task.input)
-    run = scope.begin(node.name, "chain", shown, tags=tags)
+    run = scope.begin(node.name, "chain", shown)
     try:
         result = await task.node.attempt(loop, task, run.scope.child("seq:step:1"))
         if node.branches and not node.retry:
@@ -90,8 +90,11 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
             annotate(error, task)
         run.fail(error)
         raise
-    if not isinstance(result, FromInside):
-        tell_returned(task, result)
+    if isinstance(result, FromInside):  # a graph inside was left: the node has an update, and returned nothing
+        run.fail(ParentCommand(result))
+        task.done = True
+        return
+    tell_returned(task, result)
     if policy is not None and policy.process_outputs is not None:
         result = policy.process_outputs(result)
     if run.mask & STREAM:
@@ -167,11 +170,11 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
     fresh = _fresh(loop, task)
     # A path sees what its node does, and also the keys that the node returned.
     whole = type(result) is dict and (task.node.narrow or len(result) > len(task.writes))
-    for branch, read in task.node.branches:
+    for (branch, read), tag in zip(task.node.branches, task.node.branch_tags, strict=True):
         state = read(fresh, loop.step, loop.stop)
         if whole and branch.input_type is None and type(state) is dict:
             state = {**result, **state}
-        inner = scope.child(task.node.branch_tag)
+        inner = scope.child(tag)
         call = branch.call
         if call.runnable is not None or not inner.heard("chain"):
             assert call.run is not None
@@ -188,7 +191,8 @@ async def choose_first(loop: Loop, start: Task) -> None:
     scope.tags = (*scope.tags, TAG_HIDDEN)
     if not scope.heard("chain"):
         return await choose(loop, start, start.input, scope)
-    run = scope.begin(START, "chain", start.input, tags=(f"graph:step:{start.step}",))
+    scope.own_tags = (f"graph:step:{start.step}",)
+    run = scope.begin(START, "chain", start.input)
     try:
         await choose(loop, start, start.input, run.scope)
     except GraphInterrupt:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ..data.messages import AIMessage, ToolMessage
-from ..errors import InvalidArgument, InvalidType, MissingKey
+from ..errors import InvalidArgument, MissingKey
 from ..flow.driver import Driver
 from ..flow.runnable import Kwargs, Runnable
 from ..spine.scope import Scope
@@ -73,7 +73,7 @@ def _named(given: Any) -> tuple[str, Any]:
         return given.__name__, given
     made = given if isinstance(given, BaseTool) else tool(given) if callable(given) else None
     if made is None or isinstance(made.args_schema, dict):
-        raise InvalidType(f"a schema is a pydantic class, a tool with one or a function, not {given!r}.")
+        raise InvalidArgument(f"a schema is a pydantic class, a tool with one or a function, not {given!r}.")
     return made.name, made.get_input_schema()
 
 
