@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from colours import Colour, colour
 from graph_helpers import graph_of, run, thread
 
-from millstream import END, START, Command, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate, interrupt
+from millstream import (
+    END,
+    START,
+    Command,
+    InMemorySaver,
+    InvalidUpdateError,
+    Send,
+    SqliteSaver,
+    StateGraph,
+    StateUpdate,
+    UntrackedValue,
+    interrupt,
+)
 
 __all__ = ["colour"]
 
@@ -270,3 +283,25 @@ def test_going_back_within_a_graph_inside(colour: Colour) -> None:
         assert await run(c, app, Command(resume="yes"), thread()) == {"n": 1, "log": ["first", "yes"]}
 
     colour.run(body)
+
+
+def test_what_a_node_writes_under_an_untracked_key_is_stored_nowhere() -> None:
+    class State(TypedDict, total=False):
+        secret: Annotated[Any, UntrackedValue]
+        log: Annotated[list[Any], operator.add]
+
+    nobody_stores_this = object()
+
+    def work(state: Any) -> Any:
+        return {"log": [state["secret"] is nobody_stores_this]}
+
+    graph = StateGraph(State).add_node("make", lambda state: {"secret": nobody_stores_this, "log": ["made"]})
+    graph.add_node("ask", lambda state: {"log": [interrupt("?")]}).add_node("work", work)
+    graph.add_edge(START, "make").add_edge(START, "ask")
+    graph.add_conditional_edges("make", lambda state: Send("work", {"secret": state["secret"], "kept": 1}))
+    saver = InMemorySaver()
+    app = graph.compile(checkpointer=saver)
+    assert app.invoke({"log": []}, thread())["secret"] is nobody_stores_this
+    assert app.get_state(thread()).tasks[0].result == {"log": ["made"]}
+    [sent] = [value for item in saver.list(None) for _, _, value in item.pending_writes if isinstance(value, Send)]
+    assert sent.arg == {"kept": 1}

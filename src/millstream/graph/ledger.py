@@ -19,6 +19,7 @@ from .savers.log import Chain, Entry, Loaded, Record
 from .savers.log_saver import SPECIAL, LogSaver
 from .savers.tuples import lease_of
 from .settling import in_order
+from .task import storable_sends
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -280,7 +281,7 @@ class Ledger:
         if loop.next:
             waits["next"] = list(loop.next)
         if loop.sends:
-            waits["sends"] = loop.sends
+            waits["sends"] = storable_sends(loop.plan, loop.sends)
         if loop.joins:
             waits["joins"] = {name: sorted(seen) for name, seen in loop.joins.items()}
         if loop.deferred:

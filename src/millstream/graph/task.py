@@ -21,7 +21,7 @@ from .schema import object_pairs
 if TYPE_CHECKING:
     from .limits import Watch
     from .loop import Loop
-    from .plan import PlanNode
+    from .plan import Plan, PlanNode
     from .policies import NodeError
 
 __all__ = ["PregelExecutableTask", "Task", "TaskScope", "grouped", "task_of", "uuid_of"]
@@ -255,7 +255,11 @@ class Task:
         directions: list[tuple[str, Any]] = [(f"{TO}{name}", None) for name in self.goto]
         if self.failure is not None:
             directions += [(HANDLER, self.node.name), (ERROR, repr(self.failure.error))]
-        return [*self.writes, *directions, *((TASKS, send) for send in self.sends)]
+        plan = self.loop.plan
+        if len(plan.stored) == len(plan.channels):
+            return [*self.writes, *directions, *((TASKS, send) for send in self.sends)]
+        writes = [pair for pair in self.writes if pair[0] in plan.stored]
+        return [*writes, *directions, *((TASKS, send) for send in storable_sends(plan, self.sends))]
 
     def recall(self, record: list[tuple[str, Any]]) -> None:
         """Take what was stored of it instead of running it."""
@@ -352,6 +356,19 @@ def grouped(tasks: Iterable[Task]) -> dict[str, list[Any]]:
             else:
                 groups[key] = [value]
     return groups
+
+
+def storable_sends(plan: Plan, sends: Sequence[Send]) -> Sequence[Send]:
+    """Sends as they are stored: without what their inputs have under keys that are never stored."""
+    if len(plan.stored) == len(plan.channels):
+        return sends
+    lost = plan.channels.keys() - set(plan.stored)
+    return [
+        Send(send.node, {key: value for key, value in send.arg.items() if key not in lost}, timeout=send.timeout)
+        if type(send.arg) is dict and not lost.isdisjoint(send.arg)
+        else send
+        for send in sends
+    ]
 
 
 def task_of(scope: Scope | None) -> Task | None:
