@@ -243,3 +243,10 @@ def test_schemas_of_a_workflow_are_those_of_its_function() -> None:
         {"title": "LangGraphInput"},
         {"title": "LangGraphOutput"},
     )
+
+
+@pytest.mark.parametrize("path_map", [[], {}, None])
+def test_a_path_without_a_map_may_lead_anywhere(path_map: Any) -> None:
+    graph = graph_of(a=noop, b=lambda s: {"log": ["b"]})
+    graph.add_conditional_edges("a", lambda state: "b", path_map)
+    assert graph.compile().invoke({"log": []}) == {"log": ["b"]}

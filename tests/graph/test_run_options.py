@@ -168,3 +168,14 @@ def test_the_runnable_layer_brings_its_own_limit_of_steps(colour: Colour) -> Non
         assert await c.invoke(graph_of(state=State, a=app).compile(), {}) == result
 
     colour.run(body)
+
+
+def test_an_empty_context_is_none(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        seen = []
+        app = graph_of(a=lambda s, runtime: seen.append(runtime.context)).compile()
+        for context in ({}, {"user": "ann"}):
+            await run(c, app, {}, context=context)
+        assert seen == [None, {"user": "ann"}]
+
+    colour.run(body)

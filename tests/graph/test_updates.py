@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from colours import Colour, colour
 from graph_helpers import chunks, graph_of, run, thread
 
-from millstream import START, Command, InMemorySaver, InvalidUpdateError, StateUpdate, interrupt
+from millstream import START, Command, InMemorySaver, InvalidUpdateError, SqliteSaver, StateUpdate, interrupt
 
 __all__ = ["colour"]
 
@@ -150,3 +151,23 @@ def test_a_question_is_told_with_its_schema_as_data(colour: Colour) -> None:
         assert (await run(c, app, Command(resume="5"), thread()))["log"] == [5]
 
     colour.run(body)
+
+
+def test_nodes_that_a_graph_has_no_more_are_not_waited_for(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        saver = InMemorySaver()
+        await run(c, graph_of(("a", "b"), a=wrote("a"), b=ask).compile(checkpointer=saver), {"log": []}, thread())
+        changed = graph_of(("a", "other"), a=wrote("a"), other=ask).compile(checkpointer=saver)
+        assert changed.get_state(thread()).next == ()
+        assert await run(c, changed, None, thread()) == {"log": ["a"]}
+
+    colour.run(body)
+
+
+@pytest.mark.parametrize("saver", [InMemorySaver, lambda: SqliteSaver.from_conn_string(":memory:")])
+def test_a_list_that_was_written_empty_is_a_value(saver: Any) -> None:
+    with nullcontext(saver()) if saver is InMemorySaver else saver() as kept:
+        app = graph_of(a=wrote("a")).compile(checkpointer=kept)
+        app.invoke({"log": []}, thread())
+        stored = {t.metadata["step"]: t.checkpoint["channel_values"].get("log") for t in kept.list(thread())}
+        assert stored == {-1: None, 0: [], 1: ["a"]}

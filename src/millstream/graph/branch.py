@@ -71,8 +71,8 @@ class Branch:
 
 def _ends(path_map: Mapping[Hashable, str] | Sequence[str] | None, returned: Any) -> dict[Hashable, str] | None:
     if isinstance(path_map, Mapping):
-        return dict(path_map)
-    if path_map is not None:
+        return dict(path_map) or None
+    if path_map:
         return {name: name for name in path_map}
     if get_origin(returned) in (list, tuple) and get_args(returned):
         returned = get_args(returned)[0]

@@ -162,7 +162,7 @@ def _context(app: App, context: Any) -> Any:
     schema = app.builder.context_schema
     if isinstance(context, dict) and isinstance(schema, type) and not issubclass(schema, dict):
         return schema(**context)
-    return context
+    return None if context == {} else context
 
 
 def showing(scope: Scope) -> Scope:

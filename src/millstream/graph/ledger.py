@@ -83,8 +83,7 @@ class Ledger:
         # Whether going back to a checkpoint begins a branch: not where the one meant is that of a graph inside.
         self.forks = True
         self.parent: str | None = None
-        # The one before that, and where that one comes from.
-        self.before: str | None = None
+        self.before: str | None = None  # the one before that, and where that one comes from
         self._source = "loop"
         # The last checkpoint on the way that was waited for: of an input, an update or a fork. The steps since then count
         # on from it, so it names them even where what lies between was lost.
@@ -94,7 +93,7 @@ class Ledger:
         self.loaded: Loaded | None = None
         self.entries: list[Entry] = []
         self.ops: list[tuple[str, Op]] = []  # changes that belong to the next checkpoint
-        # Of the step that the checkpoint waits with: (task id, channel, value), as tasks wrote them.
+        # Of the step that waits: (task id, channel, value), as tasks wrote them.
         self.records: list[tuple[str, str, Any]] = []
         self.resuming = False
         # The input that a checkpoint waits with, where it was given by an update and not yet taken.
@@ -138,7 +137,7 @@ class Ledger:
             self._prints = {key: print_of(loop.values.get(key)) for key in loop.plan.compared}
         waits = loaded.waits
         self.root = waits.get("root", loaded.id)
-        loop.next = waits.get("next", ())
+        loop.next = [name for name in waits.get("next", ()) if name in loop.plan.nodes or name == START]
         loop.sends = waits.get("sends", [])
         loop.joins = {name: set(seen) for name, seen in waits.get("joins", {}).items()}
         loop.deferred = waits.get("deferred", [])
@@ -260,7 +259,8 @@ class Ledger:
         lengths = self._lengths
         intact = type(old) is not list or len(old) == lengths.get(key, 0)
         new, more = channel.logged(key, old, writes)
-        if not intact and (not more or more[0][0] != "set"):
+        first = not more and type(new) is list and key not in lengths  # empty, but a value from now on
+        if first or (not intact and (not more or more[0][0] != "set")):
             more = [("set", new)]
         ops += [(key, op) for op in more]
         if type(new) is list:

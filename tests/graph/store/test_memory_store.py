@@ -63,6 +63,13 @@ def test_namespaces_that_cannot_be(namespace: Any) -> None:
     assert isinstance(caught.value, ValueError)
 
 
+def test_an_empty_query_is_none() -> None:
+    store = InMemoryStore(index={"dims": 3, "embed": letters})
+    for key in ("b", "a"):
+        store.put(("m",), key, {"text": key})
+    assert [(item.key, item.score) for item in store.search(("m",), query="")] == [("b", None), ("a", None)]
+
+
 def test_what_it_refuses() -> None:
     store = InMemoryStore()
     with pytest.raises(NotImplementedError, match="ttl"):

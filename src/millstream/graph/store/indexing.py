@@ -52,7 +52,7 @@ class Indexing:
 
     def ranks(self, op: Op) -> bool:
         """Whether an operation is a search by meaning."""
-        return isinstance(op, SearchOp) and op.query is not None and self.config is not None
+        return isinstance(op, SearchOp) and bool(op.query) and self.config is not None
 
     def vectors(self, ops: Sequence[Op]) -> dict[str, Vector]:
         """The vectors of all texts of a batch."""
