@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -114,7 +114,7 @@ class Overwrite:
     """Written to a key with a reducer: replace the value instead of folding into it."""
 
     value: Any
-    type: Literal["__overwrite__"] = field(default="__overwrite__", repr=False)
+    type: Literal["__overwrite__"] = "__overwrite__"
 
 
 @dataclass(frozen=True, slots=True)
