@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 _EXPORTS: dict[str, str] = {
     # errors
     "errors": """AsyncOnly AsyncOnlyMethod AuthenticationError BadRequestError BlockingCallWarning CannotResume
-        CheckpointGone CorruptCheckpoint EmptyChannelError EmptyInputError ErrorCode FetchError FetchRefused
-        GraphBubbleUp GraphDrained GraphError GraphInterrupt GraphRecursionError InvalidArgument InvalidGraph
-        InvalidNamespaceError InvalidType InvalidUpdateError LeaseHeld LeaseLost LoopBlocked MillstreamError MissingKey
+        CheckpointGone ContextOverflowError CorruptCheckpoint EmptyChannelError EmptyInputError ErrorCode FetchError
+        FetchRefused GraphBubbleUp GraphDrained GraphError GraphInterrupt GraphRecursionError InvalidArgument
+        InvalidGraph InvalidNamespaceError InvalidType InvalidUpdateError LeaseHeld LeaseLost LoopBlocked
+        MillstreamError MissingKey ModelAPIError ModelAuthenticationError ModelConnectionError ModelError
+        ModelInvalidRequestError ModelNotFoundError ModelPermissionDeniedError ModelRateLimitError ModelTimeoutError
         NodeCancelledError NodeTimeoutError OutputParserException OutsideRun ParentCommand ProviderConnectionError
         ProviderError ProviderInterrupted ProviderStatusError ProviderTimeout RateLimitError StepAlreadyCommitted
         StorageBusy StorageError StorageFull TaskNotFound ToolException ToolInvocationError UnknownInterruptError
@@ -378,6 +380,7 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import BlockingCallWarning as BlockingCallWarning
     from .errors import CannotResume as CannotResume
     from .errors import CheckpointGone as CheckpointGone
+    from .errors import ContextOverflowError as ContextOverflowError
     from .errors import CorruptCheckpoint as CorruptCheckpoint
     from .errors import EmptyChannelError as EmptyChannelError
     from .errors import EmptyInputError as EmptyInputError
@@ -399,6 +402,15 @@ if TYPE_CHECKING:  # the same names, for checkers and editors; a test compares t
     from .errors import LoopBlocked as LoopBlocked
     from .errors import MillstreamError as MillstreamError
     from .errors import MissingKey as MissingKey
+    from .errors import ModelAPIError as ModelAPIError
+    from .errors import ModelAuthenticationError as ModelAuthenticationError
+    from .errors import ModelConnectionError as ModelConnectionError
+    from .errors import ModelError as ModelError
+    from .errors import ModelInvalidRequestError as ModelInvalidRequestError
+    from .errors import ModelNotFoundError as ModelNotFoundError
+    from .errors import ModelPermissionDeniedError as ModelPermissionDeniedError
+    from .errors import ModelRateLimitError as ModelRateLimitError
+    from .errors import ModelTimeoutError as ModelTimeoutError
     from .errors import NodeCancelledError as NodeCancelledError
     from .errors import NodeTimeoutError as NodeTimeoutError
     from .errors import OutputParserException as OutputParserException

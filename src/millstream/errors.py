@@ -40,11 +40,18 @@ MillstreamError
 └── ProviderError                   the other side misbehaved
     ├── ProviderStatusError         it answered with an error status
     │   ├── AuthenticationError     401, 403
+    │   │   └── ModelPermissionDeniedError  403
     │   ├── RateLimitError          429
-    │   └── BadRequestError         400, 404, 413, 422
+    │   ├── BadRequestError         400, 404, 413, 422
+    │   │   ├── ModelNotFoundError  404
+    │   │   └── ContextOverflowError    what was sent is longer than the model can read
+    │   └── ModelAPIError           500 and above
     ├── ProviderConnectionError     (ConnectionError)  no answer
     ├── ProviderTimeout             (TimeoutError)
     └── ProviderInterrupted         the stream was cut or failed after it began; carries the partial message
+
+Six have a second name, by which programs may know them: ModelError (ProviderError), ModelAuthenticationError,
+ModelRateLimitError, ModelInvalidRequestError (BadRequestError), ModelConnectionError, ModelTimeoutError.
 
 GraphBubbleUp (Exception) is control flow, not an error: GraphInterrupt, ParentCommand, GraphDrained.
 Errors of a user's own code pass through unchanged, with a note that names the run.
@@ -67,6 +74,7 @@ __all__ = [
     "BlockingCallWarning",
     "CannotResume",
     "CheckpointGone",
+    "ContextOverflowError",
     "CorruptCheckpoint",
     "EmptyChannelError",
     "EmptyInputError",
@@ -88,6 +96,15 @@ __all__ = [
     "LoopBlocked",
     "MillstreamError",
     "MissingKey",
+    "ModelAPIError",
+    "ModelAuthenticationError",
+    "ModelConnectionError",
+    "ModelError",
+    "ModelInvalidRequestError",
+    "ModelNotFoundError",
+    "ModelPermissionDeniedError",
+    "ModelRateLimitError",
+    "ModelTimeoutError",
     "NodeCancelledError",
     "NodeTimeoutError",
     "OutputParserException",
@@ -430,6 +447,11 @@ class ProviderStatusError(ProviderError):
         self.request_id = request_id
         self.retry_after = retry_after
 
+    @property
+    def status_code(self) -> int:
+        """`status`, by the name that it has in the official SDKs."""
+        return self.status
+
 
 class AuthenticationError(ProviderStatusError):
     """The provider refused the key (401, 403)."""
@@ -441,6 +463,22 @@ class RateLimitError(ProviderStatusError):
 
 class BadRequestError(ProviderStatusError):
     """The provider refused the request itself (400, 404, 413, 422)."""
+
+
+class ModelPermissionDeniedError(AuthenticationError):
+    """The key is known, and may not do this (403)."""
+
+
+class ModelNotFoundError(BadRequestError):
+    """There is no such model, or no such address (404)."""
+
+
+class ContextOverflowError(BadRequestError):
+    """What was sent is longer than the model can read: send less of it."""
+
+
+class ModelAPIError(ProviderStatusError):
+    """The provider failed by itself (500 and above)."""
 
 
 class ProviderConnectionError(ProviderError, ConnectionError):
@@ -469,6 +507,15 @@ class ProviderInterrupted(ProviderError):
         super().__init__(message, provider=provider)
         self.partial = partial
         self.code = code
+
+
+# The names by which programs may know these.
+ModelError = ProviderError
+ModelAuthenticationError = AuthenticationError
+ModelRateLimitError = RateLimitError
+ModelInvalidRequestError = BadRequestError
+ModelConnectionError = ProviderConnectionError
+ModelTimeoutError = ProviderTimeout
 
 
 class GraphBubbleUp(Exception):

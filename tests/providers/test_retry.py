@@ -83,7 +83,7 @@ def test_a_status_is_a_typed_error(code: int, kind: type[ProviderStatusError]) -
     headers = {"x-request-id": "req_1", "retry-after": "3"}
     body = b'{"error":{"message":"because of sk-1","type":"t","code":"c"}}'
     error = status_error(code, body, headers, provider="openai", secrets=["sk-1"])
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert (error.status, error.code, error.request_id, error.retry_after, error.provider) == (
         code,
         "c",

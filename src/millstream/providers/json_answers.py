@@ -85,6 +85,8 @@ def _check(message: Any) -> None:
     )
     if reason in _CUT:
         raise OutputParserException(f"The answer was cut ({reason}): give the model more tokens.", llm_output=text)
+    if reason == "content_filter":
+        raise OutputParserException("The provider's content filter stopped the answer.", llm_output=text)
     if reason == "refusal":
         raise OutputParserException("The model refused to answer.", llm_output=text)
 

@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import AuthenticationError, BadRequestError, ProviderStatusError, RateLimitError
+from ..errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContextOverflowError,
+    ModelAPIError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ProviderStatusError,
+    RateLimitError,
+)
 from .retry import retry_after
 from .wire_json import loads
 
@@ -15,8 +24,8 @@ __all__ = ["error_in_body", "may_be_keys", "redacted", "status_error"]
 _CLASSES: dict[int, type[ProviderStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
-    403: AuthenticationError,
-    404: BadRequestError,
+    403: ModelPermissionDeniedError,
+    404: ModelNotFoundError,
     413: BadRequestError,
     422: BadRequestError,
     429: RateLimitError,
@@ -43,6 +52,12 @@ _STATUS_OF_CODE = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+# What servers say, in words or as a code, of a conversation that is longer than their model reads.
+_TOO_LONG = re.compile(
+    r"context[_ ](length|window|size)|prompt is too long|input is too long|exceeds? the (maximum|available) (context|number of tokens)"
+    r"|maximum (input|prompt) length|input length and `max_tokens` exceed",
+    re.IGNORECASE,
+)
 _LONGEST_MESSAGE = 1000
 _SHORTEST_KEY = 6
 
@@ -56,7 +71,7 @@ def status_error(
     """
     said, code = _read(body)
     message = f"{provider} answered {status}: {redacted(said, secrets)}"
-    return _CLASSES.get(status, ProviderStatusError)(
+    return _class(status, f"{code} {said}")(
         message.rstrip(".") + "." + _MENDS.get(status, ""),
         provider=provider,
         status=status,
@@ -64,6 +79,12 @@ def status_error(
         request_id=headers.get("x-request-id") or headers.get("request-id"),
         retry_after=retry_after(headers),
     )
+
+
+def _class(status: int, said: str) -> type[ProviderStatusError]:
+    if status in (400, 413, 422) and _TOO_LONG.search(said):
+        return ContextOverflowError
+    return _CLASSES.get(status, ModelAPIError if status >= 500 else ProviderStatusError)
 
 
 def error_in_body(answer: Any, status: int) -> int | None:
