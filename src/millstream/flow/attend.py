@@ -16,7 +16,7 @@ from ..spine.run import Run, report
 from ..spine.scope import Scope
 from ..spine.views.handler_calls import Call
 from .driver import Driver
-from .mailbox import Mailbox
+from .mailbox import PATIENCE, Mailbox, Waiter, wake_all
 from .step import running_loop
 from .workers import workers
 
@@ -183,25 +183,62 @@ _Item = tuple[_Attended, Call, Run]
 
 class _Queue(Mailbox[_Item]):
     """Calls on their way to handlers. An item leaves only when it has been served, so that a full queue means handlers
-    that are behind. With a mark of 1, where a handler may fail the run, every leaf waits until all have been served.
+    that are behind. A leaf begins when all calls so far have been made: its handlers know of its start by then. Between
+    tokens nobody waits, unless the queue is full; with a mark of 1, where a handler may fail the run, for each.
     """
 
-    __slots__ = ("failure", "over")
+    __slots__ = ("_beginning", "failure", "over")
 
     def __init__(self) -> None:
         super().__init__()
         self.failure: Exception | None = None
         self.over = False
+        self._beginning: list[Waiter] = []  # leaves that wait to begin
 
     @property
     def strict(self) -> bool:
         """See `Mailbox`."""
-        return self.mark == 1
+        return True
+
+    async def level(self) -> None:
+        """Wait until all calls so far have been made."""
+        while self.items and not self.over:
+            loop = asyncio.get_running_loop()
+            begun: asyncio.Future[None] = loop.create_future()
+            if self._waits((loop, begun)):
+                await begun
+        self.raise_failure()
+
+    def level_blocking(self) -> None:
+        """`level` in a thread."""
+        while self.items and not self.over:
+            begun = threading.Lock()
+            begun.acquire()
+            if self._waits(begun):
+                with workers.resting():
+                    begun.acquire(timeout=PATIENCE)
+        self.raise_failure()
+
+    def _waits(self, leaf: Waiter) -> bool:
+        """Whether there is something to wait for, and `leaf` will be woken."""
+        self._beginning.append(leaf)
+        if self.items and not self.over:
+            return True
+        wake_all(self._beginning)
+        return False
+
+    def take(self) -> _Item:
+        """See `Mailbox`."""
+        item = super().take()
+        if self._beginning and not self.items:
+            wake_all(self._beginning)
+        return item
 
     def put(self, item: _Item) -> None:
         super().put(item)
         if self.over:
             self.items.clear()  # it came too late to be served, and nobody must wait for it
+            wake_all(self._beginning)
 
     def raise_failure(self) -> None:
         """Raise what a handler raised to fail the run, once."""
@@ -239,6 +276,7 @@ class _Queue(Mailbox[_Item]):
             self.over = True
             items.clear()
             self._make_room()
+            wake_all(self._beginning)
 
     @staticmethod
     def _awaited(item: _Item) -> bool:

@@ -62,7 +62,7 @@ class SyncDriver:
             raise AsyncOnly(_described(afn), "ainvoke")
         for gate in scope.gates:
             if gate.strict:
-                gate.drain_blocking()
+                gate.level_blocking()
         try:
             return copy_context().run(within, scope, fn, args, kwargs)
         except Exception as error:
@@ -166,7 +166,7 @@ class AsyncDriver:
         """The result of the leaf: its async form awaited, else its sync form from a worker thread."""
         for gate in scope.gates:
             if gate.strict:
-                await gate.drain()
+                await gate.level()
         context = copy_context()
         try:
             if afn is not None:
@@ -229,6 +229,9 @@ class AsyncDriver:
                         items = iterate_in_worker(gates, within, source.scope, source.fn, source.args, source.kwargs)
                         gates = ()
                     else:
+                        for gate in gates:
+                            if gate.strict:
+                                await gate.level()
                         run = copy_context().run
                         items = run(within, source.scope, source.afn, source.args, source.kwargs)
                         if inspect.iscoroutine(items):
@@ -393,6 +396,9 @@ def _pulled(opened: Opened) -> Generator[Any, None, None]:
                 if source.fn is None:
                     raise AsyncOnly(_described(source.afn), "astream")
                 parent, gates, run = source.scope.parent, source.scope.gates, copy_context().run
+                for gate in gates:
+                    if gate.strict:
+                        gate.level_blocking()
                 items = iter(run(within, source.scope, source.fn, source.args, source.kwargs))
             else:
                 items = step_iter(source)

@@ -25,6 +25,9 @@ def within(scope: Scope, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: 
 def taken(scope: Scope, leaf: Leaf, take: Callable[[Any], Any]) -> None:
     """Give `take` all that the sync form of a streaming leaf yields."""
     gates = scope.gates
+    for gate in gates:
+        if gate.strict:
+            gate.level_blocking()
     items = iter(within(scope, leaf.fn, leaf.args, leaf.kwargs))
     try:
         for gate in gates:
@@ -44,6 +47,9 @@ def taken(scope: Scope, leaf: Leaf, take: Callable[[Any], Any]) -> None:
 async def ataken(scope: Scope, leaf: Leaf, take: Callable[[Any], Any]) -> None:
     """Give `take` all that the async form of a streaming leaf yields."""
     gates = scope.gates
+    for gate in gates:
+        if gate.strict:
+            await gate.level()
     items = within(scope, leaf.afn, leaf.args, leaf.kwargs)
     if inspect.iscoroutine(items):
         items = await items

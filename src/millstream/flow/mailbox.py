@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     asyncio = Lazy("asyncio", globals())
 
-__all__ = ["HIGH_WATER", "Abandoned", "Mailbox"]
+__all__ = ["HIGH_WATER", "PATIENCE", "Abandoned", "Mailbox", "Waiter", "wake_all"]
 
 logger = logger_of("millstream")
 
@@ -64,7 +64,7 @@ class Mailbox(Generic[T]):
             return
         self.items.append(item)
         if self._awake:
-            _wake_all(self._awake)
+            wake_all(self._awake)
 
     def close(self, error: BaseException | None = None) -> None:
         """No more items will come; after the last one the reader ends, or raises `error`.
@@ -74,7 +74,7 @@ class Mailbox(Generic[T]):
         self._error = error
         self.closed = True
         if self._awake:
-            _wake_all(self._awake)
+            wake_all(self._awake)
         if self.abandoned and isinstance(error, Exception):
             logger.warning("an error after the reader of a stream had left: %r", error, exc_info=error)
 
@@ -86,8 +86,14 @@ class Mailbox(Generic[T]):
 
     @property
     def strict(self) -> bool:
-        """Whether every leaf waits for the reader to be level, not only those that fetch tokens."""
+        """Whether every leaf waits, before it begins, until the reader is level."""
         return False
+
+    async def level(self) -> None:
+        """Wait until the reader of a strict mailbox has everything."""
+
+    def level_blocking(self) -> None:
+        """`level` for a leaf that is called in a thread of its own."""
 
     @property
     def behind(self) -> bool:
@@ -191,10 +197,11 @@ class Mailbox(Generic[T]):
             pass  # taken out by whoever made room
 
     def _make_room(self) -> None:
-        _wake_all(self.room)
+        wake_all(self.room)
 
 
-def _wake_all(waiters: list[Waiter]) -> None:
+def wake_all(waiters: list[Waiter]) -> None:
+    """Let all go on that wait in this list, and take them out of it; from any thread."""
     while waiters:
         try:
             waiter = waiters.pop()

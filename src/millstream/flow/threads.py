@@ -38,6 +38,9 @@ async def iterate_in_worker(
     It may be ahead by a mailbox's mark. Closing this lets the iterator be closed when it next yields, and waits for that;
     cancelling does not wait.
     """
+    for gate in gates:
+        if gate.strict:
+            await gate.level()
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     mailbox: Mailbox[Any] = Mailbox()

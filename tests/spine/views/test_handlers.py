@@ -725,6 +725,52 @@ def test_a_cancellation_while_the_last_handlers_run_waits_for_them_and_a_second_
     asyncio.run(main())
 
 
+@BOTH
+@pytest.mark.parametrize("sync_leaves", [False, True])
+def test_what_runs_begins_when_the_handlers_know_of_it(
+    colour: Colour,  # noqa: F811
+    kind: type[Notes],
+    sync_leaves: bool,
+) -> None:
+    log: list[str] = []
+
+    class Slow(kind):  # type: ignore[valid-type, misc]
+        def note(self, name: str, /, *args: Any, **kwargs: Any) -> None:
+            time.sleep(0.001)
+            log.append(f"{name} {kwargs['name']}" if name.endswith("start") else name)
+
+    def work(x: int) -> int:
+        log.append("work")
+        return RunnableLambda(rest, name="rest").invoke(x) if sync_leaves else x
+
+    def rest(x: int) -> int:
+        log.append("rest")
+        return x
+
+    def pieces(inputs: Any) -> Any:
+        log.append("pieces")
+        yield from inputs
+
+    async def apieces(inputs: Any) -> Any:
+        log.append("pieces")
+        async for each in inputs:
+            yield each
+
+    inside = ["on_chain_start rest", "rest", "on_chain_end"] if sync_leaves else []
+
+    async def body(c: Colour) -> None:
+        step = RunnableLambda(work if sync_leaves else c.function(work), name="work")
+        await c.invoke(step, 1, {"callbacks": [Slow()]})
+        assert log == ["on_chain_start work", "work", *inside, "on_chain_end"]
+        del log[:]
+        chain = step | RunnableGenerator(pieces if c.sync else apieces, name="pieces")
+        await c.collect(chain, 1, {"callbacks": [Slow()]})
+        assert log.index("on_chain_start work") < log.index("work")
+        assert log.index("on_chain_start pieces") < log.index("pieces")
+
+    colour.run(body)
+
+
 def test_a_slow_handler_slows_the_leaf_and_not_the_loop() -> None:
     ahead = 0
 
