@@ -151,6 +151,16 @@ def test_as_a_retriever(colour: Colour) -> None:  # noqa: F811
     colour.run(body)
 
 
+def test_a_search_by_its_name() -> None:
+    unknown: Any = "nearby"
+    store = filled()
+    for options in (dict[str, Any](), {"k": 1}):
+        assert ids(store.search("aa", "similarity", **options)) == ids(store.similarity_search("aa", **options))
+        assert ids(asyncio.run(store.asearch("aa", "mmr", k=2))) == ids(store.max_marginal_relevance_search("aa", k=2))
+    with pytest.raises(ValueError, match="'nearby'"):
+        store.search("aa", unknown)
+
+
 def test_a_retriever_says_what_it_is() -> None:
     retriever = filled().as_retriever()
     assert (retriever.get_name(), retriever.tags) == ("VectorStoreRetriever", ["InMemoryVectorStore", "Letters"])

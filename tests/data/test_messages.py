@@ -67,7 +67,26 @@ def test_repr_shows_the_class_and_what_is_set(message: Any) -> None:
     shown = repr(message)
     assert shown.startswith(type(message).__name__ + "(")
     assert "=None" not in shown
-    assert "response_metadata" not in shown
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (HumanMessage("a"), ["content='a'", "additional_kwargs={}", "response_metadata={}"]),
+        (
+            AIMessage("a", id="1", mood=None),
+            [
+                *["content='a'", "additional_kwargs={}", "response_metadata={}", "id='1'"],
+                *["tool_calls=[]", "invalid_tool_calls=[]", "mood=None"],
+            ],
+        ),
+        (ToolMessage("a", tool_call_id="1"), ["content='a'", "tool_call_id='1'"]),
+        (ToolMessage("a", tool_call_id="1", status="error"), ["content='a'", "tool_call_id='1'", "status='error'"]),
+    ],
+)
+def test_what_prompts_say_that_show_a_message_as_it_is(message: Any, shown: list[str]) -> None:
+    assert f"{message}" == " ".join(shown)
+    assert f"{[message]}" == f"[{type(message).__name__}({', '.join(shown)})]"
 
 
 def test_equality_is_by_class_and_fields() -> None:

@@ -118,6 +118,16 @@ class VectorStore(ABC):
 
     # -- finding -----------------------------------------------------------------------------------------------------
 
+    def search(self, query: str, search_type: SearchType, **kwargs: Any) -> list[Document]:
+        """Search as a retriever of this `search_type` does: "similarity", "similarity_score_threshold" or "mmr"."""
+        retriever = self.as_retriever(search_type=search_type, search_kwargs=kwargs)
+        return retriever._get_relevant_documents(query)
+
+    async def asearch(self, query: str, search_type: SearchType, **kwargs: Any) -> list[Document]:
+        """`search` in async form."""
+        retriever = self.as_retriever(search_type=search_type, search_kwargs=kwargs)
+        return await retriever._aget_relevant_documents(query)
+
     @abstractmethod
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """The `k` documents most like the query, the most alike first."""

@@ -42,13 +42,10 @@ class Document(Record):
         self.metadata = {} if metadata is None else check_dict("metadata", metadata)
         self.id = None if id is None else check_id("id", id)
 
-    # How documents look in prompts that show them as they are, alone and in a list: models are given these texts, so
-    # they are as they have always been.
-
     def __str__(self) -> str:
         told = f" metadata={self.metadata}" if self.metadata else ""
         return f"page_content={self.page_content!r}{told}"
 
-    def __repr__(self) -> str:
-        known = f"id={self.id!r}, " if self.id is not None else ""
-        return f"Document({known}metadata={self.metadata!r}, page_content={self.page_content!r})"
+    def _shown(self) -> list[str]:
+        known = [f"id={self.id!r}"] if self.id is not None else []
+        return [*known, f"metadata={self.metadata!r}", f"page_content={self.page_content!r}"]

@@ -92,6 +92,11 @@ class BaseMessage(Record):
         if extra:
             self.__dict__.update(extra)
 
+    def _shown(self) -> list[str]:
+        told = [(name, getattr(self, name)) for name in self._field_names() if name != "type"]
+        told = [(name, value) for name, value in told if value is not None]
+        return [f"{name}={value!r}" for name, value in (*told, *self._extras().items())]
+
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """Make one from a dict of its fields; `BaseMessage` chooses the class by `type`. An instance is returned as is.
@@ -273,6 +278,10 @@ class ToolMessage(BaseMessage):
         self.tool_call_id = check_id("tool_call_id", tool_call_id)
         self.artifact = artifact
         self.status = status
+
+    def _shown(self) -> list[str]:
+        hidden = ("additional_kwargs=", "response_metadata=", "status='success'")
+        return [each for each in super()._shown() if not each.startswith(hidden)]
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)

@@ -61,12 +61,19 @@ class Record:
         )
 
     def __repr__(self) -> str:
-        shown = [
+        return f"{self.__class__.__name__}({', '.join(self._shown())})"
+
+    def __str__(self) -> str:
+        # What prompts say that show such a value as it is: as pydantic's would, since models are given these texts.
+        return " ".join(self._shown())
+
+    def _shown(self) -> list[str]:
+        """The fields that `repr` and `str` show."""
+        return [
             f"{name}={value!r}"
             for name, value in self._state().items()
             if name in self._required or (name != "type" and value is not None and value != [] and value != {})
         ]
-        return f"{self.__class__.__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.__class__, self._state())
