@@ -329,7 +329,7 @@ class ToolInvocationError(ToolException):
     def __init__(
         self, tool_name: str, source: Exception, tool_kwargs: dict[str, Any], errors: Sequence[Any] = ()
     ) -> None:
-        shown = "\n".join(f" {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors) or f" {source}"
+        shown = " " + ("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors) or str(source))
         super().__init__(
             f"Error invoking tool '{tool_name}' with kwargs {tool_kwargs} with error:\n{shown}\n"
             " Please fix the error and try again."

@@ -507,3 +507,12 @@ def test_a_field_of_the_state_that_is_not_there_is_named(colour: Colour) -> None
 
     with pytest.raises(KeyError, match="user"):
         colour.run(lambda c: answers(c, ToolNode([ask]), ("ask", {}, "c1")))
+
+
+def test_all_that_is_wrong_about_arguments_is_told(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        ((_, text, _, _),) = await answers(c, ToolNode([div]), ("div", {"a": "x"}, "c1"))
+        wrong = "a: Input should be a valid integer, unable to parse string as an integer\nb: Field required"
+        assert f" with error:\n {wrong}\n Please fix" in text
+
+    colour.run(body)

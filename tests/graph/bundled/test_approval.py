@@ -22,6 +22,8 @@ from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]
 
+UNLESS = "The tool was not executed. Do not retry this tool call unless the user explicitly requests it."
+
 RAN: list[Any] = []
 
 
@@ -113,7 +115,7 @@ def test_rejected_and_answered_calls_do_not_run(colour: Colour) -> None:
     async def body(c: Colour) -> None:
         result = await answered(c, agent(), {"type": "reject"}, {"type": "respond", "message": "I told him"})
         assert said(result) == [
-            ("1", "User rejected the tool call for `send` with id 1", "error"),
+            ("1", f"User rejected the tool call for `send` with id 1. {UNLESS}", "error"),
             ("3", "I told him", "success"),
             ("2", "saw sea", "success"),
         ]
@@ -121,7 +123,7 @@ def test_rejected_and_answered_calls_do_not_run(colour: Colour) -> None:
         refused = await answered(
             c, agent(turns=[calling(("send", {"to": "Ann"}, "1")), "ok"]), {"type": "reject", "message": "Ann is away"}
         )
-        assert said(refused) == [("1", "Ann is away", "error")]
+        assert said(refused) == [("1", "User rejected the tool call for `send` with reason: Ann is away", "error")]
         assert refused["messages"][-1].text == "ok"
 
     colour.run(body)

@@ -86,10 +86,29 @@ def test_kinds_of_ones_own(colour: Colour) -> None:
         both = [PIIMiddleware("key", detector=keys), PIIMiddleware("badge", detector=r"B\d{3}", strategy="mask")]
         app = create_agent(ScriptedChatModel(turns=["ok"]), middleware=both)
         result = await run(c, app, {"messages": [("user", "sk-abc of B123")]})
-        assert result["messages"][0].text == "[REDACTED_KEY] of ***3"
+        assert result["messages"][0].text == "[REDACTED_KEY] of ****"
 
     colour.run(body)
     with pytest.raises(ValueError, match="'badge'"):
         PIIMiddleware("badge")
     with pytest.raises(ValueError, match="strategy"):
         PIIMiddleware("email", strategy="drop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shown"),
+    [
+        ("email", "x.y+z@mail.example.org", "x.y+z@****.org"),
+        ("ip", "10.0.0.255", "*.*.*.255"),
+        ("mac_address", "aa-bb-cc-dd-ee-ff", "**-**-**-**-**-ff"),
+        ("url", "https://a.example/b?c=1", "[MASKED_URL]"),
+        ("badge", "B12345", "****2345"),
+    ],
+)
+def test_what_a_mask_leaves(kind: str, text: str, shown: str, colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        mask = PIIMiddleware(kind, detector=r"B\d+" if kind == "badge" else None, strategy="mask")
+        result = await run(c, create_agent(ScriptedChatModel(turns=["ok"]), middleware=[mask]), {"messages": text})
+        assert result["messages"][0].text == shown
+
+    colour.run(body)

@@ -28,6 +28,7 @@ def test_the_list_is_in_the_state(colour: Colour) -> None:
         assert result["todos"] == TODOS
         assert result["messages"][2].text == f"Updated todo list to {TODOS}"
         system = model.calls[0]["messages"][0].text
+        assert [block["type"] for block in model.calls[0]["messages"][0].content] == ["text", "text"]
         assert system.startswith("Be brief.\n\n") and "write_todos" in system
         [tool] = model.tools[:1]
         todo = tool.tool_call_schema.model_json_schema()["$defs"]["Todo"]

@@ -67,12 +67,13 @@ def test_what_a_failing_model_comes_to(on_failure: Any, text: str | None, colour
 
 def test_only_some_failures_are_worth_another_try(colour: Colour) -> None:
     async def body(c: Colour) -> None:
-        for retry_on in ((KeyError, OSError), lambda error: isinstance(error, OSError)):
-            asked = model(OSError("passing"), ValueError("wrong"), "late")
-            retry = ModelRetryMiddleware(retry_on=retry_on, on_failure="error", **NOW)
-            with pytest.raises(ValueError, match="wrong"):
-                await run(c, create_agent(asked, middleware=[retry]), ASK)
-            assert len(asked.calls) == 2
+        for on_failure in ("continue", "error"):  # what is not worth another try is no failure of all tries
+            for retry_on in ((KeyError, OSError), lambda error: isinstance(error, OSError)):
+                asked = model(OSError("passing"), ValueError("wrong"), "late")
+                retry = ModelRetryMiddleware(retry_on=retry_on, on_failure=on_failure, **NOW)
+                with pytest.raises(ValueError, match="wrong"):
+                    await run(c, create_agent(asked, middleware=[retry]), ASK)
+                assert len(asked.calls) == 2
 
     colour.run(body)
 
@@ -116,7 +117,7 @@ def test_a_tool_that_fails_is_run_again(colour: Colour) -> None:
     async def body(c: Colour) -> None:
         retry = ToolRetryMiddleware(**NOW)
         assert await with_tool(c, retry, OSError("1"), OSError("2"), "ok") == ("ok", "success")
-        told = "Tool 'fetch' failed after 3 attempts with OSError: 3"
+        told = "Tool 'fetch' failed after 3 attempts with OSError: 3. Please try again."
         assert await with_tool(c, retry, OSError("1"), OSError("2"), OSError("3")) == (told, "error")
         assert await with_tool(c, ToolRetryMiddleware(tools=["fetch"], **NOW), OSError(), "ok") == ("ok", "success")
         for unwanted in (
@@ -177,3 +178,13 @@ def test_what_cannot_be_is_refused() -> None:
         ToolErrorMiddleware()
     with pytest.warns(DeprecationWarning, match="'error'"):
         ToolRetryMiddleware(on_failure="raise")
+
+
+def test_the_handler_may_be_about_some_tools(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        about = ToolErrorMiddleware(lambda error, request: "told", tools=["fetch"])
+        assert await with_tool(c, about, OSError("1")) == ("told", "error")
+        with pytest.raises(OSError, match="1"):
+            await with_tool(c, ToolErrorMiddleware(lambda error, request: "told", tools=["other"]), OSError("1"))
+
+    colour.run(body)

@@ -44,7 +44,8 @@ def test_old_messages_give_way_to_a_summary(colour: Colour) -> None:
         assert result["messages"][0].additional_kwargs == {"lc_source": "summarization"}
         [call] = writer.calls
         [prompt] = call["messages"]
-        assert "Human: h0\nAI: a1\nHuman: h2\nAI: a3" in prompt.text
+        sent = (("human", "h0"), ("ai", "a1"), ("human", "h2"), ("ai", "a3"))
+        assert "\n".join(f'<message type="{kind}">{text}</message>' for kind, text in sent) in prompt.text
 
     colour.run(body)
 
@@ -90,7 +91,10 @@ def test_no_more_than_a_bound_is_sent_to_be_summarized(colour: Colour) -> None:
         options: Any = {"trigger": ("messages", 1), "keep": ("messages", 1), "token_counter": len}
         app, writer = agent(trim_tokens_to_summarize=2, summary_prompt="Of: {messages}", **options)
         await run(c, app, {"messages": talk(6)})
-        assert writer.calls[0]["messages"][0].text == "Of: AI: a3\nHuman: h4"
+        assert (
+            writer.calls[0]["messages"][0].text
+            == 'Of: <message type="ai">a3</message>\n<message type="human">h4</message>'
+        )
 
     colour.run(body)
 

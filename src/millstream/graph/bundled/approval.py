@@ -223,9 +223,9 @@ def _decided(call: ToolCall, config: InterruptOnConfig, decision: Any) -> tuple[
     text = decision.get("message")
     if kind == "respond":
         return call, _instead(call, text or "", "success")
-    return call, _instead(
-        call, text or f"User rejected the tool call for `{call['name']}` with id {call['id']}", "error"
-    )
+    rejected = f"User rejected the tool call for `{call['name']}` with "
+    unless = ". The tool was not executed. Do not retry this tool call unless the user explicitly requests it."
+    return call, _instead(call, rejected + (f"reason: {text}" if text else f"id {call['id']}{unless}"), "error")
 
 
 def _instead(call: ToolCall, text: str, status: Literal["success", "error"]) -> ToolMessage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 
 from ...data.messages import AIMessage, ToolMessage
-from ...errors import InvalidArgument, MillstreamError, Unsupported
+from ...errors import InvalidArgument, MillstreamError
 from ..channels import UntrackedValue
 from ..middleware import AgentMiddleware, PrivateStateAttr, hook_config
 
@@ -17,6 +17,9 @@ __all__ = [
 ]
 
 ALL_TOOLS = "__all__"
+STOPPED = (
+    "Execution stopped before this tool call could run because another tool call in the same batch exceeded the limit."
+)
 
 
 class _LimitExceeded(MillstreamError):
@@ -106,11 +109,10 @@ class ToolCallLimitMiddleware(AgentMiddleware):
     """Keeps a model from calling tools (all, or the one called `tool_name`) too often.
 
     Calls up to the limit run. Of those beyond it the model is told ("continue"), or the run ends with a message that says
-    so ("end"; only where no other tool is called beside), or `ToolCallLimitExceededError` is raised ("error").
+    so and none of the calls runs ("end"), or `ToolCallLimitExceededError` is raised ("error").
 
     Raises:
         InvalidArgument: (a ValueError) no limit, a `run_limit` above the `thread_limit`, an unknown `exit_behavior`.
-        Unsupported: (a NotImplementedError) at run time: "end" while other tools are called.
     """
 
     state_schema: ClassVar[Any] = _ToolCounts
@@ -165,15 +167,16 @@ class ToolCallLimitMiddleware(AgentMiddleware):
             raise ToolCallLimitExceededError(*counts, tool_name=self.tool_name)
         if self.exit_behavior == "continue":
             return {**update, "messages": [self._refused(call) for call in blocked]}
-        others = sorted({c["name"] for c in answer.tool_calls} - {blocked[0]["name"]})
-        if others:
-            raise Unsupported(
-                f"the run cannot end at the limit of {blocked[0]['name']!r} while {others} are called beside it; use "
-                "exit_behavior='continue' or 'error', or parallel_tool_calls=False."
-            )
+        refused = {call["id"] for call in blocked}
+        beside = [_instead(call, STOPPED) for call in answer.tool_calls if call["id"] not in refused]
         what = "Tool" if self.tool_name is None else f"'{self.tool_name}' tool"
-        text = f"{what} call limit reached: {_exceeded(*counts)}."
-        return {**update, "jump_to": "end", "messages": [*map(self._refused, calls), AIMessage(text)]}
+        text = f"{what} call limit reached: {_exceeded(*counts, ' exceeded', ' calls')}."
+        return {
+            **update,
+            "thread_tool_call_count": {**threads, key: on_thread},
+            "jump_to": "end",
+            "messages": [*map(self._refused, blocked), *beside, AIMessage(text)],
+        }
 
     @hook_config(can_jump_to=["end"])
     async def aafter_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
@@ -183,14 +186,22 @@ class ToolCallLimitMiddleware(AgentMiddleware):
     def _refused(self, call: Any) -> ToolMessage:
         what = "make additional tool calls" if self.tool_name is None else f"call '{self.tool_name}' again"
         text = f"Tool call limit exceeded. Do not {what}."
-        return ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")
+        return _instead(call, text)
 
 
-def _exceeded(thread_count: int, run_count: int, thread_limit: int | None, run_limit: int | None) -> str:
+def _instead(call: Any, text: str) -> ToolMessage:
+    return ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")
+
+
+def _exceeded(
+    thread_count: int, run_count: int, thread_limit: int | None, run_limit: int | None, said: str = "", unit: str = ""
+) -> str:
     """Which of the limits were reached, with their counts."""
     counts = (("thread", thread_count, thread_limit), ("run", run_count, run_limit))
     return ", ".join(
-        f"{name} limit ({count}/{limit})" for name, count, limit in counts if limit is not None and count >= limit
+        f"{name} limit{said} ({count}/{limit}{unit})"
+        for name, count, limit in counts
+        if limit is not None and count >= limit
     )
 
 

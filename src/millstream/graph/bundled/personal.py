@@ -53,7 +53,7 @@ class PIIMiddleware(AgentMiddleware):
 
     `pii_type` is "email", "credit_card", "ip", "mac_address", "url", or a name of yours with a `detector`: a pattern, or a
     function of the text that gives dicts with `start` and `end`. What is found is replaced ("redact": `[REDACTED_EMAIL]`,
-    "mask": only its end stays, "hash": the same for the same value), or "block" raises `PIIDetectionError`.
+    "mask": only a part stays, "hash": the same for the same value), or "block" raises `PIIDetectionError`.
 
     Raises:
         InvalidArgument: (a ValueError) an unknown strategy, or an unknown type without a detector.
@@ -156,8 +156,23 @@ class PIIMiddleware(AgentMiddleware):
             return f"[REDACTED_{self.pii_type.upper()}]"
         if self.strategy == "hash":
             return f"<{self.pii_type}_hash:{hashlib.sha256(value.encode()).hexdigest()[:8]}>"
-        shown = min(4, len(value) // 3)
-        return re.sub(r"[^\W_]", "*", value[: len(value) - shown]) + value[len(value) - shown :]
+        return _masked(self.pii_type, value)
+
+
+def _masked(pii_type: str, value: str) -> str:
+    """A value of which only as much can be read as tells it from others."""
+    if pii_type == "email":
+        user, _, domain = value.partition("@")
+        return f"{user}@****.{domain.rpartition('.')[2]}"
+    if pii_type == "ip":
+        return re.sub(r"\d+(?=\.)", "*", value)
+    if pii_type == "mac_address":
+        return re.sub(r"\w", "*", value[:-2]) + value[-2:]
+    if pii_type == "url":
+        return "[MASKED_URL]"
+    if pii_type == "credit_card":
+        return re.sub(r"\d", "*", value[:-4]) + value[-4:]
+    return "****" + (value[-4:] if len(value) > 4 else "")
 
 
 def _is_one(pii_type: str, value: str) -> bool:

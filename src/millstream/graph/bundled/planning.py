@@ -54,9 +54,13 @@ class TodoListMiddleware(ModelWrapper):
         self.tools = [StructuredTool.from_function(_write, name=TOOL, description=tool_description)]
 
     async def around_model(self, d: Driver, request: ModelRequest, inside: Inside) -> ModelAnswer:
-        own = request.system_prompt
-        text = self.system_prompt if not own else f"{own}\n\n{self.system_prompt}"
-        answer: ModelAnswer = await inside(request.override(system_message=SystemMessage(text)))
+        own = request.system_message
+        before: list[Any] = [] if own is None else [{"type": "text", "text": own.content}] if own.content else []
+        if own is not None and not isinstance(own.content, str):
+            before = [*own.content]  # blocks stay as they are, with what providers keep in them
+        text = f"\n\n{self.system_prompt}" if before else self.system_prompt
+        asked = request.override(system_message=SystemMessage([*before, {"type": "text", "text": text}]))
+        answer: ModelAnswer = await inside(asked)
         return answer
 
     def after_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:

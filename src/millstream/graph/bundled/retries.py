@@ -33,6 +33,7 @@ class _Tries:
         initial_delay: float,
         max_delay: float,
         jitter: bool,
+        advice: str = "",
     ) -> None:
         if max_retries < 0 or initial_delay < 0 or max_delay < 0 or backoff_factor < 0:
             raise InvalidArgument("max_retries, initial_delay, max_delay and backoff_factor cannot be negative.")
@@ -45,16 +46,19 @@ class _Tries:
         self._first = initial_delay
         self._most = max_delay
         self._jitter = jitter
+        self._advice = advice
 
     async def run(self, d: Driver, attempt: Callable[[], Awaitable[Any]], told: Callable[[str], Any], what: str) -> Any:
-        """What the first attempt that succeeds gives, else what is told of the last failure."""
+        """What the first attempt that succeeds gives, else what is told of the last failure; others than `retry_on` are raised."""
         for tried in range(self.max_retries + 1):
             try:
                 return await attempt()
             except GraphBubbleUp:
                 raise
             except Exception as error:
-                if tried < self.max_retries and self._covers(error):
+                if not self._covers(error):
+                    raise
+                if tried < self.max_retries:
                     await d.sleep(self.pause(tried))
                     continue
                 if callable(self.on_failure):
@@ -62,7 +66,7 @@ class _Tries:
                 if self.on_failure == "error":
                     raise
                 attempts = f"{tried + 1} attempt{'s' if tried else ''}"
-                return told(f"{what} failed after {attempts} with {type(error).__name__}: {error}")
+                return told(f"{what} failed after {attempts} with {type(error).__name__}: {error}{self._advice}")
         raise AssertionError("unreachable")
 
     def pause(self, tried: int) -> float:
@@ -74,9 +78,9 @@ class _Tries:
 class ModelRetryMiddleware(ModelWrapper):
     """Calls the model again when a call fails.
 
-    `retry_on` is exception classes or a function of the exception. After `max_retries` further tries, or where it is none
-    of those, `on_failure` decides: the failure is the model's answer ("continue"), is raised ("error"), or a function
-    gives the answer's text.
+    `retry_on` is exception classes or a function of the exception; others are raised at once. After `max_retries` further
+    tries `on_failure` decides: the failure is the model's answer ("continue"), is raised ("error"), or a function gives the
+    answer's text.
     """
 
     def __init__(
@@ -139,8 +143,11 @@ class ToolRetryMiddleware(ToolWrapper):
             known: OnFailure = "error" if on_failure == "raise" else "continue"
             warnings.warn(f"on_failure={on_failure!r} is now {known!r}.", DeprecationWarning, stacklevel=2)
             on_failure = known
-        self._tries = _Tries(max_retries, retry_on, on_failure, backoff_factor, initial_delay, max_delay, jitter)
-        self._names = None if tools is None else {t if isinstance(t, str) else t.name for t in tools}
+        advice = ". Please try again."
+        self._tries = _Tries(
+            max_retries, retry_on, on_failure, backoff_factor, initial_delay, max_delay, jitter, advice
+        )
+        self._names = _names(tools)
 
     async def around_tool(self, d: Driver, request: ToolCallRequest, inside: Inside) -> Any:
         name = request.tool_call["name"]
@@ -152,7 +159,7 @@ class ToolRetryMiddleware(ToolWrapper):
 class ToolErrorMiddleware(ToolWrapper):
     """Tells the model of failures of tools, as the handler wants: its text (or blocks), or None to let the error through.
 
-    `on_error(error, request)` serves both colours; `aon_error` takes its place in async runs.
+    It is asked about all tools, or those in `tools` (tools or names). `on_error(error, request)` serves both colours; `aon_error` takes its place in async runs.
 
     Raises:
         InvalidArgument: (a ValueError) neither was given.
@@ -163,11 +170,13 @@ class ToolErrorMiddleware(ToolWrapper):
         on_error: Callable[[Exception, ToolCallRequest], Content] | None = None,
         *,
         aon_error: Callable[[Exception, ToolCallRequest], Awaitable[Content]] | None = None,
+        tools: Sequence[Any] | None = None,
     ) -> None:
         if on_error is None and aon_error is None:
             raise InvalidArgument("give `on_error`, `aon_error` or both.")
         self.on_error = on_error
         self.aon_error = aon_error
+        self._names = _names(tools)
 
     async def around_tool(self, d: Driver, request: ToolCallRequest, inside: Inside) -> Any:
         try:
@@ -175,10 +184,16 @@ class ToolErrorMiddleware(ToolWrapper):
         except GraphBubbleUp:
             raise
         except Exception as error:
+            if self._names is not None and request.tool_call["name"] not in self._names:
+                raise
             content = await d.call(enter(None), self.on_error, self.aon_error, error, request)
             if content is None:
                 raise
             return _told(request, content)
+
+
+def _names(tools: Sequence[Any] | None) -> set[str] | None:
+    return None if tools is None else {each if isinstance(each, str) else each.name for each in tools}
 
 
 def _told(request: ToolCallRequest, content: Any) -> ToolMessage:

@@ -100,7 +100,7 @@ class SummarizationMiddleware(AgentMiddleware):
                 allow_partial=True,
                 include_system=True,
             )
-        prompt = self.summary_prompt.format(messages=get_buffer_string(messages))
+        prompt = self.summary_prompt.format(messages=get_buffer_string(messages, format="xml"))
         answer: BaseMessage = await ask_model(d, self.model, prompt, "summarization")
         return answer.text.strip()
 
