@@ -97,11 +97,11 @@ def settled(strategy: Any, model: Any) -> ToolStrategy | ProviderStrategy | None
     return ProviderStrategy(strategy.schema) if profile.get("structured_output") else ToolStrategy(strategy.schema)
 
 
-def tool_form(schema: Any) -> dict[str, Any]:
+def tool_form(schema: Any, *, strict: bool | None = None) -> dict[str, Any]:
     """The schema as a tool for the model."""
     from ..chat.function_calling import convert_to_openai_tool
 
-    return convert_to_openai_tool(schema)
+    return convert_to_openai_tool(schema, strict=strict)
 
 
 def tool_forms(schema: Any) -> list[BaseTool]:
@@ -132,8 +132,10 @@ def _members(schema: Any) -> list[Any]:
 
 def provider_form(strategy: ProviderStrategy) -> dict[str, Any]:
     """The schema as providers take it."""
-    function = tool_form(strategy.schema)["function"]
+    function = tool_form(strategy.schema, strict=strategy.strict)["function"]
     form: dict[str, Any] = {"name": function["name"], "schema": function["parameters"]}
+    if function.get("description"):
+        form["description"] = function["description"]
     if strategy.strict is not None:
         form["strict"] = strategy.strict
     return {"type": "json_schema", "json_schema": form}

@@ -20,6 +20,7 @@ from .anthropic_stream import AnthropicDecoder
 from .asking import Begun, StreamAsking
 from .endpoint import Endpoint
 from .http import Link, Post
+from .profiles import profile_of
 from .wire_model import WireModel
 
 __all__ = ["ChatAnthropic"]
@@ -79,6 +80,8 @@ class ChatAnthropic(WireModel):
         if not (settings.get("model") or settings.get("model_name")):
             raise InvalidArgument("ChatAnthropic needs a `model`, such as 'claude-sonnet-4-5'.")
         super().__init__(**settings)
+        if self.profile is None:
+            self.profile = profile_of("anthropic", self.model)
         if self.max_tokens is None:
             self.max_tokens = most_tokens(self.model)
 

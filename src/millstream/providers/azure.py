@@ -47,7 +47,9 @@ class _OnAzure(Wired):
         proxy_variables=("OPENAI_PROXY",),
         key_header="api-key",
     )
-    _of_no_use: ClassVar[frozenset[str]] = frozenset({"openai_api_type", "model_version", "validate_base_url"})
+    _of_no_use: ClassVar[frozenset[str]] = (
+        ChatOpenAI._of_no_use | OpenAIEmbeddings._of_no_use | {"openai_api_type", "model_version", "validate_base_url"}
+    ) - {"deployment", "openai_api_version", "tiktoken_model_name"}
 
     def __init__(self, **settings: Any) -> None:
         for name, ours in _NAMES.items():

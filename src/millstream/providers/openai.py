@@ -19,6 +19,7 @@ from ..flow.runnable import Runnable
 from .endpoint import Endpoint
 from .free_text import chat_tool
 from .openai_request import call_parameters, is_openais, takes_temperature, tool_choice_of, with_usage
+from .profiles import profile_of
 from .responses_request import only_responses, responses_parameters
 from .timeouts import Timeouts
 from .wire_model import WireModel
@@ -147,6 +148,8 @@ class ChatOpenAI(WireModel):
         effort = self.reasoning_effort or (self.reasoning or {}).get("effort")
         if self.temperature not in (None, 1) and self._is_openai and not takes_temperature(self.model_name, effort):
             self.temperature = None
+        if self.profile is None and self._is_openai:
+            self.profile = profile_of("openai", self.model_name)
         if self.tiktoken_model_name and self.custom_get_token_ids is None:
             self.custom_get_token_ids = partial(openai_tokens.token_ids, self.tiktoken_model_name)
 
