@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 from colours import Colour, colour
-from graph_helpers import Log, chunks, graph_of, run, thread
+from graph_helpers import Log, chunks, graph_of, run, stream, thread
 
 from millstream import (
     START,
@@ -205,6 +205,15 @@ def test_a_step_has_a_time_of_its_own(colour: Colour) -> None:
     app.step_timeout = 0.02
     with pytest.raises(TimeoutError):
         colour.run(lambda c: run(c, app, {"n": 1}))
+    told: list[Any] = []
+
+    async def listen(c: Colour) -> None:
+        async for task in stream(c, app, {"n": 1}, stream_mode="tasks"):
+            told.append("input" in task)
+
+    with pytest.raises(TimeoutError):
+        colour.run(listen)
+    assert told == [True]  # the step failed, and none of its tasks did
     app.step_timeout = 10
     if colour.sync:
         assert app.invoke({"n": 1}) == {"n": 1, "log": ["z"]}

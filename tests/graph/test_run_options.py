@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 import pytest
 from colours import Colour, colour
-from graph_helpers import chunks, graph_of, run, thread
-from pydantic import BaseModel
+from graph_helpers import chunks, graph_of, run, stream, thread
+from pydantic import BaseModel, ValidationError
 
 from millstream import (
     START,
@@ -177,5 +178,66 @@ def test_an_empty_context_is_none(colour: Colour) -> None:
         for context in ({}, {"user": "ann"}):
             await run(c, app, {}, context=context)
         assert seen == [None, {"user": "ann"}]
+
+    colour.run(body)
+
+
+def test_a_graph_may_have_modes_of_its_own(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(a=c.function(lambda state: {"n": 1})).compile()
+        app.stream_mode = ["values", "updates"]
+        assert await chunks(c, app, {"n": 0}) == [
+            ("values", {"n": 0, "log": []}),
+            ("updates", {"a": {"n": 1}}),
+            ("values", {"n": 1, "log": []}),
+        ]
+        assert await chunks(c, app, {"n": 0}, stream_mode="updates") == [{"a": {"n": 1}}]
+        assert await run(c, app, {"n": 0}) == {"n": 1, "log": []}
+
+    colour.run(body)
+
+
+def test_all_nodes_as_breakpoints_are_one_sign() -> None:
+    app = graph_of(a=lambda state: None).compile(interrupt_before="*", interrupt_after=["a"])
+    assert (app.interrupt_before_nodes, app.interrupt_after_nodes) == ("*", ("a",))
+
+
+def test_an_input_that_no_node_can_take_gives_the_error_alone(colour: Colour) -> None:
+    class State(BaseModel):
+        n: int
+
+    async def body(c: Colour) -> None:
+        app = graph_of(
+            ("a", "b"), state=State, a=c.function(lambda s: {"n": "x"}), b=c.function(lambda s: None)
+        ).compile()
+        for given, told in (({"n": "x"}, []), ({"n": 1}, [{"n": 1}])):
+            found = []
+            with pytest.raises(ValidationError):
+                async for values in stream(c, app, given, stream_mode="values"):
+                    found.append(values)
+            assert found == told
+
+    colour.run(body)
+
+
+def test_parts_of_graphs_inside_are_of_the_same_class_where_they_can(colour: Colour) -> None:
+    @dataclass
+    class State:
+        n: int
+
+    class Other(TypedDict):
+        n: int
+        more: str
+
+    async def body(c: Colour) -> None:
+        def classes(parts: Any) -> list[str]:
+            return [type(part["data"]).__name__ for part in parts if part["ns"]]
+
+        for inner, name in ((State, "State"), (Other, "dict")):
+            node = c.function(lambda state: {"n": 2} if isinstance(state, State) else {"n": 2, "more": "x"})
+            kid = graph_of(state=inner, node=node).compile()
+            app = graph_of(state=State, kid=kid).compile()
+            parts = await chunks(c, app, {"n": 1}, stream_mode="values", subgraphs=True, version="v2")
+            assert classes(parts)[-1] == name
 
     colour.run(body)

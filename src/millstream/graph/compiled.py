@@ -18,13 +18,13 @@ from ..spine.config import RunnableConfig
 from ..spine.events import MISSING, STREAM
 from ..spine.scope import Scope, enter
 from .constants import INTERRUPT, START
-from .control import Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
+from .control import All, Durability, GraphOutput, StateSnapshot, StateUpdate, StreamMode
 from .draining import RunControl
 from .drawing import drawing_of, opened
 from .guarding import cache_namespace
 from .launch import entered, loop_for, showing, takes_tasks_config
 from .loop import Loop
-from .options import Options, options_of
+from .options import Options, only_given, options_of
 from .out import read_keys
 from .savers.registry import register_graph
 from .schema import json_schema_of, titled_schema_of, value_schema_of
@@ -48,7 +48,7 @@ OutputT = TypeVar("OutputT")
 class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, OutputT]):
     """What `StateGraph.compile()` gives. It keeps nothing of a run, so any number may go on at once."""
 
-    stream_mode: StreamMode = "updates"
+    stream_mode: StreamMode | list[StreamMode] = "updates"
     step_timeout: float | None = None
     """How many seconds a superstep may take."""
 
@@ -71,8 +71,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self.checkpointer = checkpointer
         self.cache = cache
         self.store = store
-        self.interrupt_before_nodes = tuple(interrupt_before)
-        self.interrupt_after_nodes = tuple(interrupt_after)
+        self.interrupt_before_nodes: All | tuple[str, ...] = "*" if "*" in interrupt_before else tuple(interrupt_before)
+        self.interrupt_after_nodes: All | tuple[str, ...] = "*" if "*" in interrupt_after else tuple(interrupt_after)
         self.debug = debug
         self.name = name
         register_graph(builder)
@@ -215,7 +215,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
             GraphRecursionError: (a RecursionError) too many supersteps.
             InvalidUpdateError: (a ValueError) a node wrote what its channel cannot take.
         """
-        _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
+        only_given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, control, version)  # fmt: skip
         return step(self._whole(SYNC, input, entered(sync_scope(config, "ainvoke"), config), kwargs))
 
@@ -236,7 +236,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         **kwargs: Any,
     ) -> Any:
         """`invoke` on the event loop: async nodes as tasks, sync ones on worker threads."""
-        _given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
+        only_given(kwargs, context, None if stream_mode == "values" else stream_mode, print_mode, output_keys,
                interrupt_before, interrupt_after, durability, control, version)  # fmt: skip
         scope = entered(enter(config), config)
         return await attended(ASYNC, scope, lambda scope: self._whole(ASYNC, input, scope, kwargs))
@@ -264,7 +264,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         One mode gives its payloads; a list gives `(mode, payload)`; `subgraphs=True` puts the namespace first and tells
         of graphs inside nodes too; `version="v2"` gives dicts with `type`, `ns` and `data`.
         """
-        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
+        only_given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
         scope = entered(blocking_scope(config), config)
         if takes_tasks_config(scope, config):
@@ -290,7 +290,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         **kwargs: Any,
     ) -> AsyncStream[Any]:
         """`stream` for `async for`."""
-        _given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
+        only_given(kwargs, context, stream_mode, print_mode, output_keys, interrupt_before, interrupt_after, durability, control,
                version, subgraphs, debug)  # fmt: skip
         scope = entered(enter(config), config)
         if takes_tasks_config(scope, config):
@@ -336,6 +336,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         self, d: Driver, inputs: AsyncIterator[Any], scope: Scope, kwargs: Kwargs, given: Any
     ) -> AsyncGenerator[Any, None]:
         scope = showing(scope)
+        if self.stream_mode != "updates":
+            kwargs = {"stream_mode": self.stream_mode, **kwargs}
         if given is not MISSING and not scope.listeners:
             try:
                 options = self._options(kwargs)
@@ -405,7 +407,12 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         return result
 
     def coerced(self, mode: str, ns: tuple[str, ...], data: Any) -> Any:
-        return data if ns else coerced(mode, data, self.builder.output.make, self.builder.state.make)
+        try:
+            return coerced(mode, data, self.builder.output.make, self.builder.state.make)
+        except Exception:
+            if not ns:
+                raise
+            return data  # a graph inside has a state of another kind
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -482,45 +489,6 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 async def _failing(error: Exception) -> AsyncGenerator[Any, None]:
     raise error
     yield
-
-
-def _given(
-    kwargs: dict[str, Any],
-    context: Any,
-    stream_mode: Any,
-    print_mode: Any,
-    output_keys: Any,
-    interrupt_before: Any,
-    interrupt_after: Any,
-    durability: Any,
-    control: RunControl | None,
-    version: str,
-    subgraphs: bool = False,
-    debug: bool | None = None,
-) -> None:
-    """Put what was given, and only that, into the keyword arguments."""
-    if context is not None:
-        kwargs["context"] = context
-    if stream_mode is not None:
-        kwargs["stream_mode"] = stream_mode
-    if print_mode:
-        kwargs["print_mode"] = print_mode
-    if output_keys is not None:
-        kwargs["output_keys"] = output_keys
-    if interrupt_before:
-        kwargs["interrupt_before"] = interrupt_before
-    if interrupt_after:
-        kwargs["interrupt_after"] = interrupt_after
-    if durability is not None:
-        kwargs["durability"] = durability
-    if control is not None:
-        kwargs["control"] = control
-    if version != "v1":
-        kwargs["version"] = version
-    if subgraphs:
-        kwargs["subgraphs"] = subgraphs
-    if debug:
-        kwargs["debug"] = debug
 
 
 def _level_below(xray: int | bool) -> int | bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..flow.drawing import Edge, Graph, Node
@@ -68,7 +68,7 @@ def _remove(graph: Graph, node: Node, still: Callable[[], Node | None]) -> None:
         graph.nodes, graph.edges = nodes, edges
 
 
-def drawing_of(builder: StateGraph[Any, Any, Any, Any], before: tuple[str, ...], after: tuple[str, ...]) -> Graph:
+def drawing_of(builder: StateGraph[Any, Any, Any, Any], before: Sequence[str], after: Sequence[str]) -> Graph:
     """The drawing of a builder's graph. Only what can be reached from START has an edge to END by itself."""
     drawing = Graph()
     nodes = {START: drawing.add_node(RunnablePassthrough[Any](), START)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument, MissingKey
@@ -15,7 +15,7 @@ from .differences import Print, changes, print_of
 from .interrupts import ANY, answers_of, is_answered, own_answer, storable
 from .savers.adapter import log_saver
 from .savers.ids import checkpoint_id
-from .savers.log import Chain, Entry, Loaded, Record
+from .savers.log import Chain, Entry, Loaded, Record, last_only
 from .savers.log_saver import SPECIAL, LogSaver
 from .savers.tuples import lease_of
 from .settling import in_order
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .task import Task
 
-__all__ = ["Ledger", "finished", "nodes_of"]
+__all__ = ["Ledger", "finished"]
 
 _IDS = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "task_id", "run_id"})
 
@@ -326,7 +326,7 @@ class Ledger:
         entries = self.entries
         if entries:
             if self.durability == "exit":
-                entries = _last_only(entries)
+                entries = last_only(entries)
             await self._store(loop, entries, now=done or force)
         if done and self.chain is not None and self.parent is not None:
             self.saver.keep(self.thread, self.ns, self._left(loop))
@@ -469,27 +469,9 @@ def finished(records: Sequence[tuple[str, str, Any]]) -> dict[str, list[tuple[st
     return found
 
 
-def _last_only(entries: list[Entry]) -> list[Entry]:
-    """The last of several entries, holding what all of them changed."""
-    if not entries:
-        return []
-    last = entries[-1]
-    last.parent, last.once = entries[0].parent, entries[0].once
-    last.ops = [op for entry in entries for op in entry.ops]
-    if last.writes:
-        last.waits["ran"] = sorted(nodes_of(last.writes))  # an update may stand for them
-    last.writes = ()
-    return [last]
-
-
 def _path(task: Task) -> str:
     """The task's place in its step, as text that sorts in order."""
     return f"0:{task.node.name}" if task.index is None else f"1:{task.index:010d}:{task.node.name}"
-
-
-def nodes_of(writes: Iterable[Sequence[Any]]) -> set[str]:
-    """The names of the nodes whose tasks wrote."""
-    return {path.split(":", 2)[-1] if path.startswith("1:") else path[2:] for _, path, _ in writes}
 
 
 def _metadata(scope: Scope) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.ids import new_id
 from ..data.lazy import Lazy
-from ..errors import GraphBubbleUp, GraphDrained, GraphInterrupt, GraphRecursionError
+from ..errors import GraphBubbleUp, GraphDrained, GraphInterrupt, GraphRecursionError, StorageError
 from ..flow.driver import Driver, aclose
 from ..spine.scope import Scope
 from .control import Interrupt, Send
@@ -25,7 +25,7 @@ from .out import CHECKPOINTS, CUSTOM, DEBUG, TASKS, TOOLS, UPDATES, Out, ended_p
 from .plan import bounded
 from .running import run_task
 from .runtime import silent
-from .settling import apply, settle, show_start
+from .settling import apply, by_path, in_preparation, settle, show_start
 from .starting import begin, drain
 from .task import Task, grouped
 from .tool_input import ToolCallWithContext
@@ -205,10 +205,15 @@ class Loop:
             await self.ledger.close(self)
 
     async def pull(self, input: Any, said: deque[Any]) -> AsyncGenerator[Any, None]:
-        """`run` for a single reader whose `put` is `said.append`: yields what it says, driven by the consumer."""
+        """`run` for a single reader whose `put` is `said.append`: yields what it says, driven by the consumer.
+
+        What a step says at its end comes when the next one is ready: where that cannot be, the reader gets the error alone.
+        """
+        between = True
         try:
             going = await begin(self, input)
             while going and self.prepare():
+                between = False
                 while said:
                     yield said.popleft()
                 if len(self.todo) == 1 and self.step_timeout is None:
@@ -223,15 +228,15 @@ class Loop:
                         await aclose(crowd)
                 for gate in self.scope.gates:
                     await self._wait_for(gate)
+                between = True
                 if not await self.end_step():
                     break
-                while said:
-                    yield said.popleft()
             if self.ledger is not None:
                 await self.ledger.close(self)
         except BaseException as error:
             await self._close(error)
-            if isinstance(error, Exception):
+            whole = not between or isinstance(error, (GraphRecursionError, GraphBubbleUp, StorageError))
+            if whole and isinstance(error, Exception):
                 while said:
                     yield said.popleft()
             raise
@@ -408,7 +413,9 @@ class Loop:
             task.error = error
         if self.calls is not None:
             await self.calls.finish(self.d.sync, cancel=True)
-        if self.wants & (TASKS | DEBUG) and not isinstance(error, (GraphBubbleUp, asyncio.CancelledError)):
+        late = self.step_timeout is not None and type(error) is TimeoutError  # of the step, not of a task
+        untold = late or isinstance(error, (GraphBubbleUp, asyncio.CancelledError))
+        if self.wants & (TASKS | DEBUG) and not untold:
             for out in self.outs:
                 out.task(self.step, ended_payload(task), "task_result")
         await self.cut(error)
@@ -421,7 +428,7 @@ class Loop:
         if any(task.waits for task in tasks):
             await self._interrupted()
             return False
-        await settle(self, _by_path(tasks))
+        await settle(self, by_path(tasks))
         if self.breaks_after and self._breaks(self.breaks_after):
             self._show_left()
             self._stop("interrupt_after")
@@ -435,12 +442,12 @@ class Loop:
     def _show_left(self) -> None:
         """Tell the checkpoint that the run ends with, before its end, and what would come next."""
         if self.ledger is not None and self.wants & (CHECKPOINTS | DEBUG):
-            show_start(self, self.ledger, sorted(self.upcoming(self.step), key=_prepared))
+            show_start(self, self.ledger, sorted(self.upcoming(self.step), key=in_preparation))
 
     async def _interrupted(self) -> None:
         if self.ledger is not None:
             await self.ledger.cut(self)
-        finished = [task for task in _by_path(self.tasks) if task.done]
+        finished = [task for task in by_path(self.tasks) if task.done]
         groups = grouped(finished)
         if groups and not self.nested:
             # Shown, not stored: the step is not over.
@@ -478,18 +485,6 @@ class Loop:
         for task in tasks:
             task.step = step
         return tasks
-
-
-def _prepared(task: Task) -> tuple[bool, str]:
-    """Where a task stands among those that are prepared together: those of Sends are first, as they were sent."""
-    return task.index is None, task.node.name if task.index is None else ""
-
-
-def _by_path(tasks: Sequence[Task]) -> Sequence[Task]:
-    """The order in which writes are applied: tasks of edges (already in the order of their names), then those of Sends."""
-    if len(tasks) < 2:
-        return tasks
-    return [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
 
 
 def _also(error: BaseException, lost: Exception) -> None:

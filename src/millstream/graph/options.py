@@ -124,6 +124,45 @@ def options_of(kwargs: dict[str, Any]) -> Options:
     return Options(**kwargs) if kwargs else DEFAULT
 
 
+def only_given(
+    kwargs: dict[str, Any],
+    context: Any,
+    stream_mode: Any,
+    print_mode: Any,
+    output_keys: Any,
+    interrupt_before: Any,
+    interrupt_after: Any,
+    durability: Any,
+    control: RunControl | None,
+    version: str,
+    subgraphs: bool = False,
+    debug: bool | None = None,
+) -> None:
+    """Put what was given, and only that, into the keyword arguments."""
+    if context is not None:
+        kwargs["context"] = context
+    if stream_mode is not None:
+        kwargs["stream_mode"] = stream_mode
+    if print_mode:
+        kwargs["print_mode"] = print_mode
+    if output_keys is not None:
+        kwargs["output_keys"] = output_keys
+    if interrupt_before:
+        kwargs["interrupt_before"] = interrupt_before
+    if interrupt_after:
+        kwargs["interrupt_after"] = interrupt_after
+    if durability is not None:
+        kwargs["durability"] = durability
+    if control is not None:
+        kwargs["control"] = control
+    if version != "v1":
+        kwargs["version"] = version
+    if subgraphs:
+        kwargs["subgraphs"] = subgraphs
+    if debug:
+        kwargs["debug"] = debug
+
+
 def _bare(item: Item) -> Any:
     return item[2]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .loop import Loop
 
-__all__ = ["commanded", "in_order", "route", "save", "settle", "show_start", "wake"]
+__all__ = ["by_path", "commanded", "in_order", "in_preparation", "route", "save", "settle", "show_start", "wake"]
 
 logger = logging.getLogger("millstream")
 
@@ -164,3 +164,15 @@ def show_start(loop: Loop, ledger: Ledger, tasks: Sequence[Task]) -> None:
     payload = checkpoint_payload(loop, ledger, tasks)
     for out in loop.outs:
         out.checkpoint(loop.step - 1, payload)
+
+
+def in_preparation(task: Task) -> tuple[bool, str]:
+    """Where a task stands among those that are prepared together: those of Sends are first, as they were sent."""
+    return task.index is None, task.node.name if task.index is None else ""
+
+
+def by_path(tasks: Sequence[Task]) -> Sequence[Task]:
+    """The order in which writes are applied: tasks of edges (already in the order of their names), then those of Sends."""
+    if len(tasks) < 2:
+        return tasks
+    return [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]

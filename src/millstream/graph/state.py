@@ -11,13 +11,13 @@ from ..spine.scope import Scope
 from .constants import END, ERROR, INPUT, INTERRUPT, NULL_TASK, RESUME, START
 from .control import PregelTask, StateSnapshot, StateUpdate
 from .interrupts import is_answered
-from .ledger import Ledger, finished, nodes_of
+from .ledger import Ledger, finished
 from .loop import Loop
 from .out import read_keys, result_of
 from .running import choose
 from .savers.base import BaseCheckpointSaver
 from .savers.ids import made_at
-from .savers.log import Loaded
+from .savers.log import Loaded, nodes_of
 from .savers.tuples import named
 from .settling import apply, commanded, save, settle
 from .task import Task, TaskScope, grouped

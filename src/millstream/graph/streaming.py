@@ -29,7 +29,7 @@ def chunks_of(app: App, loop: Loop, input: Any, options: Options) -> AsyncGenera
 
     Pull where nothing is said while a node runs: the consumer drives the loop. Else push, through a mailbox.
     """
-    modes = (app.stream_mode,) if options.modes is None else options.modes
+    modes = ("updates",) if options.modes is None else options.modes
     keys = app.keys(options, streaming=True)
     shape = options.shape(app.coerced)
     if options.subgraphs or app.plan.eager or any(BITS[mode] & LIVE for mode in modes):

@@ -28,7 +28,9 @@ __all__ = [
     "damaged",
     "following",
     "gone",
+    "last_only",
     "needs_values",
+    "nodes_of",
     "rebuilt",
     "rows_of",
     "taken",
@@ -392,3 +394,21 @@ def whole(row: Row, loaded: Loaded) -> Row:
     """The row as one that builds on no other."""
     snapshot = row.snapshot if row.snapshot is not None and row.is_base else encode(loaded.values)
     return row._replace(parent=None, chain=Chain(row.id, 0, len(snapshot)), snapshot=snapshot)
+
+
+def last_only(entries: list[Entry]) -> list[Entry]:
+    """The last of several entries, holding what all of them changed."""
+    if not entries:
+        return []
+    last = entries[-1]
+    last.parent, last.once = entries[0].parent, entries[0].once
+    last.ops = [op for entry in entries for op in entry.ops]
+    if last.writes:
+        last.waits["ran"] = sorted(nodes_of(last.writes))  # an update may stand for them
+    last.writes = ()
+    return [last]
+
+
+def nodes_of(writes: Iterable[Sequence[Any]]) -> set[str]:
+    """The names of the nodes whose tasks wrote."""
+    return {path.split(":", 2)[-1] if path.startswith("1:") else path[2:] for _, path, _ in writes}
