@@ -250,3 +250,24 @@ def test_a_path_without_a_map_may_lead_anywhere(path_map: Any) -> None:
     graph = graph_of(a=noop, b=lambda s: {"log": ["b"]})
     graph.add_conditional_edges("a", lambda state: "b", path_map)
     assert graph.compile().invoke({"log": []}) == {"log": ["b"]}
+
+
+class Said(TypedDict):
+    times: int
+    word: str
+    left: RemainingSteps
+
+
+def test_a_graph_is_a_tool_with_the_keys_of_its_input() -> None:
+    graph = StateGraph(Said)
+    graph.add_node("say", lambda state: {"word": state["word"] * state["times"]})
+    tool = graph.add_edge(START, "say").compile(name="sayer").as_tool(description="Say it.")
+    assert (tool.name, sorted(tool.args)) == ("sayer", ["times", "word"])
+    assert tool.invoke({"times": 2, "word": "a"}) == {"times": 2, "word": "aa"}
+    assert sorted(graph.compile().output_schema.model_json_schema()["properties"]) == ["times", "word"]
+
+    @entrypoint()
+    def shout(word: str) -> str:
+        return word.upper()
+
+    assert shout.as_tool(name="shout", description="Shout.").invoke("a") == "A"

@@ -27,7 +27,7 @@ from .loop import Loop
 from .options import Options, only_given, options_of
 from .out import read_keys
 from .savers.registry import register_graph
-from .schema import json_schema_of, titled_schema_of, value_schema_of
+from .schema import json_schema_of, shape_of, titled_schema_of, value_schema_of
 from .state import history, read_state, update_state
 from .stream_parts import coerced, ensure_valid_checkpointer
 from .streaming import chunks_of, listen
@@ -172,6 +172,12 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """`get_graph`, awaitable."""
         return self.get_graph(config, xray=xray)
+
+    def _input_shape(self) -> Any:
+        return shape_of(self.builder.input, self.builder.input_schema, given=True)
+
+    def _output_shape(self) -> Any:
+        return shape_of(self.builder.output, self.builder.output_schema, given=False)
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """The JSON schema of the input."""

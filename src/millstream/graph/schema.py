@@ -137,6 +137,21 @@ def _positional(reducer: Any) -> int:
     return sum(k in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
 
 
+def shape_of(schema: Schema, type_: Any, *, given: bool) -> Any:
+    """What a graph takes (`given`) or gives, as runnables say it: its type, or the fields of that."""
+    from ..chat.typed_dicts import readable
+
+    if schema.is_root or _is_model(type_):
+        return type_
+    hints = get_type_hints(schema.type, include_extras=True)
+    optional: frozenset[str] = getattr(schema.type, "__optional_keys__", frozenset())
+    return {
+        name: (readable(hints[name]), ... if given and name not in optional else None)
+        for name in schema.channels
+        if name in hints
+    }
+
+
 def json_schema_of(type_: Any) -> dict[str, Any]:
     """The JSON schema of values of a schema's type."""
     from pydantic import TypeAdapter
