@@ -197,6 +197,12 @@ def test_strict() -> None:
     assert parameters["additionalProperties"] is False
     assert parameters["properties"]["many"]["items"]["additionalProperties"] is False
     assert convert_to_openai_function(Outer, strict=False)["strict"] is False
+
+    def count(words: dict[str, int]) -> None:
+        """Count."""
+
+    words = convert_to_openai_function(count, strict=True)["parameters"]["properties"]["words"]
+    assert words == {"type": "object", "additionalProperties": False}
     assert convert_to_openai_function({"name": "f"}, strict=True)["parameters"]["required"] == []
 
 

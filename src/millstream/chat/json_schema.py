@@ -82,4 +82,6 @@ def _closed(schema: Any, *, all_required: bool) -> Any:
         made["additionalProperties"] = False
         if all_required:
             made["required"] = list(made["properties"])
+    elif all_required and "additionalProperties" in made:
+        made["additionalProperties"] = False  # providers that are strict refuse any other
     return made

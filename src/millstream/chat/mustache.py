@@ -168,7 +168,7 @@ class _Page:
                 self._put(node)
             elif isinstance(node, _Field):
                 value = _look_up(node.name, context)
-                text = "" if value is _ABSENT or value is None else str(value)
+                text = "" if _is_nothing(value) else str(value)
                 self._put(text.translate(_ESCAPES) if node.escaped else text)
             else:
                 self._write_section(node, context)
@@ -197,6 +197,11 @@ class _Page:
                 f"template {shortened(self.text)} was given values with which it grows beyond {_MOST_PIECES:,} pieces "
                 f"or {_MOST_CHARACTERS:,} characters."
             )
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a field shows nothing for this value; an empty list is no text, while 0 and False are."""
+    return value is _ABSENT or value is None or (isinstance(value, (list, tuple, dict, set)) and not value)
 
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
