@@ -124,7 +124,11 @@ def test_an_error_of_a_stage_fails_it_and_those_behind(colour: Colour, place: in
             await read(noted_line(driver(colour), log, *stages))
 
     colour.run(body)
-    assert log == ["closed", *(f"{name} {'left' if at < place else 'ValueError'}" for at, name in enumerate("abc"))]
+    assert log == [
+        "closed",
+        *(f"{name} ValueError" for name in "abc"[place:]),
+        *(f"{name} left" for name in "abc"[:place]),
+    ]
 
 
 def test_an_error_at_the_end_fails_those_behind(colour: Colour) -> None:

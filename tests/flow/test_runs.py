@@ -71,7 +71,7 @@ def test_an_input_that_is_not_read_is_closed_before_the_end(colour: Colour) -> N
         assert await c.collect(chain, None, {"callbacks": [recorder]}) == ["own"]
         assert log == ["make 1", "closed"]
         told = recorder.told()
-        assert told.index("source end" if c.sync else "source error") < told.index("ignoring end")
+        assert told.index("source end") < told.index("ignoring end")
 
     colour.run(body)
 
@@ -131,3 +131,28 @@ def test_a_cancelled_stream_tells_each_run_from_the_inside_out(run_async: Any) -
         ]
 
     run_async(body())
+
+
+def test_what_fails_in_the_middle_is_told_before_what_it_cut_short(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        def sync_form(chunks: Any) -> Any:
+            for chunk in chunks:
+                if chunk == 2:
+                    raise ValueError("two")
+                yield chunk
+
+        async def async_form(chunks: Any) -> Any:
+            async for chunk in chunks:
+                if chunk == 2:
+                    raise ValueError("two")
+                yield chunk
+
+        failing = RunnableGenerator(sync_form, async_form, name="failing")
+        recorder = Recorder()
+        chain = RunnableGenerator(c.generator(1, 2, 3), name="source") | failing
+        with pytest.raises(ValueError, match="two"):
+            await c.collect(chain, None, {"callbacks": [recorder]})
+        ends = [told for told in recorder.told() if told.endswith(("end", "error"))]
+        assert ends == ["failing error", "RunnableSequence error", "source end" if c.sync else "source error"]
+
+    colour.run(body)

@@ -19,7 +19,7 @@ from ..spine.run import Run, name_run
 from ..spine.scope import Scope
 from .contexts import drive, here, isolated, resume
 from .leaves import ataken, taken, within
-from .line import Leaf, Opened, end, place_of, rest, stop
+from .line import Leaf, Opened, close_inputs, end, place_of, rest, stop
 from .mailbox import Mailbox
 from .outcome import Outcome, log_late
 from .parts import Parts, Thunk, run_part
@@ -273,15 +273,22 @@ class AsyncDriver:
                 close = getattr(items, "aclose", None)
                 if close is not None:
                     await drive(run, close())
-                for each in opened.inputs:
-                    await aclose(each)
+            if opened.inputs:
+                await close_inputs(opened.inputs, None)
             for item in rest(stages):
                 yield item
         except BaseException as error:
-            if stages:
-                if place < 0:
-                    place = len(stages) if isinstance(error, GeneratorExit) else place_of(takes, left)
-                stop(stages, place, error)
+            leaving = isinstance(error, GeneratorExit)
+            if leaving:
+                await close_inputs(opened.inputs, error)
+            try:
+                if stages:
+                    if place < 0:
+                        place = len(stages) if leaving else place_of(takes, left)
+                    stop(stages, place, error)
+            finally:
+                if not leaving:
+                    await close_inputs(opened.inputs, error)
             raise
         if stages:
             end(stages)
@@ -424,14 +431,21 @@ def _pulled(opened: Opened) -> Generator[Any, None, None]:
             close = getattr(items, "close", None)
             if close is not None:
                 run(close)
-            for each in opened.inputs:
-                step(aclose(each))
+        if opened.inputs:
+            step(close_inputs(opened.inputs, None))
         yield from rest(stages)
     except BaseException as error:
-        if stages:
-            if place < 0:
-                place = len(stages) if isinstance(error, GeneratorExit) else place_of(takes, left)
-            stop(stages, place, error)
+        leaving = isinstance(error, GeneratorExit)
+        if leaving:
+            step(close_inputs(opened.inputs, error))
+        try:
+            if stages:
+                if place < 0:
+                    place = len(stages) if leaving else place_of(takes, left)
+                stop(stages, place, error)
+        finally:
+            if not leaving:
+                step(close_inputs(opened.inputs, error))
         raise
     if stages:
         end(stages)

@@ -7,6 +7,7 @@ itself to the line that it is fed with, as a stage; the drivers hold the loop (`
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,21 @@ if TYPE_CHECKING:
     from ..spine.scope import Scope
     from .driver import Driver
 
-__all__ = ["Each", "Leaf", "Line", "Opened", "Stage", "end", "line_of", "nothing", "place_of", "rest", "stop"]
+__all__ = [
+    "Each",
+    "Enough",
+    "Leaf",
+    "Line",
+    "Opened",
+    "Stage",
+    "close_inputs",
+    "end",
+    "line_of",
+    "nothing",
+    "place_of",
+    "rest",
+    "stop",
+]
 
 
 class Stage:
@@ -61,8 +76,15 @@ class Leaf:
         self.kwargs = kwargs
 
 
+class Enough(GeneratorExit):
+    """Thrown into a line whose reader has ended by itself, without reading it all."""
+
+
 class Opened:
-    """A line that has begun. `inputs` are closed when the source has been."""
+    """A line that has begun. `inputs` are closed when the source has been.
+
+    After an error that is done only when the stages have been told of it: what failed is told first, then what it cut short.
+    """
 
     __slots__ = ("inputs", "source", "stages")
 
@@ -136,6 +158,17 @@ def line_of(d: Driver, items: AsyncIterator[Any]) -> Line:
     return Line(d, opens)
 
 
+async def close_inputs(inputs: Sequence[AsyncIterator[Any]], error: BaseException | None) -> None:
+    """Close what a line has read from; `error` is what ended the line, None where it came to its end."""
+    for each in inputs:
+        if isinstance(each, Line) and (error is None or isinstance(error, Enough)):
+            with suppress(GeneratorExit, StopAsyncIteration):
+                await each.athrow(Enough())
+        close = getattr(each, "aclose", None)
+        if close is not None:
+            await close()
+
+
 async def nothing() -> AsyncGenerator[Any, None]:
     """A source without items."""
     return
@@ -171,13 +204,16 @@ def end(stages: Sequence[Stage]) -> None:
 
 
 def stop(stages: Sequence[Stage], place: int, error: BaseException) -> None:
-    """Tell the stages, first to last, that the line broke off with an `error` that came from the one at `place`.
+    """Tell the stages that the line broke off with an `error` that came from the one at `place`: that one and those after it
+    first, then those before it, which were cut short.
 
     Raises:
         BaseException: what a stage raised when it was told.
     """
     raised: BaseException | None = None
-    for at, stage in enumerate(stages):
+    count = len(stages)
+    for at in (*range(place, count), *range(min(place, count))):
+        stage = stages[at]
         try:
             if at < place:
                 stage.stopped(error if isinstance(error, GeneratorExit) else GeneratorExit(), True)

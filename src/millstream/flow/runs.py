@@ -11,7 +11,7 @@ from ..spine.events import END, MISSING, STREAM
 from ..spine.run import Run
 from ..spine.scope import Scope
 from .driver import Driver, Outcome, aclose
-from .line import Line, Opened, Stage, line_of, nothing, stop
+from .line import Enough, Line, Opened, Stage, line_of, nothing, stop
 from .mailbox import Abandoned
 from .many import Many
 from .overrides import Kwargs, folded
@@ -139,7 +139,8 @@ class Told(Stage):
         if not self.begun:
             return
         # An early close counts as a normal end where the consumer is sync, as an error where it is async.
-        if self.d.sync and (left or isinstance(error, (GeneratorExit, Abandoned))):
+        # Where what reads it has all that it wants, that is the end in both.
+        if isinstance(error, Enough) or (self.d.sync and (left or isinstance(error, (GeneratorExit, Abandoned)))):
             self.ended()
         else:
             first = self.all_taken[0] if self.all_taken else self.first
@@ -176,18 +177,15 @@ async def watched_each(
 
 
 async def _taking(first: Any, rest: AsyncIterator[Any], taken: list[Any] | None) -> AsyncGenerator[Any, None]:
-    """`first` and `rest` as one stream, each item noted in `taken` as it passes."""
-    try:
-        if first is not MISSING:
-            if taken is not None:
-                taken.append(first)
-            yield first
-        async for item in rest:
-            if taken is not None:
-                taken.append(item)
-            yield item
-    finally:
-        await aclose(rest)
+    """`first` and `rest` as one stream, each item noted in `taken` as it passes. The line closes `rest`."""
+    if first is not MISSING:
+        if taken is not None:
+            taken.append(first)
+        yield first
+    async for item in rest:
+        if taken is not None:
+            taken.append(item)
+        yield item
 
 
 def _whole(chunks: Sequence[Any] | None, none: Any, must_add: bool = False) -> Any:
