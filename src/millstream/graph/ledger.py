@@ -328,7 +328,7 @@ class Ledger:
             if self.durability == "exit":
                 entries = last_only(entries)
             await self._store(loop, entries, now=done or force)
-        if done and self.chain is not None and self.parent is not None:
+        if entries and done and self.chain is not None and self.parent is not None:
             self.saver.keep(self.thread, self.ns, self._left(loop))
 
     async def _store(self, loop: Loop, entries: list[Entry], now: bool) -> None:

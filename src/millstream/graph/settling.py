@@ -116,11 +116,11 @@ def route(loop: Loop, tasks: Sequence[Task]) -> None:
         names.update(dict.fromkeys(task.goto))
         sends += task.sends
         for join in task.node.joins:
-            seen = loop.joins.setdefault(join.name, set())
-            seen.add(task.node.name)
-            if seen == join.sources:
-                del loop.joins[join.name]
-                names[join.target] = None
+            loop.joins.setdefault(join.name, set()).add(task.node.name)
+    for join in {join for task in tasks for join in task.node.joins}:
+        if loop.joins[join.name] == join.sources:  # whichever of them ran more than once meanwhile
+            del loop.joins[join.name]
+            names[join.target] = None
     loop.sends = sends
     wake(loop, names)
 
@@ -172,7 +172,8 @@ def in_preparation(task: Task) -> tuple[bool, str]:
 
 
 def by_path(tasks: Sequence[Task]) -> Sequence[Task]:
-    """The order in which writes are applied: tasks of edges (already in the order of their names), then those of Sends."""
+    """The order in which writes are applied: tasks of edges by the names of their nodes, then those of Sends."""
     if len(tasks) < 2:
         return tasks
-    return [t for t in tasks if t.index is None] + [t for t in tasks if t.index is not None]
+    pulled = sorted((t for t in tasks if t.index is None), key=lambda t: t.node.name)
+    return [*pulled, *(t for t in tasks if t.index is not None)]

@@ -147,7 +147,6 @@ async def _resume(loop: Loop, command: Command[Any] | None) -> bool:
             save(loop, ledger, "fork", [])
             await ledger.flush(loop)
             loop.step += 1
-            loop.stop += 1
         await ledger.take_answers(loop)
     for out in loop.outs:
         out.values(loop.seen, None)

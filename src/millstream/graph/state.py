@@ -19,7 +19,7 @@ from .savers.base import BaseCheckpointSaver
 from .savers.ids import made_at
 from .savers.log import Loaded, nodes_of
 from .savers.tuples import named
-from .settling import apply, commanded, save, settle
+from .settling import apply, by_path, commanded, save, settle
 from .task import Task, TaskScope, grouped
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ async def _update(loop: Loop, ledger: Ledger, loaded: Loaded | None, updates: Se
         tasks.append(task)
     led = {name for task in tasks for name in (*task.node.next, *task.goto)}
     waiting = loop.upcoming(loop.step)
-    pending = [task for task in waiting if task.id in done and task.node.name not in led]
+    pending = by_path([task for task in waiting if task.id in done and task.node.name not in led])
     named = {task.node.name for task in tasks}
     joined = {join.target for node in loop.plan.nodes.values() for join in node.joins} - named
     # What all of a list edge's sources led to still waits; what other edges led to is given up with the step.
@@ -192,7 +192,7 @@ def _finish(loop: Loop, ledger: Ledger) -> None:
     """Give up what waits; what finished tasks of the step wrote is kept."""
     done = finished(ledger.records)
     commanded(loop, done.get(NULL_TASK, []), ledger.ops)
-    tasks = [task for task in loop.upcoming(loop.step) if task.id in done]
+    tasks = by_path([task for task in loop.upcoming(loop.step) if task.id in done])
     for task in tasks:
         task.recall(done[task.id])
     apply(loop, tasks, grouped(tasks), ledger.ops)
@@ -220,7 +220,7 @@ async def _ran_last(loop: Loop, ledger: Ledger, loaded: Loaded | None) -> set[st
     while loaded is not None:
         ran = set(loaded.waits.get("ran", ()))
         if not ran and loaded.source == "loop":
-            ran = nodes_of(loaded.writes)
+            ran = nodes_of(write for write in loaded.writes if write[1].startswith("0:"))  # a Send is of no edge
         if ran:
             return ran
         loaded = None if loaded.parent is None else await _load(loop, ledger, loaded.parent)
@@ -268,7 +268,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
                 result=None if result is None else _result(loop, task),
             )
         )
-    done = [task for task in waiting if task.done] if live else []
+    done = by_path([task for task in waiting if task.done]) if live else []
     if done:
         apply(loop, done, grouped(done))
     return StateSnapshot(
