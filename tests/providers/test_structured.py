@@ -195,3 +195,16 @@ def test_methods_that_cannot_work() -> None:
         it.with_structured_output(method="function_calling")
     with pytest.raises(InvalidArgument, match="write 'json_schema'"):
         it.with_structured_output(Sum, method="magic")  # type: ignore[arg-type]
+
+
+def test_a_dict_of_any_keys_is_closed_too_where_the_answer_is_held_to_its_form() -> None:
+    class Counts(BaseModel):
+        counts: dict[str, int] = {}
+
+    made = json_format(Counts)["json_schema"]["schema"]["properties"]["counts"]
+    assert made == {"type": "object", "additionalProperties": False, "default": {}}
+    assert json_format(Counts, strict=False)["json_schema"]["schema"]["properties"]["counts"] == {
+        "type": "object",
+        "additionalProperties": {"type": "integer"},
+        "default": {},
+    }

@@ -55,7 +55,7 @@ def _plain(node: Any, definitions: dict[str, Any], within: tuple[str, ...], kept
 
 
 def strict_schema(schema: Any) -> Any:
-    """A copy in which every object requires all of its properties and allows no others."""
+    """A copy in which every object requires all of its properties and allows no others, none at all where any were allowed."""
     return _closed(schema, all_required=True)
 
 
@@ -78,10 +78,9 @@ def _closed(schema: Any, *, all_required: bool) -> Any:
         else _closed(value, all_required=all_required)
         for key, value in schema.items()
     }
-    if "properties" in made:
+    if any(key in made for key in ("properties", "additionalProperties")) or made.get("type") == "object":
+        # Of a dict with any keys too: providers refuse to hold an answer to a schema that leaves them open.
         made["additionalProperties"] = False
-        if all_required:
-            made["required"] = list(made["properties"])
-    elif all_required and "additionalProperties" in made:
-        made["additionalProperties"] = False  # providers that are strict refuse any other
+    if "properties" in made and all_required:
+        made["required"] = list(made["properties"])
     return made
