@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypedDict
 
 import pytest
 from colours import Colour, colour
 from recorder import Recorder
 
-from millstream import END, START, RunnableLambda, RunnableSequence, StateGraph
+from millstream import (
+    END,
+    START,
+    GraphInterrupt,
+    InMemorySaver,
+    RetryPolicy,
+    RunnableLambda,
+    RunnableSequence,
+    StateGraph,
+    interrupt,
+)
+from millstream.spine.events import END as OVER
+from millstream.spine.events import ERROR, STREAM
 from millstream.spine.events import START as BEGIN
-from millstream.spine.events import STREAM
 
 __all__ = ["colour"]
 
@@ -106,3 +118,59 @@ def test_the_edges_of_start_lie_in_a_hidden_run(colour: Colour) -> None:
         assert failing.told()[-3:] == ["entry error", f"{START} error", "LangGraph error"]
 
     colour.run(body)
+
+
+def test_each_attempt_of_a_node_is_a_run(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        attempts = 0
+
+        def shaky(state: State) -> Any:
+            nonlocal attempts
+            attempts += 1
+            if attempts < 3:
+                raise ConnectionError(str(attempts))
+            return {"x": attempts}
+
+        graph = StateGraph(State)
+        policy = RetryPolicy(initial_interval=0.0, jitter=False)
+        graph.add_node("n", c.function(shaky), retry_policy=policy)
+        graph.add_edge(START, "n")
+        graph.add_conditional_edges("n", RunnableLambda(lambda _: END, name="path"))
+        recorder = Recorder()
+        assert await c.invoke(graph.compile(), {"x": 1}, {"callbacks": [recorder]}) == {"x": 3}
+        told = [line for line in recorder.told() if line.endswith(("start", "end", "error"))]
+        assert told == [
+            "LangGraph start",
+            *["n start", "n error"] * 2,
+            *["n start", "path start", "path end", "n end", "LangGraph end"],
+        ]
+
+    colour.run(body)
+
+
+def test_a_run_that_asks_ends_with_its_node_interrupted(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = one(c.function(lambda state: {"x": interrupt("how many?")})).compile(checkpointer=InMemorySaver())
+        recorder = Recorder()
+        thread = {"configurable": {"thread_id": "1"}, "callbacks": [recorder]}
+        for run in (c.invoke, c.collect):
+            del recorder.events[:]
+            await run(app, {"x": 1}, thread)
+            failed, ended = [event for event in recorder.events if event.kind in (ERROR, OVER)]
+            assert failed.run.name == "n" and isinstance(failed.data, GraphInterrupt)
+            assert ended.run.name == "LangGraph" and ended.data == {"x": 1}  # no questions: those are no output
+
+    colour.run(body)
+
+
+def test_nodes_that_start_together_are_told_to_have_started_first() -> None:
+    async def quick(state: Any) -> None:
+        return None
+
+    graph = StateGraph(State)
+    for name in ("a", "b"):
+        graph.add_node(name, quick)
+        graph.add_edge(START, name)
+    recorder = Recorder()
+    asyncio.run(graph.compile().ainvoke({"x": 1}, {"callbacks": [recorder]}))
+    assert recorder.told()[1:3] == ["a start", "b start"]

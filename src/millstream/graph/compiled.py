@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
@@ -22,6 +22,7 @@ from .control import All, Durability, GraphOutput, StateSnapshot, StateUpdate, S
 from .draining import RunControl
 from .drawing import drawing_of, opened
 from .guarding import cache_namespace
+from .interrupts import without_questions
 from .launch import entered, loop_for, showing, takes_tasks_config
 from .loop import Loop
 from .options import Options, only_given, options_of
@@ -315,8 +316,18 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
     async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         return await self._whole(d, input, with_default_limit(scope), kwargs)
 
-    def _whole(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Coroutine[Any, Any, Any]:
-        return super()._exec(d, input, showing(scope), kwargs)
+    async def _whole(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        scope = showing(scope)
+        if not scope.heard("chain"):
+            return await self._body(d, input, scope.inner(), kwargs)
+        run = scope.begin(self.get_name(), "chain", input)
+        try:
+            output = await self._body(d, input, run.scope, kwargs)
+        except BaseException as error:
+            run.fail(error)
+            raise
+        run.end(without_questions(output))
+        return output
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         options = self._options(kwargs)
@@ -382,7 +393,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         finally:
             await chunks.aclose()
         if run is not None:
-            run.end(self.result(loop, options))
+            run.end(without_questions(self.result(loop, options)))
 
     # -- what a run gives ----------------------------------------------------------------------------------------------
 

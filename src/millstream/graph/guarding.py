@@ -10,20 +10,20 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..errors import GraphBubbleUp
+from ..errors import GraphBubbleUp, NodeCancelledError
 from ..spine.scope import Scope
 from .callables import Call
 from .out import DEBUG, TASKS, UPDATES, ended_payload
 from .policies import CachePolicy, NodeError
 from .retrying import RetryPolicy, pause_after
-from .running import choose, run_plainly
+from .running import run_plainly
 
 if TYPE_CHECKING:
     from .loop import Loop
     from .plan import PlanNode
     from .task import Task
 
-__all__ = ["around", "cache_namespace", "retried"]
+__all__ = ["around", "cache_namespace"]
 
 logger = logging.getLogger("millstream")
 
@@ -38,51 +38,42 @@ def cache_namespace(name: str, target: Any) -> tuple[str, ...]:
     return "millstream", "node", f"{kind.__module__}.{kind.__qualname__}", own, name
 
 
-def retried(attempt: Attempt, policies: Sequence[RetryPolicy]) -> Attempt:
-    """`attempt` and what the node's conditional edges say of it, made again as the policies say."""
-
-    async def repeated(loop: Loop, task: Task, scope: Scope) -> Any:
-        while True:
-            try:
-                result = await attempt(loop, task, scope)
-                if task.node.branches:
-                    beside = scope.copy()
-                    beside.own_tags = ()  # those of the node's own run
-                    await choose(loop, task, result, beside)
-                return result
-            except GraphBubbleUp:
-                raise
-            except Exception as error:
-                pause = pause_after(error, policies, task.attempt)
-                if pause is None:
-                    raise
-                name = task.node.name
-                logger.info("node %r failed, attempt %d: %r; again in %.2f s", name, task.attempt, error, pause)
-            await loop.d.sleep(pause)
-            task.begin_again()
-
-    return repeated
-
-
 def around(
-    call: Call, policy: CachePolicy | None, handler: PlanNode | None
+    call: Call, policy: CachePolicy | None, handler: PlanNode | None, retry: Sequence[RetryPolicy]
 ) -> Callable[[Loop, Task], Coroutine[Any, Any, None]] | None:
-    """What runs a node that has a cache or a handler of errors; None for one that has neither."""
-    run = run_plainly if handler is None else _handled(handler)
-    if policy is None:
-        return None if handler is None else run
-    return _cached(run, policy, call)
+    """What runs a node that has a cache, attempts or a handler of errors; None for one that has none of these."""
+    run = _attempted if handler is None else _handled(handler)
+    if policy is not None:
+        return _cached(run, policy, call)
+    return run if handler is not None or retry else None
+
+
+async def _attempted(loop: Loop, task: Task) -> None:
+    """Run a node, and ask its conditional edges, again and again as its policies say; each attempt is a run of its own."""
+    while True:
+        try:
+            return await run_plainly(loop, task)
+        except (GraphBubbleUp, NodeCancelledError):
+            raise
+        except Exception as error:
+            pause = pause_after(error, task.node.retry, task.attempt)
+            if pause is None:
+                raise
+            name = task.node.name
+            logger.info("node %r failed, attempt %d: %r; again in %.2f s", name, task.attempt, error, pause)
+        await loop.d.sleep(pause)
+        task.begin_again()
 
 
 def _handled(handler: PlanNode) -> Callable[[Loop, Task], Coroutine[Any, Any, None]]:
     async def run(loop: Loop, task: Task) -> None:
         try:
-            await run_plainly(loop, task)
+            await _attempted(loop, task)
         except GraphBubbleUp:
             raise
         except Exception as error:
             _hand_over(loop, task, error, handler)
-            await run_plainly(loop, task)
+            await _attempted(loop, task)
 
     return run
 

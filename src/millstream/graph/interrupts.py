@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CannotResume, GraphInterrupt, UnknownInterruptError
+from .constants import INTERRUPT
 from .control import UNNAMED, Interrupt
 from .runtime import current_task
 
@@ -57,6 +58,13 @@ class NodeInterrupt(GraphInterrupt):
     def __init__(self, value: Any, id: str | None = None) -> None:
         warnings.warn("NodeInterrupt is deprecated; call `interrupt(value)`.", DeprecationWarning, stacklevel=2)
         super().__init__((Interrupt(value, id) if id is not None else Interrupt(value),))
+
+
+def without_questions(output: Any) -> Any:
+    """What a run gave, without the questions that it waits with: as watchers are told of its end."""
+    if isinstance(output, dict) and INTERRUPT in output:
+        return {key: value for key, value in output.items() if key != INTERRUPT}
+    return output
 
 
 def named(task: Task, asked: GraphInterrupt) -> tuple[Interrupt, ...]:

@@ -13,7 +13,7 @@ from .branch import Branch
 from .callables import Call
 from .channels import BaseChannel
 from .constants import ABSENT, END, PUSH, ROOT, START, TAG_HIDDEN, TO
-from .guarding import Attempt, around, retried
+from .guarding import Attempt, around
 from .limits import timed
 from .policies import TimeoutPolicy, check_timeout, timeout_of
 from .retrying import RetryPolicy
@@ -170,7 +170,7 @@ class Plan:
             handler = general
             if spec.handler is not None:
                 handler = self._handler(f"__error_handler__{name}", spec.handler, defaults)
-            node.around = around(spec.call, spec.cache or defaults.cache, handler)
+            node.around = around(spec.call, spec.cache or defaults.cache, handler, node.retry)
 
     def _handler(self, name: str, call: Call, defaults: NodeSpec) -> PlanNode:
         # It is given the input of the node that failed, so it reads nothing itself.
@@ -205,8 +205,6 @@ def _bound(node: PlanNode, retry: Sequence[RetryPolicy], timeout: TimeoutPolicy 
     if timeout is not None:
         check_timeout(node.name, node.call)
         node.attempt = timed(node.attempt, timeout)
-    if retry:
-        node.attempt = retried(node.attempt, retry)
 
 
 def bounded(node: PlanNode, timeout: float | timedelta | TimeoutPolicy) -> PlanNode:

@@ -54,7 +54,7 @@ def run_plainly(loop: Loop, task: Task) -> Coroutine[Any, Any, None]:
 async def _run(loop: Loop, task: Task, scope: TaskScope) -> None:
     try:
         result = await task.node.attempt(loop, task, scope)
-        if task.node.branches and not task.node.retry:
+        if task.node.branches:
             await choose(loop, task, result, scope)
     except Exception as error:
         annotate(error, task)
@@ -75,13 +75,16 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
     scope.own_tags = (f"graph:step:{task.step}",)
     policy = None if node.spec is None else node.spec.trace
     shown = task.input if policy is None or policy.process_inputs is None else policy.process_inputs(task.input)
-    run = scope.begin(node.name, "chain", shown)
+    run = scope.begin(node.name, "chain", shown, extra=task.told)
     try:
+        if not loop.d.sync and len(loop.todo) > 1:
+            await loop.d.sleep(0)  # those that start together are told to have started, before one of them ends
         result = await task.node.attempt(loop, task, run.scope.child("seq:step:1"))
-        if node.branches and not node.retry:
+        if node.branches:
             await choose(loop, task, result, run.scope)
-    except GraphInterrupt:
-        raise  # the node is not over: it goes on when the answer is there
+    except GraphInterrupt as asked:
+        run.fail(asked)  # this run of the node is over; another one begins when the answer is there
+        raise
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and not _is_cancelled(loop):
             run.fail(own := _cancelled_itself(task))
@@ -89,6 +92,7 @@ async def _run_watched(loop: Loop, task: Task, scope: TaskScope) -> None:
         if isinstance(error, Exception):
             annotate(error, task)
         run.fail(error)
+        task.told = run._extra
         raise
     if isinstance(result, FromInside):  # a graph inside was left: the node has an update, and returned nothing
         run.fail(ParentCommand(result))
@@ -195,8 +199,6 @@ async def choose_first(loop: Loop, start: Task) -> None:
     run = scope.begin(START, "chain", start.input)
     try:
         await choose(loop, start, start.input, run.scope)
-    except GraphInterrupt:
-        raise  # it is not over: it goes on when the answer is there
     except BaseException as error:
         run.fail(error)
         raise

@@ -50,6 +50,7 @@ class Task:
         "sends",
         "step",
         "subgraphs",
+        "told",
         "waits",
         "watch",
         "writes",
@@ -67,6 +68,7 @@ class Task:
         self.sends: Sequence[Send] = ()
         self.done = False
         self.said = False
+        self.told: dict[str, Any] | None = None  # what views noted of the attempt before this one
         self.error: BaseException | None = None
         self.interrupts: tuple[Interrupt, ...] = ()
         self.waits = False

@@ -251,11 +251,8 @@ def _retriever_error(event: Event) -> Call:
 def _custom(event: Event) -> Call:
     run = event.run
     # As in `astream_events`: the tags that the run hands on, not those of the run alone.
-    return (
-        "on_custom_event",
-        event.data,
-        {"run_id": run.uuid, "tags": list(run.scope.tags), "metadata": dict(run.metadata)},
-    )
+    tags = [*getattr(event.data, "own_tags", ()), *run.scope.tags]
+    return "on_custom_event", event.data, {"run_id": run.uuid, "tags": tags, "metadata": dict(run.metadata)}
 
 
 _CALLS: Final[dict[tuple[int, str], Callable[[Event], Call]]] = {
