@@ -82,6 +82,15 @@ def test_an_answer_in_pieces(colour: Colour, cls: type[Whole]) -> None:
     assert whole.response_metadata == {"output_version": "v1"}
 
 
+def test_a_block_begins_where_the_kind_changes_and_calls_stay_apart() -> None:
+    chunks = list(Pieces(output_version="v1").stream("q"))
+    shown = [(block["type"], block["index"]) for chunk in chunks for block in chunk.content]
+    assert shown == [
+        *[("reasoning", 0), ("text", 1), ("text", 1)],
+        *[("tool_call_chunk", "lc_tc_0"), ("tool_call_chunk", "lc_tc_0")],
+    ]
+
+
 def test_leaving_early_closes_the_model() -> None:
     model = Pieces(output_version="v1")
     with model.stream("q") as stream:

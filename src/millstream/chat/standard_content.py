@@ -16,8 +16,6 @@ __all__ = ["generating", "streaming"]
 # What OpenAI's models say piece by piece. All else is of tools that OpenAI runs.
 _SAID_IN_PIECES = frozenset({"text", "reasoning", "refusal", "function_call", "custom_tool_call"})
 _ENDED = ("completed", "failed", "incomplete")
-# The numbers of blocks that a provider gives as plain text: by them the pieces of one block find together.
-_NUMBERS = {"text": "lc_txt_0", "reasoning": "lc_rs_0"}
 
 
 def generating(fn: Any, afn: Any) -> tuple[Any, Any]:
@@ -84,9 +82,10 @@ class _Pieces:
     result, and comes in pieces that are neither.
     """
 
-    __slots__ = ("_held", "_thoughts")
+    __slots__ = ("_held", "_numbers", "_thoughts")
 
     def __init__(self) -> None:
+        self._numbers = _Numbers()
         self._held: dict[str, Any] | None = None
         # The ids of thoughts that come in several texts, by their places; each text is a block that has the id.
         self._thoughts: dict[int, str] = {}
@@ -96,7 +95,7 @@ class _Pieces:
         if isinstance(message, AIMessageChunk):
             if isinstance(message.content, list) and message.response_metadata.get("model_provider") == "openai":
                 message.content = self._put_together(message.content, last=message.chunk_position is not None)
-            _tell(message, _pieces_of(message))
+            _tell(message, [self._numbers.given(block) for block in _pieces_of(message)])
         return piece
 
     def _put_together(self, content: list[Any], *, last: bool) -> list[Any]:
@@ -136,15 +135,49 @@ def _pieces_of(chunk: AIMessageChunk) -> list[Any]:
         # Beside a text, or in one piece with the whole: as pieces, like all others of the stream.
         blocks = [block for block in blocks if block["type"] not in ("tool_call", "invalid_tool_call")]
         blocks += [dict(piece) for piece in chunk.tool_call_chunks]
-    numbered = isinstance(chunk.content, list) and chunk.response_metadata.get("model_provider") == "openai"
-    return [{**block, "index": number} if (number := _number(block, numbered)) else block for block in blocks]
+    if isinstance(chunk.content, list) and chunk.response_metadata.get("model_provider") == "openai":
+        return [_like_its_call(block) for block in blocks]
+    return blocks
 
 
-def _number(block: dict[str, Any], numbered: bool) -> str | None:
-    """The number that a block must be given. `numbered` says that those of the same call have one of this form."""
-    if numbered and block["type"] == "tool_call_chunk" and isinstance(block.get("index"), int):
-        return f"lc_tc_{block['index']}"
-    return None if "index" in block else _NUMBERS.get(block["type"])
+def _like_its_call(block: dict[str, Any]) -> dict[str, Any]:
+    """A piece of a call with a number of the form that the blocks of OpenAI's calls have."""
+    if block["type"] == "tool_call_chunk" and isinstance(block.get("index"), int):
+        return {**block, "index": f"lc_tc_{block['index']}"}
+    return block
+
+
+class _Numbers:
+    """The numbers of blocks that come without, as plain text does: by them the pieces of one block find together.
+
+    A new block begins where the kind changes. Calls of tools count by themselves; where one would have the number of
+    another block, and both grow into one, it is told apart.
+    """
+
+    __slots__ = ("_calls", "_kind", "_last", "_others")
+
+    def __init__(self) -> None:
+        self._kind: Any = None
+        self._last = -1
+        self._calls: set[Any] = set()
+        self._others: set[Any] = set()
+
+    def given(self, block: dict[str, Any]) -> dict[str, Any]:
+        """The block with its number."""
+        kind, index = block["type"], block.get("index")
+        if kind != self._kind:
+            self._kind = kind
+            self._last += 1
+        if kind == "tool_call_chunk":
+            if index in self._others:
+                return {**block, "index": f"lc_tc_{index}"}
+            self._calls.add(index)
+            return block
+        if index is None:
+            index = self._last if self._last not in self._calls else f"lc_{kind}_{self._last}"
+            block = {**block, "index": index}
+        self._others.add(index)
+        return block
 
 
 def _tell(message: BaseMessage, blocks: list[Any]) -> None:
