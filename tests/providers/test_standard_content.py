@@ -232,3 +232,20 @@ def test_what_anthropic_ran_goes_back_to_it_and_to_nobody_else() -> None:
     assert to_anthropic([HumanMessage("q"), said, HumanMessage("on")])[1][1]["content"] == RAN
     (sent,) = to_responses([said])
     assert [part["text"] for part in sent["content"]] == ["a", "b"]
+
+
+def test_a_refusal_in_pieces_is_one_block() -> None:
+    place = {"output_index": 0, "content_index": 0}
+    stream = response_frame("response.created", response={"id": "resp_1", "model": "m", "output": []})
+    stream += response_frame("response.output_item.added", output_index=0, item={"type": "message", "id": "msg_1"})
+    stream += b"".join(response_frame("response.refusal.delta", **place, delta=piece) for piece in ("no", "pe"))
+    done = {"type": "message", "id": "msg_1", "content": [{"type": "refusal", "refusal": "nope"}]}
+    stream += response_frame("response.output_item.done", output_index=0, item=done)
+    stream += response_frame("response.completed", response={"id": "resp_1", "model": "m", "output": [done]})
+    with StandInProvider(lambda _: stream) as provider:
+        it = ChatOpenAI(model="any", base_url=provider.base_url, use_responses_api=True, output_version="v1")
+        said = merge_chunks(list(it.stream("hi")))
+    (block,) = said.content
+    assert (block["type"], block["value"]["type"], block["value"]["refusal"]) == ("non_standard", "refusal", "nope")
+    assert said.additional_kwargs["refusal"] == "nope"
+    assert to_responses([said])[0]["content"] == [{"type": "refusal", "refusal": "nope"}]

@@ -13,8 +13,8 @@ from ..flow.driver import aclose
 
 __all__ = ["generating", "streaming"]
 
-# What OpenAI's models say piece by piece. All else is of tools that OpenAI runs.
-_SAID_IN_PIECES = frozenset({"text", "reasoning", "refusal", "function_call", "custom_tool_call"})
+# What OpenAI's models say piece by piece. All else is told when it is whole: a refusal, and items of tools that OpenAI runs.
+_SAID_IN_PIECES = frozenset({"text", "reasoning", "function_call", "custom_tool_call"})
 _ENDED = ("completed", "failed", "incomplete")
 
 
