@@ -130,6 +130,22 @@ def test_a_run_that_hits_its_limit_tells_what_would_come_next(colour: Colour) ->
     colour.run(body)
 
 
+def test_checkpoints_are_told_with_what_the_run_was_configured_with(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        inner = graph_of(a=lambda s: {"log": ["a"]}).compile()
+        app = graph_of(kid=inner).compile(checkpointer=InMemorySaver())
+        config = {"configurable": {"thread_id": 5, "user": "u", "__pregel_own": 1}}
+        told = await chunks(c, app, {"log": []}, config, stream_mode="checkpoints", subgraphs=True)
+        for ns, item in told:
+            given = item["config"]["configurable"]
+            shown = {key: value for key, value in given.items() if not key.startswith("checkpoint_")}
+            assert shown == {"thread_id": "5", "user": "u"}
+            assert given["checkpoint_ns"] == "|".join(ns)
+            assert item["parent_config"] is None or item["parent_config"]["configurable"].keys() == given.keys()
+
+    colour.run(body)
+
+
 def test_questions_come_in_the_order_in_which_they_were_asked() -> None:
     async def main() -> None:
         first = asyncio.Event()

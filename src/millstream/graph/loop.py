@@ -42,6 +42,8 @@ else:
 
 __all__ = ["Loop"]
 
+_OWN = frozenset({"checkpoint_map", "lease"})
+
 logger = logging.getLogger("millstream")
 
 
@@ -156,10 +158,12 @@ class Loop:
         self._origin = checkpoint
 
     def config_at(self, checkpoint: str) -> dict[str, Any]:
-        """The config that addresses a checkpoint of this run."""
-        configurable: dict[str, Any] = {"checkpoint_ns": self.ns_text, "checkpoint_id": checkpoint}
-        if (thread := self.scope.configurable.get("thread_id")) is not None:
-            configurable["thread_id"] = thread
+        """The config of this run, at one of its checkpoints."""
+        given = self.scope.configurable
+        configurable = {key: given[key] for key in given if key not in _OWN and not key.startswith("__pregel")}
+        configurable |= {"checkpoint_ns": self.ns_text, "checkpoint_id": checkpoint}
+        if self.ledger is not None:
+            configurable["thread_id"] = self.ledger.thread
         if self.parents:
             configurable["checkpoint_map"] = {**self.parents, self.ns_text: checkpoint}
         return {"configurable": configurable}
