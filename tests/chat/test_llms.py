@@ -341,6 +341,11 @@ def test_what_servers_and_traces_tell_of_a_text_model(llm: LLM) -> None:
     assert json.loads(str(span.attributes["gen_ai.output.messages"]))[0]["parts"][0]["content"] == "hi"
 
 
+def test_a_text_model_has_no_form_to_answer_in() -> None:
+    with pytest.raises(NotImplementedError, match="FakeListLLM"):
+        FakeListLLM(responses=["a"]).with_structured_output(dict)
+
+
 def test_a_wrong_piece_or_result_is_named() -> None:
     class Wrong(Words):
         def _generate(self, prompts: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:

@@ -167,6 +167,8 @@ def test_a_tool_message_needs_the_call_it_answers() -> None:
         ToolMessage("a")
     assert caught.value.key == "tool_call_id"
     assert isinstance(caught.value, KeyError)
+    with pytest.raises(ValidationError, match="tool_call_id"):
+        ToolMessage("a", tool_call_id=None)
 
 
 def test_content_of_a_tool_message_becomes_text() -> None:

@@ -12,7 +12,7 @@ from ..flow.attend import attended_each, attended_items
 from ..flow.batch import each_by_itself
 from ..flow.driver import ASYNC, SYNC, Driver, Outcome
 from ..flow.many import Many
-from ..flow.runnable import Kwargs
+from ..flow.runnable import Kwargs, Runnable
 from ..flow.step import step
 from ..spine.events import MISSING
 from ..spine.scope import Scope, enter
@@ -77,6 +77,14 @@ class BaseLLM(BaseLanguageModel[str]):
             await pieces.aclose()
 
     # -- what users call, beside the methods of every runnable -------------------------------------------------------
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
+        """A text model calls no tools, so it has no form to answer in, unless a subclass finds one.
+
+        Raises:
+            Unsupported: (a NotImplementedError) always, here.
+        """
+        raise Unsupported(f"{type(self).__name__} cannot answer in a given form; put an output parser behind it.")
 
     def generate(
         self, prompts: Sequence[Any], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any

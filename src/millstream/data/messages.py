@@ -257,14 +257,14 @@ class ToolMessage(BaseMessage):
     def __init__(
         self,
         content: Any = _NOTHING,
-        tool_call_id: str | UUID | int | float | None = None,
+        tool_call_id: str | UUID | int | float | None = _NOTHING,
         *,
         artifact: Any = None,
         status: Literal["success", "error"] = "success",
         content_blocks: Sequence[Any] | None = None,
         **common: Any,
     ) -> None:
-        if tool_call_id is None:
+        if tool_call_id is _NOTHING:
             raise MissingKey(
                 f"{self.__class__.__name__} needs `tool_call_id`, the id of the call it answers.", key="tool_call_id"
             )
