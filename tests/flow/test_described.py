@@ -218,3 +218,32 @@ def test_the_schema_of_a_config() -> None:
     prepared, config = template.prepare({"configurable": {"a": "{x}?"}})
     assert prepared.invoke({"x": 1}, config).to_string() == "1?"
     assert properties(template.input_schema) == ["x"]
+
+
+shout = RunnableLambda(lambda text: text + "!")
+
+
+async def waits(x: Any) -> Any:
+    return x
+
+
+def test_what_a_chain_is_made_of_can_be_read() -> None:
+    one, later = RunnableLambda(asks), RunnableLambda(waits)
+    assert repr(shout) == "RunnableLambda(lambda text: text + '!')"
+    assert repr(one | {"a": later, "b": one | RunnablePassthrough()}).splitlines() == [
+        "RunnableLambda(asks)",
+        "| {",
+        "    a: RunnableLambda(afunc=waits),",
+        "    b: RunnableLambda(asks)",
+        "       | RunnablePassthrough()",
+        "  }",
+    ]
+    assert repr(RunnablePassthrough.assign(n=one).pick("n")).splitlines() == [
+        "RunnableAssign(mapper={",
+        "  n: RunnableLambda(asks)",
+        "})",
+        "| RunnablePick(keys='n')",
+    ]
+    assert (
+        repr(one.bind(k=1).map()) == "RunnableEach(bound=RunnableBinding(bound=RunnableLambda(asks), kwargs={'k': 1}))"
+    )

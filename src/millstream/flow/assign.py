@@ -52,6 +52,9 @@ class RunnableAssign(Runnable[dict[str, Any], dict[str, Any]]):
     def _parts_inside(self) -> Sequence[Runnable[Any, Any]]:
         return [self.mapper]
 
+    def __repr__(self) -> str:
+        return f"RunnableAssign(mapper={self.mapper!r})"
+
     def _default_name(self) -> str:
         return f"RunnableAssign<{','.join(self.mapper.steps)}>"
 

@@ -154,7 +154,7 @@ class RunnableBinding(Runnable[In, Out], Generic[In, Out]):
         return found
 
     def __repr__(self) -> str:
-        return f"RunnableBinding({self.bound!r}, kwargs={shown_keywords(self.kwargs)!r})"
+        return f"RunnableBinding(bound={self.bound!r}, kwargs={shown_keywords(self.kwargs)!r})"
 
 
 _INHERITED: Final = {"tags", "metadata", "configurable"}

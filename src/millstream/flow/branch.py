@@ -99,6 +99,9 @@ class RunnableBranch(Runnable[In, Out], Generic[In, Out]):
         finally:
             await items.aclose()
 
+    def __repr__(self) -> str:
+        return f"RunnableBranch(branches={self.branches!r}, default={self.default!r})"
+
 
 class RouterInput(TypedDict):
     """What a `RouterRunnable` takes: the key of a runnable, and its input."""
@@ -154,3 +157,6 @@ class RouterRunnable(Runnable[dict[str, Any], Any]):
                 yield item
         finally:
             await items.aclose()
+
+    def __repr__(self) -> str:
+        return f"RouterRunnable(runnables={self.runnables!r})"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .configurable import ConfigurableFieldSpec
     from .drawing import Graph
 
-__all__ = ["Described", "unique_specs"]
+__all__ = ["Described", "hanging", "unique_specs"]
 
 
 class Described:
@@ -136,6 +136,11 @@ def unique_specs(specs: Iterable[ConfigurableFieldSpec], name: str) -> list[Conf
                 f"parts of {name} have conflicting specs for {spec.id!r}: {found[spec.id]} and {spec}."
             )
     return sorted(found.values(), key=attrgetter("id"))
+
+
+def hanging(head: str, text: object) -> str:
+    """The lines of what `repr` gives behind `head`, the further ones below the first."""
+    return head + repr(text).replace("\n", "\n" + " " * len(head))
 
 
 def _upper(first: re.Match[str]) -> str:

@@ -452,7 +452,8 @@ def _pulled(opened: Opened) -> Generator[Any, None, None]:
 
 
 def _outcome(task: asyncio.Task[Any]) -> Outcome:
-    if task.cancelled():
-        return Outcome(None, asyncio.CancelledError())
-    error = task.exception()
+    try:
+        error = task.exception()
+    except asyncio.CancelledError as cancelled:
+        return Outcome(None, cancelled)
     return Outcome(None, error) if error is not None else Outcome(task.result(), None)

@@ -80,4 +80,4 @@ class RunnableEach(Runnable[list[In], list[Out]], Generic[In, Out]):
         return refused("a mapped runnable has no astream_events; watch the runnable that is mapped.")
 
     def __repr__(self) -> str:
-        return f"RunnableEach({self.bound!r})"
+        return f"RunnableEach(bound={self.bound!r})"

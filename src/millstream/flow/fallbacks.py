@@ -179,4 +179,4 @@ class RunnableWithFallbacks(Runnable[In, Out], Generic[In, Out]):
         return for_all
 
     def __repr__(self) -> str:
-        return f"RunnableWithFallbacks({self.runnable!r}, {self.fallbacks!r})"
+        return f"RunnableWithFallbacks(runnable={self.runnable!r}, fallbacks={self.fallbacks!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
@@ -14,7 +15,7 @@ from ..spine.events import MISSING
 from ..spine.scope import Scope
 from .driver import Driver
 from .runnable import NO_KWARGS, Kwargs, Runnable, exec_of, flow_of, folded, once
-from .schemas import function_input, function_output
+from .schemas import function_input, function_output, source_of
 
 if TYPE_CHECKING:
     from .runnable import Streamed
@@ -144,7 +145,9 @@ class RunnableLambda(Runnable[In, Out], Generic[In, Out]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"RunnableLambda({self.get_name()})"
+        if self.func is None:
+            return f"RunnableLambda(afunc={_shown(self.afunc)})"
+        return f"RunnableLambda({_shown(self.func)})"
 
 
 @overload
@@ -157,6 +160,16 @@ def chain(func: Callable[..., Any]) -> RunnableLambda[Any, Any]:
         raise InvalidType(f"`chain` decorates a function, not {func!r}.")
     name = getattr(func, "__name__", "<lambda>")
     return RunnableLambda(func, name=None if name == "<lambda>" else name)
+
+
+def _shown(fn: Any) -> str:
+    """The name of a function, or the source of a lambda where it can be read."""
+    name = getattr(fn, "__name__", None)
+    if name != "<lambda>":
+        return name or repr(fn)
+    tree = source_of(fn)
+    found = [] if tree is None else [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    return ast.unparse(found[0]) if len(found) == 1 else "lambda ..."
 
 
 def is_async(fn: Any) -> bool:

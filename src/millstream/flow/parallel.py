@@ -12,6 +12,7 @@ from ..data.lazy import Lazy
 from ..errors import InvalidType
 from ..spine.scope import Scope
 from .coerce import coerce
+from .described import hanging
 from .driver import Driver, Outcome, aclose
 from .mailbox import Abandoned, Mailbox
 from .overrides import hearer_of
@@ -152,7 +153,8 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
         return items if turns is None else _in_turn(items)
 
     def __repr__(self) -> str:
-        return f"RunnableParallel({self.steps!r})"
+        rows = ",\n".join(hanging(f"  {key}: ", part) for key, part in self.steps.items())
+        return f"{{\n{rows}\n}}"
 
 
 RunnableMap = RunnableParallel

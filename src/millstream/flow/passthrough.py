@@ -81,6 +81,9 @@ class RunnablePassthrough(Runnable[T, T], Generic[T]):
         if chunks:
             await self._tell(d, fold_chunks(chunks), scope, kwargs)
 
+    def __repr__(self) -> str:
+        return "RunnablePassthrough()"
+
 
 class RunnablePick(Runnable[dict[str, Any], Any]):
     """One key of a dict (given a string), or a dict of those of some keys that are there (given a list)."""
@@ -120,6 +123,9 @@ class RunnablePick(Runnable[dict[str, Any], Any]):
                     yield picked
         finally:
             await aclose(inputs)
+
+    def __repr__(self) -> str:
+        return f"RunnablePick(keys={self.keys!r})"
 
 
 def _same(item: T) -> T:

@@ -152,7 +152,7 @@ class RunnableRetry(Runnable[In, Out], Generic[In, Out]):
         return await watched_each(self, many, work)
 
     def __repr__(self) -> str:
-        return f"RunnableRetry({self.bound!r})"
+        return f"RunnableRetry(bound={self.bound!r})"
 
 
 def _attempt(scope: Scope, attempt: int) -> Scope:

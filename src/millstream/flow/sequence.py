@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ..errors import InvalidArgument
 from ..spine.scope import Scope
 from .coerce import coerce
+from .described import hanging
 from .driver import Driver, Outcome
 from .many import Many
 from .overrides import hearer_of, outcomes_of
@@ -140,7 +141,7 @@ class RunnableSequence(Runnable[In, Out], Generic[In, Out]):
         return inputs  # type: ignore[return-value]
 
     def __repr__(self) -> str:
-        return " | ".join(map(repr, self.steps))
+        return "\n".join(hanging("| " if at else "", step) for at, step in enumerate(self.steps))
 
 
 def joined(left: Any, right: Any) -> RunnableSequence[Any, Any]:
