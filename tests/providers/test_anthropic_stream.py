@@ -116,7 +116,8 @@ def test_the_shape_of_a_stream_in_blocks() -> None:
         {"name": "add", "args": "", "id": "toolu_1", "index": 1, "type": "tool_call_chunk"},
         {"name": "now", "args": "", "id": "toolu_2", "index": 2, "type": "tool_call_chunk"},
     ]
-    pieces = [c for c in chunks if c.tool_call_chunks and c.tool_call_chunks[0]["index"] == 1][1:]
+    begun, *pieces = [c for c in chunks if c.tool_call_chunks and c.tool_call_chunks[0]["index"] == 1][1:]
+    assert begun.content == [{"type": "input_json_delta", "partial_json": "", "index": 1}]
     assert pieces[0].content == [{"type": "input_json_delta", "partial_json": '{"a":', "index": 1}]
     assert pieces[0].tool_call_chunks[0]["args"] == '{"a":'
     got = whole(chunks)
@@ -529,3 +530,13 @@ def test_recordings_in_pieces_and_cut(recording: Recording) -> None:
     for _ in range(60):
         cut = chance.randrange(len(stream))
         check_cut(stream[:cut], True)
+
+
+def test_arguments_that_never_came_are_none() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}
+    stream = start() + message_frame("content_block_start", index=0, content_block=call)
+    delta = {"type": "input_json_delta", "partial_json": ""}
+    stream += message_frame("content_block_delta", index=0, delta=delta) + message_frame("content_block_stop", index=0)
+    got = whole(decode(stream + end(), blocks=True))
+    assert got.content == [{**call, "partial_json": "", "index": 0}]
+    assert got.tool_calls == [{"type": "tool_call", "name": "now", "args": {}, "id": "toolu_1"}]

@@ -477,3 +477,9 @@ def test_what_generate_tells_of_several_answers() -> None:
         "model_name": "m",
         "system_fingerprint": "fp",
     }
+
+
+def test_tracing_is_told_where_the_model_stops() -> None:
+    it = ChatOpenAI(model="x", api_key="k", stop="a")
+    assert it._get_ls_params()["ls_stop"] == ["a"]
+    assert it._get_ls_params(stop=["b"])["ls_stop"] == ["b"]

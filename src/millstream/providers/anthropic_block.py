@@ -71,7 +71,7 @@ class Block:
         source, key, type = DELTAS[kind]
         said = delta.get(source)
         if not said:
-            return None
+            return self._nothing() if kind == "input_json_delta" and said == "" else None
         if kind == "text_delta" and said.__class__ is str:
             # The usual one, in fewer steps.
             chunk = AIMessageChunk([{"type": type, "text": said, "index": self.index}], response_metadata=self.tags)
@@ -90,6 +90,12 @@ class Block:
         chunk = self._chunk(item, *calls)
         self._keep(kind, said)
         return chunk
+
+    def _nothing(self) -> AIMessageChunk:
+        """Arguments begin, and perhaps there are none: the content says so, for whoever puts it together."""
+        self.texts.append("")
+        calls = [self._piece(None, None, "")] if self.is_call else []
+        return self._chunk({"type": "input_json_delta", "partial_json": "", "index": self.index}, *calls)
 
     def _keep(self, kind: str, said: Any) -> None:
         self._begun = True

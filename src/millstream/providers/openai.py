@@ -162,6 +162,10 @@ class ChatOpenAI(WireModel):
     def _llm_type(self) -> str:
         return "openai-chat"
 
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        own = [self.stop] if isinstance(self.stop, str) else self.stop
+        return super()._get_ls_params(stop=own if stop is None else stop, **kwargs)
+
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return openai_answer.all_outputs(llm_outputs)
 
