@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import pytest
@@ -277,6 +278,20 @@ def test_what_the_first_versions_had() -> None:
         assert output["n"] == 1
     with pytest.warns(DeprecationWarning):
         assert "m" not in output
+
+    @dataclass
+    class Result:
+        n: int
+
+    question = Interrupt.from_ns("why?", "node:1")
+    for output, asked in ((GraphOutput(Result(1)), []), (GraphOutput(Result(1), (question,)), [question])):
+        with pytest.warns(DeprecationWarning):
+            assert (output["n"], output["__interrupt__"]) == (1, asked)
+        with pytest.warns(DeprecationWarning):
+            assert ("n" in output, "m" in output, "__interrupt__" in output) == (True, False, bool(asked))
+        with pytest.raises(KeyError, match="'m'"), pytest.warns(DeprecationWarning):
+            output["m"]
+    assert question.id == Interrupt.from_ns("what?", "node:1").id != Interrupt.from_ns("why?", "node:2").id
     with pytest.raises(InvalidType):
         ensure_valid_checkpointer("no")
     assert ensure_valid_checkpointer(None) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -22,6 +22,7 @@ from millstream import (
     RunnableConfig,
     RunnableLambda,
     RunnableParallel,
+    StateGraph,
     interrupt,
 )
 
@@ -239,5 +240,21 @@ def test_parts_of_graphs_inside_are_of_the_same_class_where_they_can(colour: Col
             app = graph_of(state=State, kid=kid).compile()
             parts = await chunks(c, app, {"n": 1}, stream_mode="values", subgraphs=True, version="v2")
             assert classes(parts)[-1] == name
+
+    colour.run(body)
+
+
+def test_a_run_that_asks_before_it_has_a_result_gives_an_empty_one(colour: Colour) -> None:
+    @dataclass
+    class Result:
+        log: list[str] = field(default_factory=list)
+
+    async def body(c: Colour) -> None:
+        ask = c.function(lambda state: {"log": [interrupt("?")]})
+        for schema, empty in ((TypedDict("Narrow", {"more": str}), {}), (Result, Result())):
+            graph = StateGraph(TypedDict("State", {"n": int, "log": list[str]}), output_schema=schema)
+            app = graph.add_node("ask", ask).add_edge(START, "ask").compile()
+            found = await run(c, app, {"n": 1}, version="v2")
+            assert (found.value, [question.value for question in found.interrupts]) == (empty, ["?"])
 
     colour.run(body)

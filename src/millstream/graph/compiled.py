@@ -414,6 +414,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         keys = self.keys(options, streaming=False)
         result = read_keys(loop.seen, keys) if loop.answered and keys else None
         if options.version == "v2":
+            result = {} if result is None and loop.waiting else result
             return GraphOutput(self.coerced("values", (), result), tuple(loop.waiting))
         if loop.waiting:
             result = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -9,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..chat.marks import ToolOutput
+from ..errors import MissingKey
 from .constants import INTERRUPT, PARENT
 
 if TYPE_CHECKING:
@@ -94,6 +96,11 @@ class Command(ToolOutput, Generic[N]):
         return f"Command({', '.join(shown)})"
 
 
+def id_of(text: str) -> str:
+    """An id that is the same for the same text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Interrupt:
     """A question that a node asked. `id` names it when several wait for an answer."""
@@ -107,6 +114,11 @@ class Interrupt:
         """The former name of `id`."""
         warnings.warn("Interrupt.interrupt_id is deprecated; read `.id`.", DeprecationWarning, stacklevel=2)
         return self.id
+
+    @classmethod
+    def from_ns(cls, value: Any, ns: str) -> Interrupt:
+        """The first question of the task with this namespace."""
+        return cls(value, id_of(ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +137,22 @@ class GraphOutput(Generic[T]):
     interrupts: tuple[Interrupt, ...] = ()
 
     def __getitem__(self, key: Any) -> Any:
-        """A key of the value, or `__interrupt__`: as with the dict of version 1."""
+        """A key or field of the value, or `__interrupt__`: as with the dict of version 1."""
         warnings.warn("read `.value[...]` and `.interrupts` of a GraphOutput.", DeprecationWarning, stacklevel=2)
-        if key == INTERRUPT and self.interrupts:
+        if key == INTERRUPT:
             return list(self.interrupts)
-        return self.value[key]  # type: ignore[index]
+        if isinstance(self.value, dict):
+            return self.value[key]
+        try:
+            return getattr(self.value, key)
+        except AttributeError:
+            raise MissingKey(f"the result {self.value!r} has no {key!r}.", key=key) from None
 
     def __contains__(self, key: object) -> bool:
         warnings.warn("ask `.value` and `.interrupts` of a GraphOutput.", DeprecationWarning, stacklevel=2)
-        return (key == INTERRUPT and bool(self.interrupts)) or key in self.value  # type: ignore[operator]
+        if key == INTERRUPT:
+            return bool(self.interrupts)
+        return key in self.value if isinstance(self.value, dict) else isinstance(key, str) and hasattr(self.value, key)
 
 
 class PregelTask(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CannotResume, GraphInterrupt, UnknownInterruptError
 from .constants import INTERRUPT
-from .control import UNNAMED, Interrupt
+from .control import UNNAMED, Interrupt, id_of
 from .runtime import current_task
 
 if TYPE_CHECKING:
@@ -76,8 +75,7 @@ def named(task: Task, asked: GraphInterrupt) -> tuple[Interrupt, ...]:
 def interrupt_id(task: Task, index: int) -> str:
     """The id of the question number `index` of a task: the same as long as it is not answered."""
     ns = task.ns if task.failure is None else task.ns_of(task.failure.node)  # a handler's question is the node's
-    text = ns if not index else f"{ns}#{index}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return id_of(ns if not index else f"{ns}#{index}")
 
 
 def answers_of(resume: Any, pending: Sequence[Interrupt], strict: bool = False) -> dict[str, Any]:
