@@ -287,6 +287,9 @@ def test_a_call_whose_arguments_are_not_json() -> None:
     broken = AIMessage("", invalid_tool_calls=[{"name": "f", "args": "{x", "id": "1", "error": None}])
     with pytest.raises(OutputParserException, match="the call of 'f' are not JSON"):
         JsonOutputToolsParser().invoke(broken)
+    with pytest.raises(OutputParserException, match="'f'"):
+        JsonOutputKeyToolsParser("f").invoke(broken)
+    assert JsonOutputKeyToolsParser("g").invoke(broken) == []
 
 
 def test_only_the_first_call_counts_where_it_is_all_that_is_wanted() -> None:

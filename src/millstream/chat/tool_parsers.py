@@ -41,11 +41,17 @@ class JsonOutputToolsParser(BaseGenerationOutputParser[Any]):
         calls = list(getattr(message, "tool_calls", ()))
         one_is_enough = partial or (self.first_tool_only and calls)
         for call in () if one_is_enough else getattr(message, "invalid_tool_calls", ()):
+            if not self._concerns(call["name"]):
+                continue
             raise OutputParserException(
                 f"the arguments of the call of {call['name']!r} are not JSON: {call['args']!r}",
                 llm_output=str(call["args"]),
             )
         return self._of_calls(calls, partial)
+
+    def _concerns(self, name: str | None) -> bool:
+        """Whether calls of this name are what is asked for."""
+        return True
 
     def _of_calls(self, calls: list[Any], partial: bool) -> Any:
         shown = [self._shown(call) for call in calls]
@@ -86,6 +92,9 @@ class JsonOutputKeyToolsParser(JsonOutputToolsParser):
 
     def __init__(self, key_name: str, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "key_name": key_name})
+
+    def _concerns(self, name: str | None) -> bool:
+        return name == self.key_name
 
     def _of_calls(self, calls: list[Any], partial: bool) -> Any:
         chosen = [self._shown(call) for call in calls if call["name"] == self.key_name]

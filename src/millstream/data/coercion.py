@@ -120,7 +120,7 @@ def _of_role(role: str, given: dict[str, Any], source: object) -> BaseMessage:
     fields: dict[str, Any] = {"content": given.pop("content")}
     kwargs = dict(given.pop("additional_kwargs", None) or {})
     for key, value in given.items():
-        if key in known_fields:
+        if key in known_fields and (value is not None or key != "tool_call_id"):
             fields[key] = value
         elif value is not None or key not in _FIELDS_OF[AIMessage] | _FIELDS_OF[ToolMessage]:
             kwargs[key] = value
