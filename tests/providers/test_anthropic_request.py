@@ -439,3 +439,27 @@ def test_the_form_of_an_answer_is_told_in_this_apis_words(form: Any) -> None:
     assert made == {"output_config": {"effort": "low", "format": {"type": "json_schema", "schema": schema}}}
     with pytest.raises(InvalidArgument, match="JSON schema"):
         call_parameters({}, {"response_format": {"type": "json_object"}})
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "web_search_call", "id": "ws_1", "action": {}},
+        {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c", "name": "f", "input": "x"},
+        {"type": "mcp_list_tools", "id": "mcpl_1", "tools": []},
+        {"type": "shell_call_output", "call_id": "c"},
+        {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"},
+        {"type": "refusal", "refusal": "no"},
+    ],
+)
+@pytest.mark.parametrize("common", [False, True])
+def test_what_only_openai_says_is_not_said_to_anthropic(item: dict[str, Any], common: bool) -> None:
+    block = {"type": "non_standard", "value": item} if common else item
+    said = AIMessage([block, {"type": "text", "text": "so"}])
+    assert turns(HumanMessage("q"), said, HumanMessage("on"))[1]["content"] == [{"type": "text", "text": "so"}]
+
+
+def test_what_anthropic_said_without_a_common_form_goes_back() -> None:
+    thought = {"type": "redacted_thinking", "data": "x"}
+    said = AIMessage([{"type": "non_standard", "value": thought}, {"type": "text", "text": "so"}])
+    assert turns(HumanMessage("q"), said, HumanMessage("on"))[1]["content"][0] == thought

@@ -284,6 +284,7 @@ def test_what_has_no_common_form_goes_back_as_it_was() -> None:
         {"type": "non_standard", "value": {"type": "refusal", "refusal": "no"}},
         {"type": "image", "id": "ig_1", "base64": "AAAA"},
         {"type": "non_standard", "value": {"type": "of another provider"}},
+        {"type": "compaction", "content": "of Anthropic's"},
     ]
     assert to_responses([AIMessage(blocks)]) == [
         {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},

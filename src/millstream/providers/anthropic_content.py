@@ -51,18 +51,22 @@ def answer_block(block: Any) -> dict[str, Any] | None:
         return {"type": "thinking", "thinking": thought, "signature": signature} if signature else None
     if kind == "non_standard":
         value = block.get("value")
-        return dict(value) if isinstance(value, Mapping) else None
+        return answer_block(value) if isinstance(value, Mapping) and value.get("type") != kind else None
     if kind == "server_tool_call":
         return anthropic_call(block)
     if kind == "server_tool_result":
         return anthropic_result(block)
-    if kind in _OTHERS:
+    if kind == "compaction" and "encrypted_content" in block:
+        return None  # OpenAI has an item of that name too
+    if kind in _OTHERS or str(kind).endswith(_ITEMS):
         return None
     return {key: value for key, value in block.items() if key not in _OURS}
 
 
+# How the kinds of OpenAI's items end: calls of tools, and what came of them.
+_ITEMS = ("_call", "_call_output", "_search_output")
 # What other providers' models say, in their forms or in the common one.
-_OTHERS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "server_tool_call_chunk", "function_call", "refusal", "reasoning_content", "image", "audio", "video", "file", "image_url"})  # fmt: skip
+_OTHERS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "server_tool_call_chunk", "function_call", "refusal", "reasoning_content", "mcp_list_tools", "mcp_approval_request", "image", "audio", "video", "file", "image_url"})  # fmt: skip
 
 
 def _text(block: Mapping[str, Any]) -> dict[str, Any] | None:

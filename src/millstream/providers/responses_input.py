@@ -170,6 +170,8 @@ def _answer_item(block: Any, stored: bool) -> dict[str, Any] | None:
         return _answer_item(value, stored) if isinstance(value, Mapping) and value.get("type") != kind else None
     if kind == "image" and stored and str(block.get("id") or "").startswith("ig_"):
         return {"type": "image_generation_call", "id": block["id"]}
+    if kind == "compaction" and "encrypted_content" not in block:
+        return None  # Anthropic has a block of that name too
     if kind in _CALLS or kind in _OWN:
         unsent = {"index"} if stored or kind in _OWN else {"index", "id"}
         item = {key: value for key, value in block.items() if key not in unsent}
