@@ -44,6 +44,15 @@ def test_rendering(text: str, values: dict[str, Any], result: str) -> None:
     assert rendered(text, **values) == result
 
 
+def test_what_is_not_given_is_nothing_but_invoke_wants_all() -> None:
+    text = "{{a}}|{{#items}}{{.}}{{/items}}{{^items}}none{{/items}}|{{b.c}}"
+    prompt = PromptTemplate.from_template(text, template_format="mustache")
+    assert prompt.format(a=1) == "1|none|"
+    assert prompt.partial(a=2).format() == "2|none|"
+    with pytest.raises(KeyError, match="items"):
+        prompt.invoke({"a": 1, "b": {}})
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [

@@ -81,13 +81,17 @@ class BasePromptTemplate(WholeComponent[Any, PromptValue]):
         Raises:
             MissingKey: (a KeyError) a variable has no value.
         """
-        if self.partial_variables:
-            ahead = {k: v() if callable(v) else v for k, v in self.partial_variables.items() if k not in values}
-            values = {**ahead, **values}
+        values = self._with_ahead(values)
         for name in self.input_variables:
             if name not in values:
                 self._missing(values)
         return values
+
+    def _with_ahead(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.partial_variables:
+            return values
+        ahead = {k: v() if callable(v) else v for k, v in self.partial_variables.items() if k not in values}
+        return {**ahead, **values}
 
     def _missing(self, values: Mapping[str, Any]) -> None:
         missing = [name for name in self.input_variables if name not in values]
@@ -134,6 +138,8 @@ class StringPromptTemplate(BasePromptTemplate):
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         values = self._variables(input)
+        if self.template_format != "f-string":
+            self._given(values)
         cls = type(self)
         if d.sync or (is_ours(cls.aformat) and is_ours(cls.aformat_prompt)):
             return self.format_prompt(**values)
@@ -184,8 +190,16 @@ class PromptTemplate(StringPromptTemplate):
         )
 
     def format(self, **kwargs: Any) -> str:
-        """The text with its fields filled in."""
-        return self._text.render(self._given(kwargs))
+        """The text with its fields filled in.
+
+        In Mustache and Jinja2 a variable that is not given is nothing; `invoke` wants all of them.
+
+        Raises:
+            MissingKey: (a KeyError) a variable of an f-string has no value.
+        """
+        if self.template_format == "f-string":
+            return self._text.render(self._given(kwargs))
+        return self._text.render({**dict.fromkeys(self._text.names, ""), **self._with_ahead(kwargs)})
 
     def pretty_repr(self, html: bool = False) -> str:
         """The template for people to read."""
