@@ -285,8 +285,12 @@ class ModelCall(Stage):
         """The message of a piece, kept and reported."""
         if item.__class__ is ChatGenerationChunk and not item.generation_info:
             message = item.message
+        elif item.__class__ is AIMessageChunk:
+            message = item
         else:
-            message = item if item.__class__ is AIMessageChunk else _message_of(item)
+            message = _message_of(item)
+            if item.generation_info and self.run is not None:
+                self.run.extra.setdefault("infos", []).append(item.generation_info)
         self._last = message
         if message.id is None:
             message.id = self._message_id or self._named()

@@ -16,10 +16,12 @@ from colours import Colour, colour  # noqa: F401 - a fixture
 
 from millstream import (
     AIMessage,
+    AIMessageChunk,
     AsyncCallbackHandler,
     BaseCallbackHandler,
     BaseRetriever,
     BlockingCallWarning,
+    ChatGenerationChunk,
     ChatPromptTemplate,
     Document,
     FakeListLLM,
@@ -235,6 +237,29 @@ def test_errors(colour: Colour, kind: type[Notes]) -> None:  # noqa: F811
         assert keywords["response"].generations[0][0].text == "ab"
         _, keywords = (await told(c, ScriptedChatModel([[RuntimeError("cut")]]), "x", stream=True)).of("on_llm_error")
         assert keywords["response"].generations == [[]]  # of the one conversation nothing
+
+    colour.run(body)
+
+
+def test_what_is_told_beside_the_pieces_of_an_answer_is_there_at_its_end(colour: Colour) -> None:  # noqa: F811
+    pieces = [
+        ChatGenerationChunk(message=AIMessageChunk("a"), generation_info={"logprobs": [1]}),
+        ChatGenerationChunk(message=AIMessageChunk("b"), generation_info={"logprobs": [2], "finish_reason": "stop"}),
+    ]
+
+    class Model(ScriptedChatModel):
+        def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+            yield from pieces
+
+        async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+            for piece in pieces:
+                yield piece
+
+    async def body(c: Colour) -> None:
+        notes = Notes()
+        await c.collect(Model(), "x", {"callbacks": [notes]})
+        (result,), _ = notes.of("on_llm_end")
+        assert result.generations[0][0].generation_info == {"logprobs": [1, 2], "finish_reason": "stop"}
 
     colour.run(body)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from ...data.coercion import get_buffer_string
+from ...data.merging import merge_dicts
 from ...data.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from ..events import CUSTOM, END, ERROR, MISSING, START, STREAM, Event
 from ..run import Run
@@ -105,14 +106,14 @@ def llm_result(run: Run, output: Any) -> LLMResult:
         return LLMResult.model_validate(output)
     if output is None:
         return LLMResult(generations=[[]] if run.type == "chat_model" else [])
-    return LLMResult(generations=[[_generation(output)]])
+    return LLMResult(generations=[[_generation(output, run.extra.get("infos"))]])
 
 
-def _generation(output: Any) -> Any:
+def _generation(output: Any, infos: list[dict[str, Any]] | None) -> Any:
     if not hasattr(output, "response_metadata"):
         return output  # a text model's generation
     made = ChatGenerationChunk if hasattr(output, "chunk_position") else ChatGeneration
-    return made(message=output)
+    return made(message=output, generation_info=merge_dicts(*infos) if infos else None)
 
 
 def _ids(run: Run) -> dict[str, Any]:
