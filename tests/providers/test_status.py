@@ -94,3 +94,10 @@ def test_an_answer_that_a_filter_stopped_is_no_json() -> None:
     message: Any = AIMessage("", response_metadata={"finish_reason": "content_filter"})
     with pytest.raises(OutputParserException, match="content filter"):
         answer_parser({"type": "object"}).invoke(message)
+
+
+def test_a_redirection_names_the_address() -> None:
+    there = {"location": "https://b.example/sk-secret/v1/chat/completions?key=sk-secret"}
+    it = status_error(307, b"", there, provider="openai", secrets=["sk-secret"])
+    assert "https://b.example/[key removed]/v1/chat/completions: give that as `base_url`" in str(it)
+    assert "sk-secret" not in str(it) and "base_url" in str(status_error(301, b"", {}, provider="openai"))

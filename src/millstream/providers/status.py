@@ -72,7 +72,7 @@ def status_error(
     said, code = _read(body)
     message = f"{provider} answered {status}: {redacted(said, secrets)}"
     return _class(status, f"{code} {said}")(
-        message.rstrip(".") + "." + _MENDS.get(status, ""),
+        message.rstrip(".") + "." + (_MENDS.get(status) or _redirection(status, headers, secrets)),
         provider=provider,
         status=status,
         code=code,
@@ -85,6 +85,15 @@ def _class(status: int, said: str) -> type[ProviderStatusError]:
     if status in (400, 413, 422) and _TOO_LONG.search(said):
         return ContextOverflowError
     return _CLASSES.get(status, ModelAPIError if status >= 500 else ProviderStatusError)
+
+
+def _redirection(status: int, headers: Mapping[str, str], secrets: Iterable[str]) -> str:
+    """Redirections are not followed: the key would go wherever they lead."""
+    if not 300 <= status < 400:
+        return ""
+    # Without its query, which may hold a key.
+    there = redacted(headers.get("location", "").partition("?")[0], secrets)
+    return f" It sends requests on to {there or 'another address'}: give that as `base_url`."
 
 
 def error_in_body(answer: Any, status: int) -> int | None:
