@@ -10,6 +10,7 @@ from colours import Colour, colour
 from graph_helpers import chunks, graph_of, run, stream, thread
 
 from millstream import (
+    START,
     AIMessage,
     Command,
     InMemorySaver,
@@ -260,3 +261,33 @@ def test_tags_given_to_a_graph_inside_are_added_to_those_around(colour: Colour) 
         assert await run(c, app, {"log": []}, {"tags": ["around"]}) == {"log": ["around", "own"]}
 
     colour.run(body)
+
+
+def test_a_graph_that_keeps_its_state_is_gone_on_with_only_by_the_task_that_was_cut(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        inside = graph_of(("x", "y"), x=lambda s: {"log": ["x"]}, y=lambda s: {"log": ["y"]}).compile(
+            checkpointer=True, interrupt_before=["y"]
+        )
+        graph = graph_of(("ask", "kid"), ask=lambda s: {"log": [interrupt("?")]}, kid=inside)
+        app = graph.compile(checkpointer=InMemorySaver())
+        for value in ({"log": []}, Command(resume="r")):
+            await run(c, app, value, thread())
+        assert app.get_state(thread()).next == ("kid",)
+        await run(c, app, {"log": ["in"]}, thread())  # what was going on is given up
+        await run(c, app, Command(resume="s"), thread())
+        assert app.get_state(thread()).next == ("kid",)  # it began anew, and is at its breakpoint
+        assert (await run(c, app, None, thread()))["log"][-3:] == ["s", "x", "y"]
+
+    colour.run(body)
+
+
+def test_a_task_that_has_ended_still_names_the_state_of_its_graph() -> None:
+    inside = graph_of(x=lambda s: {"log": ["x"]}).compile()
+    graph = graph_of((START, "kid"), (START, "ask"), kid=inside, ask=lambda s: {"log": [interrupt("?")]})
+    app = graph.compile(checkpointer=InMemorySaver())
+    app.invoke({"log": []}, thread())
+    (kid, ask) = app.get_state(thread(), subgraphs=True).tasks
+    assert (kid.result, kid.state.values, kid.state.next, ask.state) == ({"log": ["x"]}, {"log": ["x"]}, (), None)
+    app.invoke(Command(resume=1), thread())
+    past = list(app.get_state_history(thread()))[1]
+    assert past.tasks[0].state["configurable"]["checkpoint_ns"].startswith("kid:")

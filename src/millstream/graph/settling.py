@@ -49,6 +49,7 @@ async def settle(loop: Loop, tasks: Sequence[Task], source: str = "loop", beside
         save(loop, ledger, source, ops, tasks)
         await ledger.flush(loop)
     loop.step += 1
+    loop.resumed = False
 
 
 def apply(

@@ -249,7 +249,7 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
     waiting = loop.upcoming(loop.step)
     names = [task.node.name for task in waiting]  # a handler that went on for one of them was none that waited
     for task, name in zip(waiting, names, strict=True):
-        result = written.get(task.id)
+        result, inner = written.get(task.id), task.inner_config()
         if result is not None and not live and (failed := [value for channel, value in result if channel == ERROR]):
             errors[task.id], result = failed[-1], None  # what went on for it wrote under its own name
         questions = tuple(asked.get(task.id, ())) if result is None or not live else ()
@@ -262,9 +262,9 @@ def _snapshot(loop: Loop, ledger: Ledger, loaded: Loaded, after: Sequence[Any], 
                 task.id,
                 name,
                 task.path,
-                error=errors.get(task.id) if result is None or not live else None,
+                error=errors.get(task.id),
                 interrupts=questions,
-                state=None if result is not None else task.inner_config(),
+                state=inner,
                 result=None if result is None else _result(loop, task),
             )
         )
