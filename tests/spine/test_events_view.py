@@ -219,3 +219,18 @@ def test_a_branch_ends_after_its_last_chunk_was_passed_on() -> None:
         "end RunnablePassthrough",
         "end RunnableParallel<a,b>",
     ]
+
+
+@pytest.mark.parametrize("nothing", [None, 0, "", []])
+def test_the_input_of_a_step_at_its_end(nothing: Any) -> None:
+    async def source(_: Any) -> Any:
+        yield nothing
+
+    async def ends(given: Any) -> list[Any]:
+        chain = RunnableGenerator(source, name="source") | RunnableLambda(lambda x: 1, name="next")
+        events = [event async for event in chain.astream_events(given)]
+        return [event["data"]["input"] for event in events if event["event"] == "on_chain_end" and event["parent_ids"]]
+
+    # The source reads nothing of its input, and had one all the same.
+    assert asyncio.run(ends("given")) == ["given", {}]
+    assert asyncio.run(ends(nothing)) == [{}, {}]

@@ -133,7 +133,8 @@ class Told(Stage):
     def ended(self) -> None:
         if not self.begun:
             self.begin(MISSING)
-        self.run.end(_whole(self.chunks, None, self.must_add), _whole(self.all_taken, MISSING))
+        # A step that read nothing of its input has had one all the same.
+        self.run.end(_whole(self.chunks, None, self.must_add), _whole(self.all_taken, self.first))
 
     def stopped(self, error: BaseException, left: bool) -> None:
         if not self.begun:

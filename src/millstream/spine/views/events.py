@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import time
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from ...data.ids import new_id
 from ...data.outputs import LLMResult
@@ -156,8 +156,11 @@ class EventsView:
             data = {} if event.data is MISSING else {"input": _shown_input(run, event.data)}
         elif kind == END:
             data = {"output": _shown_output(run, event.data)}
-            if run.input is not MISSING:
-                data["input"] = _shown_input(run, run.input)
+            given = run.input
+            if run.type in _LIKE_CHAINS and (given is MISSING or (type(given) in _PLAIN and not given)):
+                data["input"] = {}  # an input of nothing is shown as no more than that
+            elif given is not MISSING:
+                data["input"] = _shown_input(run, given)
         else:
             data = {
                 "error": event.data,
@@ -239,6 +242,10 @@ class _Form:
 
 ToldChunk: TypeAlias = tuple[_Form, Any, float]
 """A chunk of the run that the form is of, and when it was told."""
+
+
+_LIKE_CHAINS: Final = frozenset({"chain", "prompt", "parser"})
+_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
 
 
 def _shown_input(run: Run, value: Any) -> Any:
