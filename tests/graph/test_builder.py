@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
 from graph_helpers import Log, graph_of
@@ -255,6 +255,8 @@ def test_a_path_without_a_map_may_lead_anywhere(path_map: Any) -> None:
 class Said(TypedDict):
     times: int
     word: str
+    loudly: NotRequired[bool]
+    by: Annotated[NotRequired[str], "who"]
     left: RemainingSteps
 
 
@@ -262,9 +264,10 @@ def test_a_graph_is_a_tool_with_the_keys_of_its_input() -> None:
     graph = StateGraph(Said)
     graph.add_node("say", lambda state: {"word": state["word"] * state["times"]})
     tool = graph.add_edge(START, "say").compile(name="sayer").as_tool(description="Say it.")
-    assert (tool.name, sorted(tool.args)) == ("sayer", ["times", "word"])
-    assert tool.invoke({"times": 2, "word": "a"}) == {"times": 2, "word": "aa"}
-    assert sorted(graph.compile().output_schema.model_json_schema()["properties"]) == ["times", "word"]
+    assert (tool.name, sorted(tool.args)) == ("sayer", ["by", "loudly", "times", "word"])
+    assert tool.tool_call_schema.model_json_schema()["required"] == ["times", "word"]
+    assert tool.invoke({"times": 2, "word": "a"})["word"] == "aa"
+    assert sorted(graph.compile().output_schema.model_json_schema()["properties"]) == ["by", "loudly", "times", "word"]
 
     @entrypoint()
     def shout(word: str) -> str:

@@ -12,6 +12,7 @@ from graph_helpers import chunks, graph_of, run, stream, thread
 from pydantic import BaseModel, ValidationError
 
 from millstream import (
+    END,
     START,
     Command,
     CompiledStateGraph,
@@ -256,5 +257,14 @@ def test_a_run_that_asks_before_it_has_a_result_gives_an_empty_one(colour: Colou
             app = graph.add_node("ask", ask).add_edge(START, "ask").compile()
             found = await run(c, app, {"n": 1}, version="v2")
             assert (found.value, [question.value for question in found.interrupts]) == (empty, ["?"])
+
+    colour.run(body)
+
+
+def test_a_mode_that_is_bound_gives_the_result_of_an_invoke(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = graph_of(("a", END), a=lambda state: {"n": 1}).compile()
+        assert await run(c, app.bind(stream_mode="values"), {"n": 0}) == {"n": 1, "log": []}
+        assert await run(c, app.bind(stream_mode="updates"), {"n": 0}) == [{"a": {"n": 1}}]
 
     colour.run(body)

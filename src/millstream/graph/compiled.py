@@ -330,6 +330,8 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
         return output
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
+        if kwargs.get("stream_mode") == "values":  # bound to the graph; of the whole it is the last one
+            kwargs = {key: value for key, value in kwargs.items() if key != "stream_mode"}
         options = self._options(kwargs)
         loop = loop_for(self, d, scope, options)
         if options.modes is None and not options.prints:

@@ -10,7 +10,18 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    NotRequired,
+    Required,
+    TypeAlias,
+    TypedDict,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from ..errors import InvalidGraph
 from .channels import BaseChannel, BinaryOperatorAggregate, LastValue, check_reducer_arity
@@ -138,18 +149,36 @@ def _positional(reducer: Any) -> int:
 
 
 def shape_of(schema: Schema, type_: Any, *, given: bool) -> Any:
-    """What a graph takes (`given`) or gives, as runnables say it: its type, or the fields of that."""
+    """What a graph takes (`given`) or gives, as runnables say it: its type without managed values, or the fields of that."""
     from ..chat.typed_dicts import readable
 
-    if schema.is_root or _is_model(type_):
+    if schema.is_root or _is_model(type_) or (given and not is_typeddict(type_)):
         return type_
-    hints = get_type_hints(schema.type, include_extras=True)
-    optional: frozenset[str] = getattr(schema.type, "__optional_keys__", frozenset())
-    return {
-        name: (readable(hints[name]), ... if given and name not in optional else None)
-        for name in schema.channels
-        if name in hints
-    }
+    hints = get_type_hints(type_, include_extras=True)
+    fields = {name: _unqualified(hints[name]) for name in schema.channels if name in hints}
+    if not given:
+        return {name: (readable(hint), None) for name, (hint, _) in fields.items()}
+    make: Any = TypedDict
+    return readable(
+        make(
+            type_.__name__,
+            {n: hint if said is None else said[hint] for n, (hint, said) in fields.items()},
+            total=type_.__total__,
+        )
+    )
+
+
+def _unqualified(hint: Any) -> tuple[Any, Any]:
+    """The hint of a key without what says whether it must be there (at either place where that may stand), and that."""
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        inner, said = _unqualified(inner)
+        return Annotated[(inner, *marks)], said
+    name = getattr(get_origin(hint), "_name", None)
+    if name not in ("Required", "NotRequired", "ReadOnly"):
+        return hint, None
+    inner, said = _unqualified(get_args(hint)[0])
+    return inner, said if name == "ReadOnly" else NotRequired if name == "NotRequired" else Required
 
 
 def json_schema_of(type_: Any) -> dict[str, Any]:
