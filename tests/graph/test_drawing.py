@@ -124,3 +124,10 @@ def test_a_graph_of_one_node_inside_is_drawn_as_that_node() -> None:
     plain = graph.get_graph(xray=True).draw_mermaid(with_styles=False).splitlines()
     assert plain[1:] == ["\t__start__ --> kid\\3aleaf;", "\tkid\\3aleaf --> end;", "\tend --> __end__;"]
     assert "\tsubgraph kid\n\tkid\\3aleaf(leaf)\n\tend\n" in graph.get_graph(xray=True).draw_mermaid()
+
+
+def test_between_two_nodes_one_way_is_drawn() -> None:
+    graph = graph_of((START, "a"), ("a", "b"), a=noop, b=noop)
+    graph.add_conditional_edges("a", lambda state: "again", {"on": "b", "more": "b"})
+    lines = graph.compile().get_graph().draw_mermaid(with_styles=False).splitlines()
+    assert lines[1:] == ["\t__start__ --> a;", "\ta -. &nbsp;on&nbsp; .-> b;", "\tb --> __end__;"]

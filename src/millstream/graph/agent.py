@@ -101,7 +101,7 @@ def create_react_agent(
         ends = ["tools", last] if post_model_hook is None else [entry, "tools", last]
         graph.add_conditional_edges(after, route, ends)
         if after != "agent":
-            graph.add_conditional_edges("agent", _ToHook(), [after])
+            graph.add_conditional_edges("agent", _ToHook())
         for source in {after, "agent"}:
             (branch,) = graph.branches[source].values()
             branch.input_type = schema  # not what is prepared for the model

@@ -82,7 +82,11 @@ def drawing_of(builder: StateGraph[Any, Any, Any, Any], before: Sequence[str], a
         if tools := getattr(spec.call.target, "tools_by_name", None):
             metadata["__tools"] = list(tools)
         nodes[name] = drawing.add_node(spec.call.target, name, metadata=metadata or None)
-    edges = sorted(set(_edges(builder)), key=lambda edge: (edge[0], edge[1]))
+    ways: dict[tuple[str, str], tuple[str, str, str | None, bool]] = {}
+    for way in _edges(builder):  # one between two nodes: that of a path, if there is one
+        if way[:2] not in ways or way[3] > ways[way[:2]][3]:
+            ways[way[:2]] = way
+    edges = [ways[ends] for ends in sorted(ways)]
     ends = [source for source in sorted(_reached(edges)) if source != END and not _leaves(source, edges)]
     if ends or any(target == END for _, target, _, _ in edges):
         nodes[END] = drawing.add_node(None, END)
