@@ -269,13 +269,28 @@ def test_annotations_go_back_as_this_api_made_them() -> None:
         {"type": "citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1, "cited_text": "c"},
         {"type": "citation", "title": "f.txt", "extras": {"file_id": "file-1", "file_index": 3}},
         {"type": "citation", "cited_text": "of another provider"},
-        {"type": "non_standard_annotation", "value": {"type": "file_path", "file_id": "file-2"}},
+        {"type": "non_standard_annotation", "value": {"type": "file_path", "file_id": "file-2", "file_index": 4}},
+        {
+            "type": "citation",
+            "title": "c.txt",
+            "start_index": 1,
+            "end_index": 2,
+            "extras": {"container_id": "c", "file_id": "file-3"},
+        },
     ]
     made = to_responses([AIMessage([{"type": "text", "text": "a", "annotations": common}])])
     assert made[0]["content"][0]["annotations"] == [
         {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1},
         {"type": "file_citation", "file_id": "file-1", "filename": "f.txt", "index": 3},
-        {"type": "file_path", "file_id": "file-2"},
+        {"type": "file_path", "file_id": "file-2", "index": 4},
+        {
+            "type": "container_file_citation",
+            "container_id": "c",
+            "file_id": "file-3",
+            "filename": "c.txt",
+            "start_index": 1,
+            "end_index": 2,
+        },
     ]
 
 

@@ -203,16 +203,20 @@ def _annotation(given: Mapping[str, Any]) -> dict[str, Any] | None:
     """An annotation as this API makes them; None for one of another provider's, which it would refuse."""
     kind, extras = given.get("type"), given.get("extras") or {}
     if kind == "non_standard_annotation":
-        return dict(given["value"]) if isinstance(given.get("value"), Mapping) else None
+        return _annotation(given["value"]) if isinstance(given.get("value"), Mapping) else None
     if kind != "citation":
         return {"index" if key == "file_index" else key: value for key, value in given.items() if key != "extras"}
     if given.get("url"):
         told = {key: given[key] for key in ("url", "title", "start_index", "end_index") if key in given}
         return {"type": "url_citation", **told}
-    if extras.get("file_id") and "container_id" not in extras:
-        told = {"file_id": extras["file_id"], "filename": given.get("title"), "index": extras.get("file_index")}
-        return {"type": "file_citation", **{key: value for key, value in told.items() if value is not None}}
-    return None
+    if not extras.get("file_id") or "document_index" in extras:
+        return None
+    if "container_id" in extras:
+        told = {key: given[key] for key in ("start_index", "end_index") if key in given}
+        file = {"container_id": extras["container_id"], "file_id": extras["file_id"], "filename": given.get("title")}
+        return {"type": "container_file_citation", **file, **told}
+    told = {"file_id": extras["file_id"], "filename": given.get("title"), "index": extras.get("file_index")}
+    return {"type": "file_citation", **{key: value for key, value in told.items() if value is not None}}
 
 
 def _is_common(thought: Mapping[str, Any]) -> bool:
