@@ -9,7 +9,7 @@ import hashlib
 import json
 import operator
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -35,6 +35,7 @@ from millstream import (
     interrupt,
     register_type,
 )
+from millstream.data.record import Record
 from millstream.graph.savers.sql import FORMAT
 
 HERE = Path(__file__).parent
@@ -105,7 +106,20 @@ def app_on(saver: Any) -> Any:
 
 def print_of(value: Any) -> str:
     """A value in short. (What is shown of a set of texts depends on the process; there is none with two.)"""
-    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(repr(_bare(value)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _bare(value: Any) -> Any:
+    """Objects by what they hold: how they look may change, what was stored may not."""
+    if isinstance(value, Record):
+        return type(value).__name__, sorted((name, _bare(each)) for name, each in value._state().items())
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value).__name__, [(each.name, _bare(getattr(value, each.name))) for each in fields(value)]
+    if isinstance(value, dict):
+        return {key: _bare(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_bare(each) for each in value]
+    return value
 
 
 def summary(saver: Any) -> list[dict[str, Any]]:
