@@ -389,3 +389,30 @@ def test_a_wrapper_answers_calls_of_tools_that_nobody_knows(colour: Colour) -> N
 
     app = create_agent(model(calling(("unknown", {}, "1")), AIMessage("end")), middleware=[Answering()])
     assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "", "no None", "end"]
+
+
+def test_a_tool_that_is_offered_can_be_run(colour: Colour) -> None:
+    @tool
+    def late(x: int) -> str:
+        """Late."""
+        return f"late {x}"
+
+    class Offering(AgentMiddleware):
+        def wrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return handler(request.override(tools=[*request.tools, late]))
+
+        async def awrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return await handler(request.override(tools=[*request.tools, late]))
+
+    class Running(Offering):
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(tool=request.tool or late))
+
+        async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return await handler(request.override(tool=request.tool or late))
+
+    with pytest.raises(InvalidArgument, match="'late'"):
+        colour.run(lambda c: run(c, create_agent(model(AIMessage("x")), [add], middleware=[Offering()]), ASK))
+    calls = calling(("late", {"x": 1}, "1"), ("add", {"a": 1, "b": 2}, "2"))
+    app = create_agent(model(calls, AIMessage("end")), [add], middleware=[Running()])
+    assert texts(colour.run(lambda c: run(c, app, ASK))) == ["q", "", "late 1", "3", "end"]

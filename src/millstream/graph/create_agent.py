@@ -88,7 +88,10 @@ def create_agent(
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(
         schema, context_schema=context_schema, input_schema=given, output_schema=result
     )
-    graph.add_node("model", _Model(_model_of(model), offered, system_prompt, strategy, every, name))
+    caller = _Model(_model_of(model), offered, system_prompt, strategy, every, name)
+    if not wraps:
+        caller.known = frozenset(node.tools_by_name)
+    graph.add_node("model", caller)
     has_tools = bool(node.tools_by_name or wraps)  # a wrapper may answer calls of tools that nobody knows
     if has_tools:
         graph.add_node("tools", node)
@@ -176,6 +179,8 @@ class _Model(Runnable[Any, Any]):
         wraps = [each for each in middleware if has(each, "wrap_model_call") or has(each, "awrap_model_call")]
         self._wraps = [each.wrap_model_call for each in wraps]
         self._awraps = [each.awrap_model_call for each in wraps]
+        # The tools that can be run, where no wrapper may run others.
+        self.known: frozenset[str] | None = None
         # What is asked when nothing about the request was changed: bound once.
         self._usual: Any = None
 
@@ -248,6 +253,13 @@ class _Model(Runnable[Any, Any]):
             return self._usual  # type: ignore[no-any-return]
         model: Any = _model_of(request.model)
         tools = list(request.tools)
+        if self.known is not None:
+            names = [getattr(tool, "name", None) for tool in tools]
+            if unknown := sorted(name for name in names if name is not None and name not in self.known):
+                raise InvalidArgument(
+                    f"middleware offers the tools {unknown} to the model, which the agent cannot run; give them to "
+                    "`create_agent(tools=...)` or to a middleware's `tools`, or run them in a `wrap_tool_call`."
+                )
         options: dict[str, Any] = {}
         if isinstance(strategy, ToolStrategy):
             tools += tool_forms(strategy.schema)
