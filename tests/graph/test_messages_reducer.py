@@ -55,6 +55,10 @@ def test_removal() -> None:
         add_messages([A], [RemoveMessage(id="zz")])
 
 
+def test_without_messages_it_is_a_reducer() -> None:
+    assert shown(add_messages()([A], [B])) == shown(add_messages([A], [B]))
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="both sides"):
         add_messages([A], None)

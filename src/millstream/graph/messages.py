@@ -24,14 +24,14 @@ def add_messages(left: Any = None, right: Any = None, *, format: str | None = No
 
     Both may be one message or a list, as messages, tuples, dicts or strings. Messages without an id get one, on the
     object itself. `RemoveMessage(id)` removes; `RemoveMessage(REMOVE_ALL_MESSAGES)` drops all that came before it.
-    With `format` alone, returns a reducer.
+    With `format` alone, or nothing, returns a reducer.
 
     Raises:
         InvalidArgument: (a ValueError) only one side was given, an unknown `format`, or the id to remove is not there.
     """
     if format not in (None, "langchain-openai"):
         raise InvalidArgument(f"format must be 'langchain-openai' or None, not {format!r}.")
-    if left is None and right is None and format is not None:
+    if left is None and right is None:
         return partial(add_messages, format=format)
     if left is None or right is None:
         raise InvalidArgument("add_messages needs both sides, the old messages and the new ones; one of them is None.")
