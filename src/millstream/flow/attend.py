@@ -40,12 +40,52 @@ def waiting(d: Driver, scope: Scope) -> bool:
 async def attended(d: Driver, scope: Scope, work: Callable[[Scope], Awaitable[T]]) -> T:
     """The result of `work`, run with a scope whose handlers are served meanwhile, and all served before this returns."""
     if not waiting(d, scope):
-        return await work(scope)
+        return await (_within(d, scope, work) if _is_strict(scope) else work(scope))
     attendance = Attendance()
     try:
         return await work(attendance.heard(scope))
     finally:
         await attendance.end()
+
+
+def _is_strict(scope: Scope) -> bool:
+    return any(gate.strict for gate in scope.gates)
+
+
+async def _within(d: Driver, scope: Scope, work: Callable[[Scope], Awaitable[T]]) -> T:
+    """The result of `work` inside a call that serves the handlers, which know of its end when this returns."""
+    try:
+        result = await work(scope)
+    except Exception:
+        await _served(d, scope)
+        raise
+    await _served(d, scope)
+    return result
+
+
+async def _served(d: Driver, scope: Scope) -> None:
+    for gate in scope.gates:
+        if not gate.strict:
+            continue
+        if d.sync:
+            gate.level_blocking()
+        else:
+            await gate.level()
+
+
+async def _items_within(
+    d: Driver, scope: Scope, work: Callable[[Scope], AsyncGenerator[T, None]]
+) -> AsyncGenerator[T, None]:
+    items = work(scope)
+    try:
+        async for item in items:
+            yield item
+    except Exception:
+        await _served(d, scope)
+        raise
+    finally:
+        await items.aclose()
+    await _served(d, scope)
 
 
 async def attended_each(
@@ -74,7 +114,9 @@ def attended_items(
     d: Driver, scope: Scope, work: Callable[[Scope], AsyncGenerator[T, None]]
 ) -> AsyncGenerator[T, None]:
     """`attended` for a stream: all handlers are served before it ends, or its `aclose` returns."""
-    return _attended_items(scope, work) if waiting(d, scope) else work(scope)
+    if waiting(d, scope):
+        return _attended_items(scope, work)
+    return _items_within(d, scope, work) if _is_strict(scope) else work(scope)
 
 
 async def _attended_items(scope: Scope, work: Callable[[Scope], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:

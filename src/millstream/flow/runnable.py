@@ -96,7 +96,10 @@ class Runnable(Watchable, Described, Generic[In, Out]):
             AsyncOnly: (a TypeError) a part of this runnable has only an async form.
         """
         needs_body(self)
-        return step(self._exec(SYNC, input, sync_scope(config, "ainvoke"), kwargs))  # type: ignore[no-any-return]
+        scope = sync_scope(config, "ainvoke")
+        if scope.gates:
+            return step(attended(SYNC, scope, lambda scope: self._exec(SYNC, input, scope, kwargs)))  # type: ignore[no-any-return]
+        return step(self._exec(SYNC, input, scope, kwargs))  # type: ignore[no-any-return]
 
     async def ainvoke(self, input: In, config: RunnableConfig | None = None, **kwargs: Any) -> Out:
         """Return the output for one input, without blocking the event loop."""

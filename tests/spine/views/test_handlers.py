@@ -766,7 +766,9 @@ def test_what_runs_begins_when_the_handlers_know_of_it(
 
     def work(x: int) -> int:
         log.append("work")
-        return RunnableLambda(rest, name="rest").invoke(x) if sync_leaves else x
+        result = RunnableLambda(rest, name="rest").invoke(x) if sync_leaves else x
+        log.append("worked")
+        return result
 
     def rest(x: int) -> int:
         log.append("rest")
@@ -786,7 +788,7 @@ def test_what_runs_begins_when_the_handlers_know_of_it(
     async def body(c: Colour) -> None:
         step = RunnableLambda(work if sync_leaves else c.function(work), name="work")
         await c.invoke(step, 1, {"callbacks": [Slow()]})
-        assert log == ["on_chain_start work", "work", *inside, "on_chain_end"]
+        assert log == ["on_chain_start work", "work", *inside, "worked", "on_chain_end"]
         del log[:]
         chain = step | RunnableGenerator(pieces if c.sync else apieces, name="pieces")
         await c.collect(chain, 1, {"callbacks": [Slow()]})
@@ -794,6 +796,32 @@ def test_what_runs_begins_when_the_handlers_know_of_it(
         assert log.index("on_chain_start pieces") < log.index("pieces")
 
     colour.run(body)
+
+
+@BOTH
+def test_a_call_inside_another_returns_when_the_handlers_know_of_its_end(kind: type[Notes]) -> None:
+    log: list[str] = []
+
+    class Ends(kind):  # type: ignore[valid-type, misc]
+        def note(self, name: str, /, *args: Any, **kwargs: Any) -> None:
+            time.sleep(0.001)
+            if not name.endswith("start"):
+                log.append(name)
+
+    async def outer(x: int) -> None:
+        inner = RunnableLambda(lambda x: x)
+        await inner.ainvoke(x)
+        log.append("after")
+        assert [item async for item in inner.astream(x)] == [x]
+        log.append("after")
+        for call in (RunnableLambda(fail).ainvoke(x), anext(aiter(RunnableLambda(fail).astream(x)))):
+            with pytest.raises(ValueError, match="no"):
+                await call
+            log.append("after")
+
+    asyncio.run(RunnableLambda(outer).ainvoke(1, {"callbacks": [Ends()]}))
+    ends = ["on_chain_end", "on_chain_end", "on_chain_error", "on_chain_error"]
+    assert log == [entry for each in ends for entry in (each, "after")] + ["on_chain_end"]
 
 
 def test_a_slow_handler_slows_the_leaf_and_not_the_loop() -> None:
