@@ -321,3 +321,13 @@ def test_no_inputs_need_no_configs(colour: Colour) -> None:
         assert await batch(c, RunnableLambda(str), [], [{}]) == []
 
     colour.run(body)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_batch_of_which_nothing_may_run_is_refused(colour: Colour, limit: int) -> None:
+    async def body(c: Colour) -> None:
+        for runnable, inputs in ((RunnableLambda(str), [1, 2]), (RunnableLambda(str).map(), [[1], [2]])):
+            with pytest.raises(InvalidArgument, match="must be at least 1"):
+                await batch(c, runnable, inputs, {"max_concurrency": limit})
+
+    colour.run(body)

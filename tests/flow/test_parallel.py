@@ -176,3 +176,8 @@ def test_branches_that_share_a_failing_input_log_nothing(run_async: Any, caplog:
 
     run_async(body())
     assert caplog.text == ""
+
+
+def test_the_branches_by_the_name_of_the_argument() -> None:
+    both = RunnableParallel(steps__={"a": str}, b=int)
+    assert list(both.steps__) == ["a", "b"] and both.invoke("1") == {"a": "1", "b": 1}

@@ -29,8 +29,17 @@ ScopeAt: TypeAlias = Callable[[int], Scope]
 
 
 def limit_of(d: Driver, scope: Scope) -> int:
-    """How many parts of a batch may run at once."""
-    return scope.max_concurrency or (SYNC_LIMIT if d.sync else ASYNC_LIMIT)
+    """How many parts of a batch may run at once.
+
+    Raises:
+        InvalidArgument: (a ValueError) the config says fewer than one.
+    """
+    limit = scope.max_concurrency
+    if limit is None:
+        return SYNC_LIMIT if d.sync else ASYNC_LIMIT
+    if limit < 1:
+        raise InvalidArgument(f"config['max_concurrency'] must be at least 1, not {limit}; leave it out for no bound.")
+    return limit
 
 
 async def batch(

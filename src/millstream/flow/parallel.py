@@ -41,6 +41,11 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
     def __init__(self, steps: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
         if steps is not None and not isinstance(steps, Mapping):
             raise InvalidType(f"RunnableParallel needs a dict of branches, not {steps!r}.")
+        if steps is None and isinstance(
+            given := kwargs.get("steps__"), Mapping
+        ):  # by the name of the argument elsewhere
+            steps = given
+            kwargs = {key: value for key, value in kwargs.items() if key != "steps__"}
         self.steps = {key: coerce(value) for key, value in {**(steps or {}), **kwargs}.items()}
         self._parts = [
             (key, exec_of(part), flow_of(part), (f"map:key:{key}", hearer_of(part))) for key, part in self.steps.items()
@@ -48,7 +53,7 @@ class RunnableParallel(Runnable[In, dict[str, Any]], Generic[In]):
 
     @property
     def steps__(self) -> dict[str, Runnable[Any, Any]]:
-        """`steps`, as LangChain calls them."""
+        """`steps` by another name."""
         return self.steps
 
     def _default_name(self) -> str:
