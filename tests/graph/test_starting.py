@@ -42,6 +42,24 @@ def test_a_path_from_start_may_ask(colour: Colour) -> None:
     colour.run(body)
 
 
+@pytest.mark.parametrize("mode", [None, True, False])
+def test_a_path_from_start_of_a_graph_inside_may_ask(colour: Colour, mode: Any) -> None:
+    async def body(c: Colour) -> None:
+        inside = StateGraph(Log)
+        inside.add_node("a", lambda s: {"n": s["n"] + 1})
+        inside.add_conditional_edges(START, lambda s: interrupt("where?"), ["a"])
+        graph = StateGraph(Log)
+        graph.add_node("kid", inside.compile(checkpointer=mode))
+        graph.add_edge(START, "kid")
+        app = graph.compile(checkpointer=InMemorySaver())
+        for _ in range(2):
+            paused = await run(c, app, {"n": 1}, thread())
+            assert [question.value for question in paused["__interrupt__"]] == ["where?"]
+        assert (await run(c, app, Command(resume="a"), thread()))["n"] == 2
+
+    colour.run(body)
+
+
 def test_an_input_outlives_the_failure_of_a_path_from_start(colour: Colour, tmp_path: Path) -> None:
     async def body(c: Colour) -> None:
         broken = True

@@ -9,6 +9,7 @@ from .constants import NULL_TASK, PREVIOUS, START
 from .control import Command
 from .draining import RunControl
 from .handlers import tell_resume
+from .interrupts import own_answer
 from .ledger import finished
 from .out import CHECKPOINTS, DEBUG
 from .running import annotate, choose_first
@@ -99,6 +100,8 @@ async def _led(loop: Loop, start: Task) -> bool:
     ledger = loop.ledger
     if ledger is not None and ledger.resuming:
         start.answers = ledger.take_records()[1].get(start.id, ())
+    elif ledger is None and loop.nested and loop.answers:
+        start.answers = own_answer(start, loop.answers, ()) or ()
     loop.tasks = (start,)
     try:
         await choose_first(loop, start)
