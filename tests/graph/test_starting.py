@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,13 @@ def test_a_new_input_stops_at_breakpoints_again(colour: Colour) -> None:
         assert await chunks(c, app, None, thread()) == [{"__interrupt__": ()}]
 
     colour.run(body)
+
+
+@pytest.mark.parametrize("saver", [InMemorySaver, lambda: SqliteSaver.from_conn_string(":memory:")])
+def test_an_input_given_by_an_update_is_taken_also_on_a_branch(saver: Any) -> None:
+    with nullcontext(saver()) if saver is InMemorySaver else saver() as kept:
+        graph = StateGraph(Log).add_sequence([("a", lambda s: {"log": ["a"]}), ("b", lambda s: {"log": ["b"]})])
+        app = graph.add_edge(START, "a").compile(checkpointer=kept)
+        config = app.update_state(thread(), {"log": ["given"]}, as_node="__input__")
+        assert app.invoke(None, config) == {"log": ["given", "a", "b"]}  # a branch, as the checkpoint is named
+        assert app.invoke(None, config) == {"log": ["given", "a", "b"]}

@@ -158,9 +158,10 @@ class Ledger:
     async def pending_input(self, loop: Loop) -> Any:
         """The input that waits to be taken: as it was given, or as the run that took it wrote it."""
         assert self.loaded is not None
-        kept = [value for _, channel, value in self.loaded.records if channel == INPUT]
-        if kept or self.input is not None:
-            return [*kept, *(self.input or ())][-1]
+        if "input" in self.loaded.waits:
+            return self.loaded.waits["input"]
+        if kept := [value for _, channel, value in self.loaded.records if channel == INPUT]:
+            return kept[-1]
         after = await self.call(loop, "writes_after", self.thread, self.ns, self.loaded.id)
         found = [writes for _, path, writes in after if path == f"0:{START}"]
         writes = {key: value for key, value in found[0] if key in loop.plan.channels} if found else {}
