@@ -39,7 +39,7 @@ class StructuredOutputValidationError(StructuredOutputError):
     """The answer was given and does not fit. `tool_name` is the form's name, `source` says why."""
 
     def __init__(self, tool_name: str, source: Exception, ai_message: AIMessage) -> None:
-        super().__init__(f"Failed to parse structured output for tool {tool_name!r}: {source}.", ai_message)
+        super().__init__(f"The structured response {tool_name!r} does not fit: {source}.", ai_message)
         self.tool_name = tool_name
         self.source = source
 
@@ -49,7 +49,7 @@ class MultipleStructuredOutputsError(StructuredOutputError):
 
     def __init__(self, tool_names: list[str], ai_message: AIMessage) -> None:
         super().__init__(
-            f"Model incorrectly returned multiple structured responses ({', '.join(tool_names)}) when only one is expected.",
+            f"The model returned several structured responses ({', '.join(tool_names)}); one is expected.",
             ai_message,
         )
         self.tool_names = tool_names
@@ -157,7 +157,7 @@ def parsed(schema: Any, value: Any) -> Any:
         return TypeAdapter(readable(schema)).validate_python(value)
     except ValueError as error:
         name = getattr(schema, "__name__", repr(schema))
-        raise InvalidArgument(f"Failed to parse data to {name}: {error}") from error
+        raise InvalidArgument(f"this cannot be read as {name}: {error}") from error
 
 
 def from_text(strategy: ProviderStrategy, answer: AIMessage) -> Any:

@@ -22,7 +22,7 @@ from millstream.testing import ScriptedChatModel
 
 __all__ = ["colour"]
 
-UNLESS = "The tool was not executed. Do not retry this tool call unless the user explicitly requests it."
+UNLESS = "Nothing was run. Call it again only if the user asks for it."
 
 RAN: list[Any] = []
 

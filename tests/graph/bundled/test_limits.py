@@ -128,8 +128,8 @@ def test_the_limit_of_tool_calls_may_end_the_run(colour: Colour) -> None:
         mixed = calls("a", "b")
         mixed.tool_calls.append({"name": "other", "args": {}, "id": "o", "type": "tool_call"})
         result = await run(c, agent(limit, mixed), ASK)  # what is called beside does not run either
-        assert [(m.tool_call_id, m.text[:9]) for m in result["messages"] if m.type == "tool"] == [
-            *[(mixed.tool_calls[1]["id"], "Tool call"), (mixed.tool_calls[0]["id"], "Execution"), ("o", "Execution")]
+        assert [(m.tool_call_id, m.text[:7]) for m in result["messages"] if m.type == "tool"] == [
+            *[(mixed.tool_calls[1]["id"], "Tool ca"), (mixed.tool_calls[0]["id"], "Not run"), ("o", "Not run")]
         ]
 
     colour.run(body)

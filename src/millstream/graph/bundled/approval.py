@@ -224,7 +224,7 @@ def _decided(call: ToolCall, config: InterruptOnConfig, decision: Any) -> tuple[
     if kind == "respond":
         return call, _instead(call, text or "", "success")
     rejected = f"User rejected the tool call for `{call['name']}` with "
-    unless = ". The tool was not executed. Do not retry this tool call unless the user explicitly requests it."
+    unless = ". Nothing was run. Call it again only if the user asks for it."
     return call, _instead(call, rejected + (f"reason: {text}" if text else f"id {call['id']}{unless}"), "error")
 
 

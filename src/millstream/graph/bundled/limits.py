@@ -17,9 +17,7 @@ __all__ = [
 ]
 
 ALL_TOOLS = "__all__"
-STOPPED = (
-    "Execution stopped before this tool call could run because another tool call in the same batch exceeded the limit."
-)
+STOPPED = "Not run: another call of the same answer went over its limit, which ended the run."
 
 
 class _LimitExceeded(MillstreamError):
