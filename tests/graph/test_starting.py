@@ -117,6 +117,27 @@ def test_the_update_of_a_command_is_seen_at_the_checkpoint_that_it_was_given_to(
     colour.run(body)
 
 
+def test_the_update_of_a_command_outlives_a_new_input(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = chain("a")
+        await run(c, app, {"log": []}, thread())
+        assert await run(c, app, Command(update={"log": ["u"]}), thread()) == {"log": ["a", "u"]}
+        assert await run(c, app, {"log": ["in"]}, thread()) == {"log": ["a", "u", "in", "a"]}
+        assert app.get_state(thread()).values == {"log": ["a", "u", "in", "a"]}
+
+    colour.run(body)
+
+
+def test_a_command_for_an_input_of_the_past_takes_the_input_too(colour: Colour) -> None:
+    async def body(c: Colour) -> None:
+        app = chain("a")
+        await run(c, app, {"log": ["in"]}, thread())
+        first = list(app.get_state_history(thread()))[-1].config
+        assert await run(c, app, Command(update={"log": ["u"]}), first) == {"log": ["u", "in", "a"]}
+
+    colour.run(body)
+
+
 @pytest.mark.parametrize("as_node", ["a", "__copy__", None])
 def test_going_on_passes_the_breakpoint_that_waits_whoever_led_there(colour: Colour, as_node: Any) -> None:
     async def body(c: Colour) -> None:

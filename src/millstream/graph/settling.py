@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .channels import Op
-from .constants import ABSENT, END
+from .constants import ABSENT, END, START
 from .control import Send
 from .out import VALUES, checkpoint_payload
 from .task import Task, grouped
@@ -152,7 +152,10 @@ def commanded(loop: Loop, record: list[tuple[str, Any]], ops: list[tuple[str, Op
     task.recall(record)
     apply(loop, [task], grouped([task]), ops)
     loop.sends = [*loop.sends, *task.sends]
-    wake(loop, dict.fromkeys([*loop.next, *task.goto]))
+    input_waits = START in loop.next
+    wake(loop, dict.fromkeys(name for name in [*loop.next, *task.goto] if name != START))
+    if input_waits:
+        loop.next = [START, *loop.next]
 
 
 def save(loop: Loop, ledger: Ledger, source: str, ops: list[tuple[str, Op]], tasks: Sequence[Task] = ()) -> None:

@@ -63,9 +63,12 @@ def _goes_on(loop: Loop) -> bool:
 
 
 async def _take_input(loop: Loop, input: Any) -> bool:
+    ledger = loop.ledger
+    if ledger is not None:  # what was going on is given up, but for what a Command said of the state
+        said = finished(ledger.records).get(NULL_TASK, [])
+        commanded(loop, [pair for pair in said if pair[0] in loop.plan.channels], ledger.ops)
+        ledger.records = []
     loop.next, loop.sends, loop.deferred = (), (), ()
-    if loop.ledger is not None:
-        loop.ledger.records = []  # what was going on is given up
     if loop.plan.entry is not None:
         await _enter(loop, loop.plan.entry, input)
         return True
