@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -375,6 +376,24 @@ def test_a_list_of_messages_is_a_state_too() -> None:
         return f"{sorted(state)} {len(all_)}"
 
     assert [m.text for m in ToolNode([sees]).invoke([call(("sees", {}, "c"))])] == ["['messages'] 1"]
+
+
+def test_whichever_of_two_questions_is_heard_first_its_answer_is_taken(request: pytest.FixtureRequest) -> None:
+    interval = sys.getswitchinterval()
+    request.addfinalizer(lambda: sys.setswitchinterval(interval))
+    sys.setswitchinterval(1e-6)  # so that one tool in twenty overtakes the other between counting and asking
+
+    @tool
+    def ask(q: str) -> str:
+        "Ask somebody."
+        return f"{q}={interrupt(q)}"
+
+    app = graph_of(state=MessagesState, tools=ToolNode([ask])).compile(checkpointer=InMemorySaver())
+    for each in range(100):
+        asking = call(("ask", {"q": "a"}, "1"), ("ask", {"q": "b"}, "2"))
+        assert "__interrupt__" in app.invoke({"messages": [asking]}, thread(str(each)))
+        assert "__interrupt__" in app.invoke(Command(resume="yes"), thread(str(each)))
+        assert "__interrupt__" not in app.invoke(Command(resume="yes"), thread(str(each)))
 
 
 def test_tools_that_ask_at_once_are_asked_one_after_the_other_and_no_error_is_logged(

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CannotResume, GraphInterrupt, UnknownInterruptError
@@ -21,6 +22,7 @@ __all__ = ["NodeInterrupt", "interrupt"]
 T = TypeVar("T")
 
 ANY = ""
+_counting = Lock()  # what a node calls may run in several threads
 _ID = re.compile("[0-9a-f]{32}")
 
 
@@ -41,14 +43,16 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
 def asked(value: Any, check: Callable[[Any], T], schema: Any = None) -> T:
     """`interrupt`, and what `check` makes of the answer; where that raises a ValueError, the question stays open."""
     task = current_task("interrupt()")
-    index, task.asked = task.asked, task.asked + 1
+    with _counting:
+        index, task.asked = task.asked, task.asked + 1
     if index < len(task.answers):
         try:
             return check(task.answers[index])
         except ValueError:
             task.answers = list(task.answers[:index])  # the question is still open
             raise
-    raise GraphInterrupt((storable(Interrupt(value, interrupt_id(task, index), schema)),))
+    # Tools of one node may ask at once; which is heard is a matter of luck, and its answer is the node's next one.
+    raise GraphInterrupt((storable(Interrupt(value, interrupt_id(task, len(task.answers)), schema)),))
 
 
 class NodeInterrupt(GraphInterrupt):
