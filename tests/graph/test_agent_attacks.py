@@ -176,9 +176,13 @@ def seconds(count: int, version: Any, saver: Any = None) -> float:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_ten_thousand_calls_are_answered_in_linear_time(version: str) -> None:
     seconds(10, version)
-    quarter = min(seconds(2_500, version, InMemorySaver()) for _ in range(3))
-    whole = min(seconds(10_000, version, InMemorySaver()) for _ in range(2))
-    assert whole <= 8 * quarter, f"{whole:.2f} s for 10,000 calls, {quarter:.2f} s for 2,500"  # quadratic: 16
+    tries: list[str] = []
+    for _ in range(4):  # one quiet moment is enough: in quadratic time there is none, the factor would be 16
+        quarter, whole = (seconds(count, version, InMemorySaver()) for count in (2_500, 10_000))
+        if whole <= 8 * quarter:
+            return
+        tries.append(f"{whole:.2f} s for 10,000 calls, {quarter:.2f} s for 2,500")
+    pytest.fail("; ".join(tries))
 
 
 def test_what_waits_is_stored_once_for_all_calls(tmp_path: Path) -> None:
