@@ -15,6 +15,7 @@ from millstream import (
     Command,
     InMemorySaver,
     MessagesState,
+    RunnableConfig,
     ToolNode,
     entrypoint,
     get_config,
@@ -291,3 +292,26 @@ def test_a_task_that_has_ended_still_names_the_state_of_its_graph() -> None:
     app.invoke(Command(resume=1), thread())
     past = list(app.get_state_history(thread()))[1]
     assert past.tasks[0].state["configurable"]["checkpoint_ns"].startswith("kid:")
+
+
+def test_the_config_of_a_task_names_the_checkpoints_that_it_stands_on(colour: Colour) -> None:
+    found: dict[str, Any] = {}
+
+    def told(name: str) -> Any:
+        def node(state: Any, config: RunnableConfig) -> None:
+            found[name] = config.get("configurable")
+
+        return node
+
+    async def body(c: Colour) -> None:
+        app = graph_of(a=told("a"), b=graph_of(c=told("c")).compile()).add_edge("a", "b")
+        compiled = app.compile(checkpointer=InMemorySaver())
+        await run(c, compiled, {"log": []}, thread())
+        history = [each.config["configurable"]["checkpoint_id"] for each in compiled.get_state_history(thread())]
+        _, before_b, before_a, _ = history
+        assert found["a"]["checkpoint_map"] == {"": before_a}
+        inner_ns = found["c"]["checkpoint_ns"].rpartition("|")[0]
+        assert found["c"]["checkpoint_map"].keys() == {"", inner_ns} and found["c"]["checkpoint_map"][""] == before_b
+        assert found["a"]["checkpoint_id"] is None and found["c"]["thread_id"] == "1"
+
+    colour.run(body)

@@ -148,8 +148,11 @@ class Task:
         return self._metadata
 
     def configurable(self) -> dict[str, Any]:
-        """The run's configurable values with the task's own namespace."""
-        return {**self.loop.scope.configurable, "checkpoint_ns": self.ns}
+        """The run's configurable values with the task's own namespace, and the checkpoints that it and those around stand on."""
+        loop = self.loop
+        given = loop.scope.configurable
+        above = {**(given.get("checkpoint_map") or {}), **loop.parents, loop.ns_text: loop.origin}
+        return {**given, "checkpoint_ns": self.ns, "checkpoint_id": None, "checkpoint_map": above}
 
     def inner_config(self) -> dict[str, Any] | None:
         """The config that names the state of the graph inside the task; None where there is none."""
