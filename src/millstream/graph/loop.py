@@ -432,7 +432,7 @@ class Loop:
         if any(task.waits for task in tasks):
             await self._interrupted()
             return False
-        await settle(self, by_path(tasks))
+        await settle(self, tasks if len(tasks) == 1 else by_path(tasks))
         if self.breaks_after and self._breaks(self.breaks_after):
             self._show_left()
             self._stop("interrupt_after")

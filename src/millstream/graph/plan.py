@@ -48,7 +48,6 @@ class PlanNode:
     __slots__ = (
         "around",
         "attempt",
-        "branch_tags",
         "branches",
         "call",
         "defer",
@@ -81,8 +80,7 @@ class PlanNode:
         self.hidden = spec is not None and TAG_HIDDEN in (getattr(call.runnable, "tags", None) or ())
         self.next: tuple[str, ...] = ()
         self.joins: tuple[Join, ...] = ()
-        self.branches: tuple[tuple[Branch, Reader], ...] = ()
-        self.branch_tags: tuple[str, ...] = ()
+        self.branches: tuple[tuple[Branch, Reader, str], ...] = ()  # each with the tag of its run
         self.narrow = False  # whether its branches see less than the whole state
         self.triggers: tuple[str, ...] = ()
         self.push_triggers: tuple[str, ...] = (PUSH,)
@@ -146,14 +144,13 @@ class Plan:
             node.next = tuple(sorted(end for start, end in builder.edges if start == name and end != END))
             own = builder.state if node.spec is None else node.spec.input
             node.narrow = len(own.channels) < len(channels)
-            node.branches = tuple(
-                (b, read(own if b.input_type is None else builder.schema_of(b.input_type)))
-                for b in builder.branches.get(name, {}).values()
-            )
             # What a node does, what it writes and each of its edges are steps before them; the runnables of a chain are steps each.
             before = 2 if name == START else 2 + node.call.length
             before += len(node.next) + sum(name in starts for starts, _ in builder.waiting_edges)
-            node.branch_tags = tuple(f"seq:step:{before + index}" for index in range(len(node.branches)))
+            node.branches = tuple(
+                (b, read(own if b.input_type is None else builder.schema_of(b.input_type)), f"seq:step:{at}")
+                for at, b in enumerate(builder.branches.get(name, {}).values(), before)
+            )
         self._resolve_joins(builder)
         self.deferring = any(node.defer for node in self.nodes.values())
         # A graph with a node that yields writes, or with a graph inside, can have something to say within a step.

@@ -174,7 +174,7 @@ async def choose(loop: Loop, task: Task, result: Any, scope: Scope) -> None:
     fresh = _fresh(loop, task)
     # A path sees what its node does, and also the keys that the node returned.
     whole = type(result) is dict and (task.node.narrow or len(result) > len(task.writes))
-    for (branch, read), tag in zip(task.node.branches, task.node.branch_tags, strict=True):
+    for branch, read, tag in task.node.branches:
         state = read(fresh, loop.step, loop.stop)
         if whole and branch.input_type is None and type(state) is dict:
             state = {**result, **state}

@@ -15,6 +15,7 @@ from .task import Task, grouped
 if TYPE_CHECKING:
     from .ledger import Ledger
     from .loop import Loop
+    from .plan import Join
 
 __all__ = ["by_path", "commanded", "in_order", "in_preparation", "route", "save", "settle", "show_start", "wake"]
 
@@ -112,14 +113,16 @@ def route(loop: Loop, tasks: Sequence[Task]) -> None:
             return
     names: dict[str, None] = {}
     sends: list[Send] = []
+    joins: list[Join] = []
     for task in tasks:
         names.update(dict.fromkeys(task.node.next))
         names.update(dict.fromkeys(task.goto))
         sends += task.sends
         for join in task.node.joins:
             loop.joins.setdefault(join.name, set()).add(task.node.name)
-    for join in {join for task in tasks for join in task.node.joins}:
-        if loop.joins[join.name] == join.sources:  # whichever of them ran more than once meanwhile
+            joins.append(join)
+    for join in joins:
+        if loop.joins.get(join.name) == join.sources:  # whichever of them ran more than once meanwhile
             del loop.joins[join.name]
             names[join.target] = None
     loop.sends = sends
