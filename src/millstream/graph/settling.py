@@ -122,7 +122,8 @@ def route(loop: Loop, tasks: Sequence[Task]) -> None:
             loop.joins.setdefault(join.name, set()).add(task.node.name)
             joins.append(join)
     for join in joins:
-        if loop.joins.get(join.name) == join.sources:  # whichever of them ran more than once meanwhile
+        # Whichever of them ran more than once meanwhile.
+        if join.name in loop.joins and loop.joins[join.name] == join.sources:
             del loop.joins[join.name]
             names[join.target] = None
     loop.sends = sends
