@@ -36,10 +36,4 @@ def coerce(thing: Any) -> Runnable[Any, Any]:
     )
 
 
-def coerce_to_runnable(thing: Any) -> Runnable[Any, Any]:
-    """What `|` makes of `thing`: a Runnable of a function, a generator function or a dict of such.
-
-    Raises:
-        InvalidType: (a TypeError) it cannot be one.
-    """
-    return coerce(thing)
+coerce_to_runnable = coerce  # the name that users know

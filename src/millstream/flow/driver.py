@@ -19,7 +19,7 @@ from ..spine.run import Run, name_run
 from ..spine.scope import Scope
 from .contexts import drive, here, isolated, resume
 from .leaves import ataken, taken, within
-from .line import Leaf, Opened, close_inputs, end, place_of, rest, stop
+from .line import Leaf, Opened, broken_off, close_inputs, end, rest
 from .mailbox import Mailbox
 from .outcome import Outcome, log_late
 from .parts import Parts, Thunk, run_part
@@ -282,10 +282,7 @@ class AsyncDriver:
             if leaving:
                 await close_inputs(opened.inputs, error)
             try:
-                if stages:
-                    if place < 0:
-                        place = len(stages) if leaving else place_of(takes, left)
-                    stop(stages, place, error)
+                broken_off(stages, takes, left, place, error)
             finally:
                 if not leaving:
                     await close_inputs(opened.inputs, error)
@@ -439,10 +436,7 @@ def _pulled(opened: Opened) -> Generator[Any, None, None]:
         if leaving:
             step(close_inputs(opened.inputs, error))
         try:
-            if stages:
-                if place < 0:
-                    place = len(stages) if leaving else place_of(takes, left)
-                stop(stages, place, error)
+            broken_off(stages, takes, left, place, error)
         finally:
             if not leaving:
                 step(close_inputs(opened.inputs, error))

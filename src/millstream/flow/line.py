@@ -25,7 +25,9 @@ __all__ = [
     "Opened",
     "Stage",
     "close_inputs",
+    "broken_off",
     "end",
+    "failing",
     "line_of",
     "nothing",
     "place_of",
@@ -175,6 +177,12 @@ async def nothing() -> AsyncGenerator[Any, None]:
     yield
 
 
+async def failing(error: Exception) -> AsyncGenerator[Any, None]:
+    """A source that raises `error` when it is asked for an item."""
+    raise error
+    yield
+
+
 def place_of(takes: Sequence[Any], left: Iterator[Any]) -> int:
     """Which of `takes` was being called, from what is left of their iterator.
 
@@ -201,6 +209,16 @@ def end(stages: Sequence[Stage]) -> None:
         except BaseException as error:
             stop(stages[at:], 0, error)
             raise
+
+
+def broken_off(
+    stages: Sequence[Stage], takes: Sequence[Any], left: Iterator[Any], place: int, error: BaseException
+) -> None:
+    """Tell the stages that a line broke off; where `place` is not known (-1), the steps that the item has `left` say it."""
+    if stages:
+        if place < 0:
+            place = len(stages) if isinstance(error, GeneratorExit) else place_of(takes, left)
+        stop(stages, place, error)
 
 
 def stop(stages: Sequence[Stage], place: int, error: BaseException) -> None:

@@ -426,7 +426,11 @@ class Runnable(Watchable, Described, Generic[In, Out]):
         except BaseException as error:
             run.fail(error)
             raise
-        run.end(output)
+        run.end(self._told_output(output))
+        return output
+
+    def _told_output(self, output: Any) -> Any:
+        """What a whole call tells its watchers that it gave."""
         return output
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:

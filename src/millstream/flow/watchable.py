@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ..data.lazy import Lazy
@@ -116,6 +116,7 @@ class Watchable:
 
 def refused(why: str) -> AsyncStream[Any]:
     """A stream that raises `Unsupported` when it is read, in whichever way that is."""
+    from .line import failing
     from .stream import AsyncStream
 
     class Refused(AsyncStream[Any]):
@@ -124,11 +125,7 @@ def refused(why: str) -> AsyncStream[Any]:
         def __await__(self) -> Any:
             return self.__anext__().__await__()
 
-    async def items() -> AsyncGenerator[Any, None]:
-        raise Unsupported(why)
-        yield
-
-    return Refused(items())
+    return Refused(failing(Unsupported(why)))
 
 
 def _log(

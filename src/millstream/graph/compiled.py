@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
@@ -11,6 +11,7 @@ from ..flow.attend import attended, attended_items
 from ..flow.drawing import Graph
 from ..flow.driver import ASYNC, SYNC, Driver, aclose
 from ..flow.entry import blocking_scope, sync_scope, with_default_limit
+from ..flow.line import failing
 from ..flow.runnable import Kwargs, Runnable, folded, once
 from ..flow.step import step, step_iter
 from ..flow.stream import AsyncStream, SyncStream
@@ -313,21 +314,16 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     # A chain, or whatever else calls the graph as a runnable, brings the runnable layer's limit of steps with it.
 
-    async def _exec(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        return await self._whole(d, input, with_default_limit(scope), kwargs)
+    def _exec(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs
+    ) -> Coroutine[Any, Any, Any]:
+        return self._whole(d, input, with_default_limit(scope), kwargs)
 
-    async def _whole(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
-        scope = showing(scope)
-        if not scope.heard("chain"):
-            return await self._body(d, input, scope.inner(), kwargs)
-        run = scope.begin(self.get_name(), "chain", input)
-        try:
-            output = await self._body(d, input, run.scope, kwargs)
-        except BaseException as error:
-            run.fail(error)
-            raise
-        run.end(without_questions(output))
-        return output
+    def _whole(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Coroutine[Any, Any, Any]:
+        return super()._exec(d, input, showing(scope), kwargs)
+
+    def _told_output(self, output: Any) -> Any:
+        return without_questions(output)
 
     async def _body(self, d: Driver, input: Any, scope: Scope, kwargs: Kwargs) -> Any:
         if kwargs.get("stream_mode") == "values":  # bound to the graph; of the whole it is the last one
@@ -362,7 +358,7 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
                 options = self._options(kwargs)
                 return chunks_of(self, loop_for(self, d, scope.inner(), options), given, options)
             except Exception as error:  # a stream is asked for its items: there, whoever reads it finds what is wrong
-                return _failing(error)
+                return failing(error)
         return self._flow_watched(d, inputs, scope, kwargs, given)
 
     async def _flow_watched(
@@ -504,11 +500,6 @@ class CompiledStateGraph(Runnable[Any, Any], Generic[StateT, ContextT, InputT, O
 
     def __repr__(self) -> str:
         return f"CompiledStateGraph({self.name!r}, nodes={list(self.plan.nodes)})"
-
-
-async def _failing(error: Exception) -> AsyncGenerator[Any, None]:
-    raise error
-    yield
 
 
 def _level_below(xray: int | bool) -> int | bool:

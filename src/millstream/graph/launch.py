@@ -119,7 +119,7 @@ def _around(scope: Scope) -> Scope | None:
 
 def _own(loop: Loop, configurable: Mapping[str, Any]) -> Mapping[str, Any]:
     """The coordinates of the run's own checkpoints: an id that was given to a run names one of the outermost graph."""
-    if not loop.nested or not ("checkpoint_id" in configurable or "checkpoint_map" in configurable):
+    if not loop.nested:
         return configurable
     above = configurable.get("checkpoint_map") or {}
     return {**configurable, "checkpoint_ns": loop.ns_text, "checkpoint_id": above.get(loop.ns_text)}

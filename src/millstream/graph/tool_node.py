@@ -169,12 +169,8 @@ class ToolNode(Runnable[Any, Any]):
                     raise
                 given = {n: value for n, value in call["args"].items() if n not in fillers and n not in hidden}
                 raise ToolInvocationError(call["name"], error, given, _details(error, fillers)) from error
-        except GraphBubbleUp:
-            raise
         except Exception as error:
-            if not isinstance(error, self._handled):
-                raise
-            return self._error(call, self._told(error))
+            return self._failed(call, error)
         return self._checked(call, output, isinstance(state, list) and not _are_calls(state))
 
     async def _wrapped(self, d: Driver, call: dict[str, Any], state: Any, scope: Scope) -> Any:
@@ -189,12 +185,8 @@ class ToolNode(Runnable[Any, Any]):
 
         try:
             return await self._around(d, scope, request, run)
-        except GraphBubbleUp:
-            raise
         except Exception as error:
-            if not isinstance(error, self._handled):
-                raise
-            return self._error(call, self._told(error))
+            return self._failed(call, error)
 
     async def _around(
         self, d: Driver, scope: Scope, request: ToolCallRequest, run: Callable[[ToolCallRequest], Any]
@@ -207,6 +199,12 @@ class ToolNode(Runnable[Any, Any]):
             waits = lambda given: asyncio.run_coroutine_threadsafe(run(given), home).result()  # noqa: E731
             return await d.call(scope, wrap, None, request, waits)
         return await d.call(scope, None, self._awrap, request, run)
+
+    def _failed(self, call: dict[str, Any], error: Exception) -> ToolMessage:
+        """The answer to a call that failed; an error that is not to be handled is raised."""
+        if isinstance(error, GraphBubbleUp) or not isinstance(error, self._handled):
+            raise error
+        return self._error(call, self._told(error))
 
     def _told(self, error: Exception) -> str:
         handler = self.handle_tool_errors
